@@ -1,0 +1,147 @@
+"""ImageSet: grey-scale ultrasound images in memory, with what is known of each."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """N images of one size, held in memory as uint8, so a batch is an index operation on any device.
+
+    Indexing with a slice, a list, an integer array or a boolean array gives the ImageSet of those images.
+    """
+
+    images: Tensor                      # (N, 1, H, W) uint8, grey levels 0 to 255
+    card: str                           # name of its data card, data_cards/<card>.md
+    source: str                         # 'phantom' or 'real'
+    table: pd.DataFrame                 # one row an image: file, and pixel_mm, hc_mm, fat, ... where known
+    labels: Tensor | None = None        # (N,) int64, an index into classes
+    classes: tuple[str, ...] = ()
+    masks: Tensor | None = None         # (N, 1, H, W) uint8, an index into mask_names; 0 is the background
+    mask_names: tuple[str, ...] = ()
+    groups: Tensor | None = None        # (N,) int64, an index into group_names: the patient or exam
+    group_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()         # what a reader must know, such as outlines that had to be closed
+
+    def __post_init__(self):
+        n = len(self.images)
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 1:
+            raise ValueError(f"images must be uint8 (N, 1, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
+        if self.source not in ("phantom", "real"):
+            raise ValueError(f"source must be 'phantom' or 'real', not {self.source!r}")
+        for name, names in (("labels", self.classes), ("groups", self.group_names), ("masks", self.mask_names)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            shape = tuple(self.images.shape) if name == "masks" else (n,)
+            if tuple(value.shape) != shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {shape}")
+            if n and int(value.max()) >= len(names):
+                raise ValueError(f"{name} holds {int(value.max())}, but only {len(names)} names are given")
+        if len(self.table) != n:
+            raise ValueError(f"table has {len(self.table)} rows for {n} images")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        n, _, h, w = self.images.shape
+        parts = [f"{n} {self.source} images of {h}x{w}"]
+        if self.labels is not None:
+            counts = torch.bincount(self.labels.cpu(), minlength=len(self.classes)).tolist()
+            parts.append(", ".join(f"{count} {name}" for name, count in zip(self.classes, counts)))
+        if self.groups is not None:
+            parts.append(f"{len(self.groups.unique())} patients or exams")
+        if self.masks is not None:
+            parts.append("masks of " + ", ".join(self.mask_names[1:]))
+        return f"ImageSet({self.card}: {'; '.join(parts)})"
+
+    def __getitem__(self, index) -> "ImageSet":
+        rows = np.atleast_1d(np.arange(len(self))[np.asarray(index.cpu()) if isinstance(index, Tensor) else index])
+        picked = torch.from_numpy(rows).to(self.images.device)
+        values = {name: None if getattr(self, name) is None else getattr(self, name)[picked]
+                  for name in ("images", "labels", "masks", "groups")}
+        return dataclasses.replace(self, table=self.table.iloc[rows].reset_index(drop=True), **values)
+
+    def to(self, device: torch.device | str) -> "ImageSet":
+        """The same set with its tensors on a device."""
+        values = {name: None if getattr(self, name) is None else getattr(self, name).to(device)
+                  for name in ("images", "labels", "masks", "groups")}
+        return dataclasses.replace(self, **values)
+
+    def split(
+        self,
+        fraction: float,     # share of the images in the first set, between 0 and 1
+        seed: int,           # the same seed gives the same split
+    ) -> tuple["ImageSet", "ImageSet"]:
+        """Two disjoint sets; all images of a group (patient or exam) stay together, classes keep their shares.
+
+        Without groups every image is its own group. The first set has the fraction asked for as nearly as whole
+        groups allow, class by class.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
+        groups = np.arange(len(self)) if self.groups is None else self.groups.cpu().numpy()
+        labels = np.zeros(len(self), int) if self.labels is None else self.labels.cpu().numpy()
+        rng = np.random.default_rng(seed)
+        # A group with images of several classes counts for the class of its first image.
+        names, first_image, sizes = np.unique(groups, return_index=True, return_counts=True)
+        chosen = []
+        for label in np.unique(labels):
+            members = rng.permutation(np.flatnonzero(labels[first_image] == label))
+            wanted = fraction * sizes[members].sum()
+            filled = np.cumsum(sizes[members])
+            # Take the next group while that brings the count nearer to the wanted one.
+            chosen.append(names[members[filled - sizes[members] / 2 <= wanted]])
+        first = np.isin(groups, np.concatenate(chosen))
+        if first.all() or not first.any():
+            raise ValueError(f"{len(names)} groups are too few to split off a fraction of {fraction}")
+        return self[np.flatnonzero(first)], self[np.flatnonzero(~first)]
+
+    def sha256(self) -> str:
+        """Hash of the pixels, labels, masks and groups: the data hash of run.json."""
+        digest = hashlib.sha256()
+        for name in ("images", "labels", "masks", "groups"):
+            value = getattr(self, name)
+            if value is not None:
+                digest.update(f"{name} {tuple(value.shape)}".encode())
+                digest.update(value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the set to one safetensors file, atomically; names and table go into its header as JSON."""
+        from safetensors.torch import save
+
+        tensors = {name: getattr(self, name).cpu().contiguous() for name in ("images", "labels", "masks", "groups")
+                   if getattr(self, name) is not None}
+        names = {name: list(getattr(self, name)) for name in ("classes", "mask_names", "group_names", "notes")}
+        about = {"card": self.card, "source": self.source, **names,
+                 "table": self.table.to_dict(orient="split", index=False)}
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(save(tensors, {"imageset": json.dumps(about)}))
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ImageSet":
+        """Read a set that save() wrote. Raises ValueError, naming the file, if it is something else."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {})["imageset"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, KeyError) as error:
+            raise ValueError(f"{path} is not a saved ImageSet, or is damaged ({error}); save it again") from error
+        table = pd.DataFrame(**about.pop("table"))
+        names = {name: tuple(about.pop(name)) for name in ("classes", "mask_names", "group_names", "notes")}
+        return cls(table=table, **tensors, **names, **about)
