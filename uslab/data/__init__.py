@@ -1,5 +1,41 @@
-"""Image sets, one reader for each data set in its official layout."""
+"""Image sets: one reader for each data set in its official layout."""
+
+import importlib
+import os
+from pathlib import Path
 
 from .imageset import ImageSet
 
-__all__ = ["ImageSet"]
+__all__ = ["ImageSet", "folder", "load"]
+
+READERS = ("hc18",)  # each a module beside this file with read(root, size)
+
+
+def folder(name: str, root: str | Path | None = None) -> Path:
+    """Where a data set lies: root if given, else $USLAB_DATA/<name>, else a per-user folder."""
+    if root:
+        return Path(root).expanduser()
+    if base := os.environ.get("USLAB_DATA"):
+        return Path(base).expanduser() / name
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("uslab", appauthor=False)) / name
+
+
+def load(
+    name: str,                        # 'hc18'
+    root: str | Path | None = None,   # folder that holds the official layout; default: see folder()
+    size: int | None = None,          # side of the square images, pixels; None: the native longest side
+) -> ImageSet:
+    """Read a real data set from its official layout on disk.
+
+    Raises ValueError for an unknown name; what a reader raises names the file and what to do.
+    """
+    if name not in READERS:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(READERS)}, or use uslab.phantom.load")
+    root = folder(name, root)
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root} is not a folder; data_cards/{name}.md says how to get {name}. Pass its folder as root, or set "
+            f"USLAB_DATA to the folder that holds {name}/")
+    return importlib.import_module(f".{name}", __name__).read(root, size)

@@ -1,0 +1,150 @@
+"""HC18: fetal heads with head circumference (van den Heuvel 2018), in the layout of the official download."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from . import prepare
+from .imageset import ImageSet
+
+TABLE = "training_set_pixel_size_and_HC.csv"
+COLUMNS = ["filename", "pixel size(mm)", "head circumference (mm)"]
+HELP = ("download training_set.zip and the CSV of Zenodo record 1327317 (doi:10.5281/zenodo.1322001) and unpack both "
+        "there, as data_cards/hc18.md describes")
+
+
+def read(
+    root: Path,           # folder that holds training_set/ and the CSV
+    size: int | None,     # side of the square images; None: the longest side among the files
+) -> ImageSet:
+    """The annotated training set: images, head masks, exam groups.
+
+    Each frame is cropped to its fan, padded to a square and resized, so `pixel_mm` in the table is the millimetres
+    per pixel of the returned image; `hc_mm` is the head circumference from the CSV, `hc_mask_mm` the one measured on
+    the outline. The exam is the number before the underscore in the file name: 010_HC.png and 010_2HC.png are two
+    frames of exam 010.
+
+    Raises FileNotFoundError for missing folders, tables and images and ValueError for damaged or mismatched ones,
+    each naming the file and what to do.
+    """
+    folder, table = root / "training_set", read_table(root)
+    expected = {name for file in table.file for name in (file, outline_name(file))}
+    present = {path.name for path in folder.glob("*.png")}
+    if missing := sorted(expected - present):
+        raise FileNotFoundError(
+            f"{folder / missing[0]} is missing, and {len(missing) - 1} more that {TABLE} lists: the download or the "
+            f"unpacking stopped half way; {HELP}")
+    if extra := sorted(present - expected):
+        raise ValueError(f"{folder / extra[0]} has no row in {TABLE}, nor have {len(extra) - 1} more: {HELP}")
+
+    with ThreadPoolExecutor() as pool:  # OpenCV decodes outside Python's lock
+        frames = list(pool.map(lambda row: read_frame(folder, *row), table.itertuples(index=False)))
+    size = size or max(max(frame["image"].shape) for frame in frames)
+    exams = table.file.str.extract(r"^(\d+)_")[0]
+    names, groups = np.unique(exams, return_inverse=True)
+    table = table.assign(
+        pixel_mm=[mm * max(frame["image"].shape) / size for mm, frame in zip(table.pixel_mm, frames)],
+        hc_mask_mm=[frame["hc_mask_mm"] for frame in frames],
+        outline=["open" if frame["open"] else "closed" for frame in frames],
+    )
+    opened = table.file[table.outline == "open"].tolist()
+    return ImageSet(
+        images=stack(prepare.square(frame["image"], size) for frame in frames),
+        masks=stack(prepare.square(frame["mask"], size, labels=True) for frame in frames),
+        mask_names=("background", "head"),
+        groups=torch.from_numpy(groups),
+        group_names=tuple(names),
+        table=table,
+        card="hc18",
+        source="real",
+        notes=(f"open outlines replaced by a fitted ellipse: {', '.join(opened)}",) if opened else (),
+    )
+
+
+def read_table(root: Path) -> pd.DataFrame:
+    """The CSV with columns file, pixel_mm (of the file on disk) and hc_mm."""
+    if not (root / "training_set").is_dir():
+        zipped = root / "training_set.zip"
+        do = f"unpack {zipped} there" if zipped.exists() else HELP
+        raise FileNotFoundError(f"{root / 'training_set'} is not a folder: {do}")
+    path = root / TABLE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: {HELP}")
+    table = pd.read_csv(path)
+    if list(table.columns) != COLUMNS or table.empty:
+        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected {COLUMNS}: {HELP}")
+    table.columns = ["file", "pixel_mm", "hc_mm"]
+    for column in ("pixel_mm", "hc_mm"):
+        values = pd.to_numeric(table[column], errors="coerce")
+        if not (values > 0).all():
+            raise ValueError(f"{path}: {column} of {table.file[~(values > 0)].iloc[0]} is not a positive number: {HELP}")
+        table[column] = values
+    names = table.file.astype(str)
+    if not (good := names.str.fullmatch(r"\d+_\d*HC\.png")).all():
+        raise ValueError(f"{path}: {names[~good].iloc[0]!r} is no HC18 file name such as 010_2HC.png: {HELP}")
+    return table
+
+
+def read_frame(folder: Path, file: str, pixel_mm: float, hc_mm: float) -> dict:
+    """One frame and its filled head mask, both (H, W) uint8 and cropped to the fan."""
+    image, outline = read_png(folder / file), read_png(folder / outline_name(file))
+    if image.shape != outline.shape:
+        raise ValueError(f"{folder / outline_name(file)} is {outline.shape}, its image {image.shape}: {HELP}")
+    mask, ellipse, is_open = fill(outline, folder / outline_name(file))
+    hc_mask_mm = circumference(*ellipse[1]) * pixel_mm
+    if abs(hc_mask_mm / hc_mm - 1) > 0.1:
+        raise ValueError(
+            f"{folder / file}: the outline measures {hc_mask_mm:.0f} mm at {pixel_mm} mm per pixel, {TABLE} says "
+            f"{hc_mm:.0f} mm: the image was resized without its pixel size, or the row belongs to another image")
+    region = prepare.fan(image) | (mask > 0)
+    box = prepare.bounding_box(region)
+    return {"image": np.where(region, image, 0)[box], "mask": mask[box], "open": is_open, "hc_mask_mm": hc_mask_mm}
+
+
+def fill(outline: np.ndarray, path: Path) -> tuple[np.ndarray, tuple, bool]:
+    """Fill a 1-pixel outline (H, W).
+
+    Returns the mask (1 inside), the ellipse fitted to the outline ((x, y), (axis, axis), degrees) in pixels, and
+    whether the outline was open, so that the ellipse had to serve as the mask.
+    """
+    points = cv2.findNonZero((outline > 127).astype(np.uint8))
+    if points is None or len(points) < 20:
+        raise ValueError(f"{path} holds no head outline: {HELP}")
+    ellipse = cv2.fitEllipse(points)
+    full = cv2.ellipse(np.zeros_like(outline), ellipse, 1, thickness=-1)
+    # What a flood from outside the frame cannot reach is inside. An open outline lets the flood in.
+    framed = cv2.copyMakeBorder((outline > 127).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(framed, None, (0, 0), 2)
+    mask = (framed[1:-1, 1:-1] != 2).astype(np.uint8)
+    is_open = mask.sum() < 0.9 * full.sum()
+    return (full if is_open else mask), ellipse, is_open
+
+
+def circumference(major: float, minor: float) -> float:
+    """Circumference of an ellipse from its two axes (diameters), by Ramanujan's second formula."""
+    a, b = major / 2, minor / 2
+    h = ((a - b) / (a + b)) ** 2
+    return np.pi * (a + b) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
+
+
+def read_png(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as an image, it is damaged or cut off: {HELP}")
+    if min(image.shape) < 64:
+        raise ValueError(f"{path} has only {image.shape[1]}x{image.shape[0]} pixels, expected about 800x540: {HELP}")
+    return image
+
+
+def outline_name(file: str) -> str:
+    return re.sub(r"\.png$", "_Annotation.png", file)
+
+
+def stack(images) -> torch.Tensor:
+    """(H, W) uint8 arrays to one (N, 1, H, W) tensor."""
+    return torch.from_numpy(np.stack(list(images)))[:, None]
