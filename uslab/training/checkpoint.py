@@ -1,0 +1,76 @@
+"""Checkpoints without pickle: tensors in safetensors, everything else as JSON in the same file's header."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Call write(temporary path) and move the result to path: a kill or a full disk leaves the old file whole."""
+    part = path.with_name(path.name + ".part")
+    try:
+        write(part)
+        with open(part, "r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise OSError(f"{path} was not written ({error}); what was there is whole. Free some space and run again"
+                      ) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, atomically, indented for people."""
+    write_atomically(path, lambda part: part.write_text(json.dumps(value, indent=1) + "\n"))
+
+
+def save(path: Path, state: dict) -> None:
+    """Save a nested state (dicts, lists, tensors, plain values), atomically; a readable .json goes beside it."""
+    tensors: dict[str, Tensor] = {}
+    plan = _pack(state, "", tensors)
+    write_atomically(path, lambda part: save_file(tensors, part, {"state": json.dumps(plan)}))
+    write_json(path.with_suffix(".json"), {k: v for k, v in state.items() if isinstance(v, (str, int, float))})
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict:
+    """The state that save() wrote, tensors on the device. Raises ValueError, naming the file, if it is damaged."""
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            return _unpack(json.loads(file.metadata()["state"]), tensors)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or no checkpoint ({error}): delete it to begin anew") from error
+
+
+def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value with tensors moved into `tensors` and dicts as lists of pairs, since JSON knows only string keys."""
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach().contiguous().clone()
+        # Restored with other strides than its parameter's, a moment estimate would be read in the wrong order.
+        last = value.ndim == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
+        return {"tensor": name, "channels_last": last}
+    if isinstance(value, dict):
+        return {"dict": [[key, _pack(item, f"{name}/{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_pack(item, f"{name}/{i}", tensors) for i, item in enumerate(value)]
+    return value
+
+
+def _unpack(plan: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(plan, dict) and "tensor" in plan:
+        tensor = tensors[plan["tensor"]]
+        return tensor.contiguous(memory_format=torch.channels_last) if plan["channels_last"] else tensor
+    if isinstance(plan, dict):
+        return {key: _unpack(item, tensors) for key, item in plan["dict"]}
+    if isinstance(plan, list):
+        return [_unpack(item, tensors) for item in plan]
+    return plan

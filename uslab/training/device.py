@@ -1,0 +1,59 @@
+"""Device and precision of a run: what there is, and what a short check allows."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+AGREEMENT = 0.02  # relative difference of the losses up to which bfloat16 counts as sane
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """'auto', 'cpu', 'cuda' or 'mps' to a device that is here. Raises ValueError for any other or an absent one."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, here in present.items() if here))
+    if not present.get(name):
+        here = ", ".join(kind for kind, value in present.items() if value)
+        raise ValueError(f"device {name!r} is not available on this machine: choose auto or one of {here}")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """The device with its memory, for people and for run.json."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{properties.name}, {properties.total_memory / 2**30:.0f} GB"
+    import psutil
+
+    return f"{device.type}, {torch.get_num_threads()} threads, {psutil.virtual_memory().total / 2**30:.0f} GB"
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; emulation is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return False
+
+
+def choose_dtype(
+    make_gan: Callable,            # (dtype) -> a fresh GAN on the device
+    batch: dict[str, Tensor],      # one batch on the device
+    device: torch.device,
+    seed: int,
+) -> torch.dtype:
+    """bfloat16 where it is native and three steps of it give the losses of float32 within 2 %, else float32."""
+    if not has_native_bfloat16(device):
+        return torch.float32
+    values = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(seed)
+        gan = make_gan(dtype)
+        steps = [gan.step(batch) for _ in range(3)]
+        values[dtype] = torch.stack([step[key].float() for step in steps for key in step if key.startswith("loss")])
+    exact, rounded = values[torch.float32], values[torch.bfloat16]
+    sane = torch.isfinite(rounded).all() and ((rounded - exact).abs() <= AGREEMENT * exact.abs() + 1e-3).all()
+    return torch.bfloat16 if sane else torch.float32

@@ -1,0 +1,30 @@
+"""run.json: what ran, on what, and what came out."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import write_json
+
+PACKAGES = ("uslab", "torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python")
+
+
+def environment() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on, and the commit where there is one."""
+    found = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    here = Path(__file__).parent
+    git = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True,
+                         text=True) if (here.parents[1] / ".git").exists() else None
+    return found | ({"commit": git.stdout.strip()} if git and git.returncode == 0 else {})
+
+
+def write_record(
+    path: str | Path,              # where run.json goes
+    metrics: list[dict],           # one dict a measure: name, value, low, high, n, text
+    **facts: Any,                  # notebook, profile, data, seed, seconds, device, data_sha256, ...
+) -> None:
+    """Write a run.json: the facts, the environment and the metrics."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_json(Path(path), {**facts, "versions": environment(), "metrics": metrics})

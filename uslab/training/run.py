@@ -1,0 +1,286 @@
+"""Run: one training in one folder, which survives interrupts, kills and full disks."""
+
+import dataclasses
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..data import ImageSet
+from . import checkpoint
+from .device import choose_device, choose_dtype, describe
+from .record import write_record
+
+
+class Diverged(RuntimeError):
+    """A loss or a weight is no longer finite."""
+
+
+class Run:
+    """A folder that holds one training: config.json, log.jsonl, samples/, checkpoint.safetensors, run.json.
+
+    Opening a folder that holds a checkpoint of the same model, config, data and seed goes on from it, and ends
+    bit-identical to a run that was never interrupted: the batch and all random numbers of a step depend on the seed
+    and the number of the step alone. On the CPU that holds for the same number of threads; on CUDA, cuDNN may choose
+    other algorithms, and `deterministic` says so.
+
+        run = Run("runs/first", DCGAN, Config(), train)
+        for batch in run.batches(1000):
+            run.log(run.gan.step(batch))
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,               # the run's own folder; made if it is not there
+        model: type,                      # the GAN's class, such as DCGAN
+        config,                           # its Config
+        data: ImageSet,                   # training images; they move to the device once
+        seed: int = 0,                    # of weights, batches, latents and augmentation
+        device: str = "auto",             # 'auto', 'cpu', 'cuda' or 'mps'
+        log_every: int = 10,              # steps between two lines of log.jsonl
+        checkpoint_seconds: float = 60,   # time between two checkpoints
+    ):
+        self.folder, self.config, self.seed = Path(folder), config, seed
+        self.log_every, self.checkpoint_seconds = log_every, checkpoint_seconds
+        self.device = choose_device(device)
+        self.deterministic = self.device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
+        self.step, self.seconds, self.interrupted = 0, 0.0, False
+        self._mark: tuple[int, float] | None = None  # step and clock of the last log line, for the speed
+        self._stop = threading.Event()
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self._order: dict[int, Tensor] = {}  # the permutation of each epoch that the present batch touches
+        identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
+                    "data": data.card, "data_sha256": data.sha256()}
+        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
+        self._claim(identity)
+        self.data = data.to(self.device)
+
+        saved = self._load()
+        dtype = getattr(torch, saved["dtype"]) if saved else choose_dtype(
+            lambda dtype: model(config, self.device, dtype), self._batch(0), self.device, seed)
+        torch.manual_seed(seed)
+        self.gan = model(config, self.device, dtype)
+        if saved:
+            self._restore(saved)
+        self._trim_log()
+        self.records = [json.loads(line) for line in self._log_path.read_text().splitlines()]
+
+    def __repr__(self) -> str:
+        return (f"Run({self.folder.name}: {type(self.gan).__name__} at step {self.step}, {len(self.data)} images, on "
+                f"{describe(self.device)}, {str(self.gan.dtype).removeprefix('torch.')}"
+                f"{'' if self.deterministic else ', not deterministic'})")
+
+    # The loop
+
+    def batches(self, steps: int) -> Iterator[dict[str, Tensor]]:
+        """Batches of config.batch images until step `steps`, counted over all sessions of the run.
+
+        Yields {'image': (B, 1, H, W) uint8} on the device, with 'label' (B,) and 'mask' (B, 1, H, W) where known.
+        Each epoch is a fresh permutation; a batch may span two epochs, so every image is seen equally often.
+        An interrupt (Ctrl-C, the stop button of Jupyter, stop()) ends the loop after the step under way, with a
+        checkpoint. Raises Diverged, with the last good checkpoint restored, if a loss is not finite.
+        """
+        self._stop.clear()
+        self.interrupted = False
+        first, saved = self.step, time.perf_counter()
+        started, self._mark = saved - self.seconds, (self.step, saved)
+        with _first_interrupt(self.stop):
+            while self.step < steps and not self._stop.is_set():
+                torch.manual_seed(self._random_seed(0, self.step))
+                batch = self._batch(self.step)
+                self.step += 1
+                yield batch
+                self.seconds = time.perf_counter() - started
+                if time.perf_counter() - saved > self.checkpoint_seconds and self.step < steps:
+                    self.save()
+                    saved = time.perf_counter()
+        self.interrupted = self._stop.is_set()
+        if self.step > first:
+            self.save()
+        if self.interrupted:
+            print(f"Interrupted at step {self.step} of {steps}; the checkpoint is saved. Run this again to go on.")
+
+    def stop(self) -> None:
+        """End the loop after the step under way; for a Stop button, from any thread."""
+        self._stop.set()
+
+    def log(self, values: dict[str, Tensor]) -> dict[str, float] | None:
+        """Every log_every steps, read the values from the device, append them to log.jsonl and return the line.
+
+        values: 0-d tensors of this step. In between, returns None without waiting for the device.
+        """
+        stacked = torch.stack([value.float() for value in values.values()])
+        self._finite &= stacked.isfinite().all()
+        if self.step % self.log_every:
+            return None
+        self._check_finite(values)
+        (step, then), now = self._mark, time.perf_counter()
+        self._mark = self.step, now
+        batch = self.config.batch
+        record = {"step": self.step, "images": self.step * batch, "seconds": round(self.seconds, 3),
+                  "images_per_s": round((self.step - step) * batch / (now - then), 1),
+                  **dict(zip(values, stacked.tolist()))}
+        with open(self._log_path, "a") as file:
+            file.write(json.dumps(record) + "\n")
+        self.records.append(record)
+        return record
+
+    # What it keeps
+
+    def save(self) -> None:
+        """Write checkpoint.safetensors, atomically. Raises Diverged instead of saving weights that are not finite."""
+        state = self.gan.state_dict()
+        self._check_finite({})
+        weights = [value for name, value in _tensors(state) if value.is_floating_point()]
+        if not torch.stack([value.isfinite().all() for value in weights]).all():
+            self._diverged("a weight is not finite")
+        checkpoint.save(self.folder / "checkpoint.safetensors", {
+            "step": self.step, "seconds": self.seconds, "dtype": str(self.gan.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(), "gan": state})
+
+    def save_samples(self, images: Tensor) -> Tensor:
+        """Write images (n, 1, H, W) uint8 as one contact sheet, samples/<step>.png, and return them."""
+        path = self.folder / "samples" / f"{self.step:06d}.png"
+        png = cv2.imencode(".png", contact_sheet(images))[1]
+        checkpoint.write_atomically(path, lambda part: part.write_bytes(png.tobytes()))
+        return images
+
+    def save_set(self, images: Tensor) -> None:
+        """Keep images (n, 1, H, W) uint8 of this step for measuring, samples/<step>.safetensors."""
+        path = self.folder / "samples" / f"{self.step:06d}.safetensors"
+        checkpoint.write_atomically(path, lambda part: save_file({"images": images.cpu().contiguous()}, part))
+
+    def sets(self) -> dict[int, Tensor]:
+        """All sets that save_set kept, by step."""
+        paths = sorted((self.folder / "samples").glob("*.safetensors"))
+        return {int(path.stem): load_file(path)["images"] for path in paths if int(path.stem) <= self.step}
+
+    def finish(self, metrics: list[dict] = ()) -> None:
+        """Write run.json with the facts of this run and its metrics (name, value, low, high, n, text)."""
+        write_record(self.folder / "run.json", list(metrics), **self.facts())
+
+    def facts(self) -> dict:
+        """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""
+        return {**json.loads((self.folder / "config.json").read_text()), "device": describe(self.device),
+                "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
+                "steps": self.step, "images_seen": self.step * self.config.batch, "seconds": round(self.seconds, 1)}
+
+    # Inside
+
+    @property
+    def _log_path(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def _random_seed(self, purpose: int, number: int) -> int:
+        """A seed for step `number` (purpose 0) or epoch `number` (purpose 1), unrelated to that of any other."""
+        return int(np.random.SeedSequence([self.seed, purpose, number]).generate_state(1, np.uint64)[0] >> 1)
+
+    def _batch(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step: a window of the endless row of permutations."""
+        n, size = len(self.data), self.config.batch
+        places = range(step * size, (step + 1) * size)
+        epochs = range(places[0] // n, places[-1] // n + 1)
+        self._order = {epoch: self._order[epoch] if epoch in self._order else self._permutation(epoch)
+                       for epoch in epochs}
+        rows = torch.cat([self._order[epoch] for epoch in epochs])[places[0] - epochs[0] * n:][:size].to(self.device)
+        named = {"image": self.data.images, "label": self.data.labels, "mask": self.data.masks}
+        return {name: value[rows] for name, value in named.items() if value is not None}
+
+    def _permutation(self, epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self._random_seed(1, epoch))
+        return torch.randperm(len(self.data), generator=generator)
+
+    def _claim(self, identity: dict) -> None:
+        """Write config.json, or compare it with the one that is there."""
+        path = self.folder / "config.json"
+        identity = json.loads(json.dumps(identity))
+        if not path.exists():
+            checkpoint.write_json(path, identity)
+            return
+        old, new = [{**value.pop("config"), **value} for value in (json.loads(path.read_text()), identity)]
+        differ = [f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
+                  for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+        if differ:
+            raise ValueError(f"{self.folder} holds another run: {'; '.join(differ)}. Choose another folder")
+
+    def _load(self) -> dict | None:
+        path = self.folder / "checkpoint.safetensors"
+        return checkpoint.load(path, self.device) if path.exists() else None
+
+    def _restore(self, saved: dict) -> None:
+        self.gan.load_state_dict(saved["gan"])
+        self.step, self.seconds = saved["step"], saved["seconds"]
+
+    def _trim_log(self) -> None:
+        """Drop what was logged after the checkpoint, and a line that a kill cut off."""
+        kept = []
+        for line in self._log_path.read_text().splitlines() if self._log_path.exists() else []:
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if record["step"] <= self.step:
+                kept.append(line + "\n")
+        checkpoint.write_atomically(self._log_path, lambda part: part.write_text("".join(kept)))
+
+    def _check_finite(self, values: dict[str, Tensor]) -> None:
+        if not self._finite:
+            bad = [f"{name} is {float(value)}" for name, value in values.items() if not math.isfinite(value)]
+            self._diverged(", ".join(bad) or "a loss was not finite")
+
+    def _diverged(self, reason: str) -> None:
+        failed, saved = self.step, self._load()
+        self._finite.fill_(True)
+        if saved:
+            self._restore(saved)
+        where = f"the last good checkpoint, step {self.step}, is restored" if saved else "there is no checkpoint yet"
+        raise Diverged(f"{reason} at step {failed}; {where}. Lower the learning rate ({getattr(self.config, 'lr', '?')}) "
+                       "or the other knobs, in a new folder")
+
+
+@contextmanager
+def _first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """While in this context, the first interrupt calls stop(); a second one stops Python at once, as ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def first(*_):
+        signal.signal(signal.SIGINT, before)
+        stop()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def contact_sheet(images: Tensor, columns: int | None = None) -> np.ndarray:
+    """Images (n, 1, H, W) uint8 side by side in rows, as one (rows * H, columns * W) uint8 array."""
+    n, _, h, w = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = images.new_zeros(rows * columns, h, w)
+    sheet[:n] = images[:, 0]
+    return sheet.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w).cpu().numpy()
+
+
+def _tensors(state, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All tensors of a nested state with their path."""
+    if isinstance(state, Tensor):
+        yield name, state
+    elif isinstance(state, (dict, list, tuple)):
+        for key, value in state.items() if isinstance(state, dict) else enumerate(state):
+            yield from _tensors(value, f"{name}/{key}")
