@@ -4,6 +4,10 @@ papermill loads this module at its own start, by the entry point in pyproject.to
 holds for the plain `papermill` command as well. Import papermill, never this module: papermill must be first.
 """
 
+import signal
+import sys
+import threading
+
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -16,40 +20,66 @@ from papermill.engines import NBClientEngine
 # Output, which is all that a finished notebook needs.
 NotebookClient.on_comm_open_jupyter_widget = lambda self, message: None
 
-LAST_WORDS = 30  # seconds that an interrupted cell has for its checkpoint, before its kernel is ended
+LAST_WORDS = 30  # seconds that a cell past its time limit has for its checkpoint, before its kernel is ended
 
 
 class Client(PapermillNotebookClient):
-    """Runs cells; one that is cut short is interrupted first, and its notebook says why it ended there."""
+    """Runs cells; one that is cut short may write its checkpoint first, and the notebook says why it ended there."""
+
+    stopped = False  # whether the user has pressed Ctrl-C
+
+    def execute(self, **options):
+        """Run the notebook. Ctrl-C interrupts the running cell as Jupyter's Stop does; a second one ends it at once."""
+        catches = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, self._stop) if catches else None
+        try:
+            return super().execute(**options)
+        except Exception:
+            if not self.nb.metadata.papermill.exception:
+                raise
+            return self.nb  # a cell's failure is recorded; that its kernel answers no more is a part of it
+        finally:
+            if catches:
+                signal.signal(signal.SIGINT, before)
 
     def execute_cell(self, cell, cell_index, **options):
+        limit = self.timeout
         try:
-            return super().execute_cell(cell, cell_index, **options)
+            if not self.stopped:
+                super().execute_cell(cell, cell_index, **options)
         except CellTimeoutError as error:
-            self._interrupt()
-            reason = f"the cell was still running after {self.timeout} s, its limit; --timeout sets another"
-            self._record(cell, "TimeoutError", reason)
-            raise CellExecutionError(reason, "TimeoutError", reason) from error
+            self.timeout = LAST_WORDS
+            run_sync(self.km.interrupt_kernel)()
+            reason = f"the cell was still running after {limit:g} s, its limit; --timeout sets another"
+            raise self._recorded(cell, "TimeoutError", reason) from error
         except DeadKernelError as error:
             reason = "the Python of this notebook ended by itself: most often the memory was full"
-            self._record(cell, "DeadKernelError", reason)
-            raise CellExecutionError(reason, "DeadKernelError", reason) from error
-        except KeyboardInterrupt as error:
-            self._interrupt()
-            self._record(cell, "KeyboardInterrupt", "stopped from the keyboard")
+            raise self._recorded(cell, "DeadKernelError", reason) from error
+        except CellExecutionError:
+            if not self.stopped:
+                raise
+        if self.stopped and cell.cell_type == "code":
+            error = self._recorded(cell, "KeyboardInterrupt", "stopped from the keyboard")
             self.nb_man.cell_exception(cell, cell_index=cell_index, exception=error)
-            raise
+            raise KeyboardInterrupt
+        return cell
 
-    def _interrupt(self):
-        """Interrupt the running cell; the kernel then ends as soon as the cell has returned."""
-        self.km.shutdown_wait_time = LAST_WORDS
-        run_sync(self.km.interrupt_kernel)()
+    def _stop(self, number, frame):
+        """Handle Ctrl-C: pass it on to the cell, which ends when its checkpoint is written."""
+        self.stopped = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.task_poll_for_reply is None:
+            raise KeyboardInterrupt
+        print("\nStopping when the cell has written its checkpoint; Ctrl-C again stops at once", file=sys.stderr)
+        loop = self.task_poll_for_reply.get_loop()
+        loop.call_soon_threadsafe(lambda: loop.create_task(self.km.interrupt_kernel()))
 
     @staticmethod
-    def _record(cell, name: str, reason: str):
-        """Put the reason where a reader looks for an error, in place of what the interrupt itself left."""
+    def _recorded(cell, name: str, reason: str) -> CellExecutionError:
+        """Put the reason where a reader looks for an error, in place of what the interrupt left; return it to raise."""
         cell.outputs = [output for output in cell.outputs if output.output_type != "error"]
         cell.outputs.append(new_output("error", ename=name, evalue=reason, traceback=[f"{name}: {reason}"]))
+        return CellExecutionError(reason, name, reason)
 
 
 class Engine(NBClientEngine):
@@ -69,6 +99,7 @@ class Engine(NBClientEngine):
             kernel_name=kernel_name,
             timeout=execution_timeout,
             startup_timeout=start_timeout,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # or each kernel warns of its loopback connection
             iopub_timeout=60,            # large pictures arrive late on a busy machine; the default gives up after 4 s
         )
         return client.execute()

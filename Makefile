@@ -1,0 +1,54 @@
+# make run    sets up .venv on first use, then runs every notebook on simulated images in the smoke profile
+# make test   unit tests, every notebook, and the browser tests where a Chromium is found
+# make lab    opens the notebooks in JupyterLab
+# make setup  only sets up .venv
+#
+# Two names may be given another value, as in `make setup PYTHON=python3.12 TORCH=torch==2.12.0`:
+PYTHON ?= python3
+TORCH  ?= torch==2.13.0
+
+# A torch build is chosen by its machine, so the lock leaves it out and it is installed first, by its own line.
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+.PHONY: setup run test lab notebooks lock
+setup: .venv/ready
+
+# The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
+# nothing. Once ready, it is repeated (pip then changes only what differs) when a dependency has changed.
+.venv/ready: pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer," \
+	    "or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@if [ -e .venv/unfinished ]; then echo "The last set-up did not finish: starting again"; rm -rf .venv; fi
+	@"$(PYTHON)" tools/check_python.py .venv
+	@rm -f .venv/ready; mkdir -p .venv; touch .venv/unfinished
+	@echo "Setting up .venv: a few minutes, about 2 GB (more with a GPU build of torch)"
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check "$(TORCH)" -c constraints.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[test]' -c constraints.txt
+	@mv .venv/unfinished .venv/ready
+
+run: setup
+	@$(BIN)/uslab run --profile smoke
+
+test: setup
+	@$(BIN)/python -m pytest
+
+lab: setup
+	@$(BIN)/jupyter lab notebooks
+
+# Runs the notebooks in place with their default parameters (profile `class`), as they are committed.
+notebooks: setup
+	@$(BIN)/python tools/refresh_notebooks.py
+
+# Pins every version but torch's.
+lock: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@echo "$(TORCH)" > .venv/torch.txt
+	@$(BIN)/pip-compile --quiet --upgrade --strip-extras --all-extras --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --unsafe-package torch --unsafe-package setuptools \
+	    --constraint .venv/torch.txt --output-file .venv/lock.txt pyproject.toml
+	@grep == .venv/lock.txt > constraints.txt

@@ -1,0 +1,12 @@
+"""Run the committed notebooks in place: `python tools/refresh_notebooks.py [NOTEBOOK ...]`, or `make notebooks`."""
+
+import sys
+
+from uslab.batch import refresh
+from uslab.notebooks import UsageError
+
+if __name__ == "__main__":
+    try:
+        sys.exit(refresh(sys.argv[1:]))
+    except UsageError as error:
+        sys.exit(str(error))

@@ -1,0 +1,77 @@
+"""An executed notebook as one HTML file that needs nothing from the network: formulas, pictures and styles inside."""
+
+from pathlib import Path
+
+from jinja2 import pass_context
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from uslab.notebooks import read
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class MathMLRenderer(IPythonRenderer):
+    """Markdown to HTML with formulas as MathML, which browsers draw themselves; MathJax would have to be fetched."""
+
+    def block_math(self, body: str) -> str:
+        return self._mathml(body, "block")
+
+    def inline_math(self, body: str) -> str:
+        return self._mathml(body, "inline")
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return self._mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")
+
+    def _mathml(self, body: str, display: str) -> str:
+        try:
+            return convert(body, display=display)
+        except Exception:  # the converter raises many kinds; a formula that it cannot read is shown as it is written
+            return f"<code>{self.escape_html(body)}</code>"
+
+
+class OfflineExporter(HTMLExporter):
+    """nbconvert's HTML with the renderer above, and a template without remote scripts."""
+
+    def __init__(self, **options):
+        super().__init__(embed_images=True, **options)
+        self.raw_template = (TEMPLATES / "notebook.html.j2").read_text()
+
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        cell = context.get("cell", {})
+        renderer = MathMLRenderer(
+            escape=False,
+            attachments=cell.get("attachments", {}),
+            embed_images=True,
+            path=context.get("resources", {}).get("metadata", {}).get("path", ""),
+            anchor_link_text="",
+        )
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+    def default_filters(self):
+        yield from super().default_filters()
+        yield "markdown2html", self.markdown2html
+
+
+def drop_widgets(notebook):
+    """Take live widgets out of a notebook in memory: without a kernel only their static alternative can be seen."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+
+
+def to_html(
+    notebook: Path,   # an executed notebook; it stays as it is
+) -> Path:
+    """Write the notebook as HTML beside it and return the file's path."""
+    node = read(notebook)
+    drop_widgets(node)
+    resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
+    body, _ = OfflineExporter().from_notebook_node(node, resources=resources)
+    path = notebook.with_suffix(".html")
+    path.write_text(body, encoding="utf-8")
+    return path

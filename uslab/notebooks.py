@@ -1,0 +1,165 @@
+"""Notebooks and their parameters: find them, read what may be set, and run one through papermill."""
+
+import ast
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+PROFILES = ("smoke", "class", "paper")
+# Seconds a cell may take. A cell that trains is one cell, so the limit is far above what a profile aims at.
+TIME_LIMITS = {"smoke": 600, "class": 3600, "paper": 14 * 24 * 3600}
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be done; the message says what to ask for instead."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a notebook stopped, and in which cell."""
+
+    kind: str      # the exception's class, such as 'ValueError'
+    message: str
+    source: str    # the cell's code
+    count: int     # the cell's execution count, as In [count]
+
+
+def folder() -> Path:
+    """Return the folder of the project's notebooks: beside the package, or `notebooks` in the current folder."""
+    beside = Path(__file__).resolve().parents[1] / "notebooks"
+    return beside if beside.is_dir() else Path.cwd() / "notebooks"
+
+
+def find(names: list[str]) -> list[Path]:
+    """Return the paths of the notebooks named by stem or by path; all of the project's without a name."""
+    known = {path.stem: path for path in sorted(folder().glob("*.ipynb"))}
+    if not names:
+        if not known:
+            raise UsageError(f"no notebook in {folder()}")
+        return list(known.values())
+    paths = []
+    for name in names:
+        path = Path(name)
+        if path.suffix == ".ipynb" and path.is_file():
+            paths.append(path.resolve())
+        elif name.removesuffix(".ipynb") in known:
+            paths.append(known[name.removesuffix(".ipynb")])
+        else:
+            raise UsageError(f"no notebook {name!r}: there are {', '.join(known) or 'none'}, or give a path")
+    doubles = {path.stem for path in paths if sum(path.stem == other.stem for other in paths) > 1}
+    if doubles:
+        raise UsageError(f"two notebooks named {', '.join(sorted(doubles))}: their results would share a folder")
+    return paths
+
+
+def defaults(notebook: Path) -> dict[str, object]:
+    """Return the names and values that the notebook's cell tagged `parameters` assigns (literals only)."""
+    cells = [cell for cell in read(notebook).cells if "parameters" in cell.metadata.get("tags", [])]
+    if not cells:
+        raise UsageError(f"{notebook} has no cell tagged 'parameters'")
+    values = {}
+    for line in ast.parse(cells[0].source).body:
+        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                try:
+                    values[target.id] = ast.literal_eval(line.value)
+                except (ValueError, TypeError):
+                    raise UsageError(f"{notebook}: parameter {target.id} must be a plain value") from None
+    return values
+
+
+def profile_file(notebook: Path, profile: str) -> Path:
+    """Return where a profile's parameters stand; `class` has no file, being the notebook's defaults."""
+    return notebook.parent / "profiles" / f"{notebook.stem}.{profile}.yaml"
+
+
+def profile_values(notebook: Path, profile: str) -> dict[str, object]:
+    """Return the parameters that a profile sets, checked against the notebook's own."""
+    if profile == "class":
+        return {"profile": "class"}
+    path = profile_file(notebook, profile)
+    if not path.is_file():
+        raise UsageError(f"{notebook.stem} has no profile {profile!r}: expected {path}")
+    known = defaults(notebook)
+    values = yaml.safe_load(path.read_text()) or {}
+    return {name: checked(notebook.stem, known, name, value) for name, value in values.items()}
+
+
+def parsed(
+    stem: str,                   # the notebook, for the message
+    known: dict[str, object],    # its parameters with their defaults
+    name: str,
+    text: str,                   # as typed by the user
+) -> object:
+    """Return the value that the text means for a parameter: text as it is, anything else as YAML."""
+    if isinstance(known.get(name), str):
+        return text
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            value = float(value)  # YAML takes 2e-4, without a point, for text
+        except ValueError:
+            pass
+    return checked(stem, known, name, value)
+
+
+def checked(stem: str, known: dict[str, object], name: str, value: object) -> object:
+    """Return the value in its parameter's type, or raise UsageError for an unknown name or another type."""
+    if name not in known:
+        raise UsageError(f"{stem} has no parameter {name!r}: there are {', '.join(known)}")
+    default = known[name]
+    if default is None or value is None or type(value) is type(default):
+        return value
+    if type(default) is float and type(value) is int:
+        return float(value)
+    if type(default) is int and type(value) is float and value.is_integer():
+        return int(value)
+    if isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
+        return list(value)
+    expected = type(default).__name__
+    raise UsageError(f"{stem}: {name} takes a value like {default!r} ({expected}), not {value!r}")
+
+
+def run(
+    notebook: Path,
+    output: Path,                      # the executed notebook, saved after every cell
+    parameters: dict[str, object],     # all values that differ from the notebook's defaults; none: no cell is added
+    time_limit: float | None = None,   # seconds a cell may take; None is no limit
+) -> Failure | None:
+    """Run a notebook in its own folder, with a progress bar, and return why it stopped, or None if it is complete."""
+    import papermill  # importing it loads uslab.engine, by its entry point
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=parameters,
+            engine_name="uslab",
+            kernel_name="python3",
+            cwd=notebook.parent,
+            progress_bar={"desc": notebook.stem, "bar_format": "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}"},
+            execution_timeout=time_limit,
+        )
+    except PapermillExecutionError as error:
+        return Failure(error.ename, error.evalue, error.source, error.exec_count)
+    return None
+
+
+def read(notebook: Path):
+    """Return the notebook as an nbformat node, in the current format."""
+    import nbformat
+
+    try:
+        return nbformat.read(notebook, as_version=4)
+    except (nbformat.reader.NotJSONError, OSError) as error:
+        raise UsageError(f"{notebook} cannot be read as a notebook: {error}") from None
+
+
+def source_hash(notebook) -> str:
+    """Return the SHA-256 of the sources of a notebook's code cells, in order: it changes with any edit of the code."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
