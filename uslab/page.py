@@ -76,7 +76,7 @@ def heading(node) -> str:
     for cell in node.cells:
         found = re.search(r"^#+\s+(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
         if found and "papermill-error-cell-tag" not in cell.metadata.get("tags", []):
-            return re.sub(r"[*_`]", "", found.group(1)).strip()
+            return re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", found.group(1)).strip()
     return ""
 
 

@@ -1,0 +1,50 @@
+"""The set-up's files agree with each other, and its checks say in one line what is in the way."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+CHECK = ROOT / "tools" / "check_python.py"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+
+
+def test_the_lock_pins_every_dependency_but_torch():
+    optional = PROJECT["optional-dependencies"].values()
+    wanted = [Requirement(text) for group in [PROJECT["dependencies"], *optional] for text in group]
+    wrong = [str(need) for need in wanted if need.name != "torch" and LOCK.get(need.name) not in need.specifier]
+    assert not wrong, "run `make lock`"
+    assert not [name for name in LOCK if re.match("torch|nvidia|triton", name)]
+
+
+def test_conda_users_get_the_same():
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    torch = re.search(r"^TORCH *\?= *(\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
+    assert lines[-1]["pip"] == ["--constraint constraints.txt", torch, "--editable .[test]"]
+    python = next(line for line in lines if str(line).startswith("python="))
+    assert python.removeprefix("python=") in PROJECT["requires-python"]
+
+
+@pytest.mark.parametrize(("fault", "message"), [
+    ("sys.version_info = (3, 9, 1)", "Python 3.9 is too old"),
+    ("sys.modules['ensurepip'] = None", "has no module ensurepip: on Debian or Ubuntu, install python3."),
+    ("import shutil; shutil.disk_usage = lambda folder: shutil._ntuple_diskusage(9, 8, 1e9)", "only 1.0 GB are free"),
+])
+def test_what_is_in_the_way_is_said_in_one_line(fault, message, tmp_path):
+    code = (f"import sys, runpy; sys.argv = ['', {str(tmp_path / '.venv')!r}]; {fault}; "
+            f"runpy.run_path({str(CHECK)!r}, run_name='__main__')")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert said.returncode == 1 and not said.stdout
+    assert said.stderr.startswith("Cannot set up: ") and message in said.stderr and said.stderr.count("\n") == 1
+
+
+def test_a_fit_python_is_let_through(tmp_path):
+    said = subprocess.run([sys.executable, CHECK, tmp_path / ".venv"], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
