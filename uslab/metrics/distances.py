@@ -1,0 +1,112 @@
+"""Distances between two sets of features: Frechet (FID) and kernel (KID)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .features import Space, features, resolve
+from .intervals import half_sample_interval
+from .score import Score
+from .sets import Images, both, groups
+
+Array = np.ndarray | Tensor
+
+
+def frechet_distance(
+    a: Array,      # (n, d) features, n at least 2
+    b: Array,      # (m, d)
+) -> float:
+    """Squared Frechet distance of the Gaussians with the means and covariances of two sets (Heusel 2017, eq. 6).
+
+    |m_a - m_b|^2 + tr C_a + tr C_b - 2 tr (C_a C_b)^(1/2), with the last trace computed as the nuclear norm of
+    X Y', where X'X = C_a and Y'Y = C_b: exact, free of complex numbers, and for n below d a matter of an n x m matrix
+    instead of a d x d one. With n below about d the value is biased upwards: compare only at equal n.
+
+    Raises ValueError for fewer than 2 rows, unequal d, and values that are not finite.
+    """
+    a, b = checked(a, b)
+    gap = a.mean(0) - b.mean(0)
+    x, y = factor(a), factor(b)
+    cross = torch.linalg.svdvals(x @ y.T).sum()
+    # Rounding can take the distance of a set to itself below zero.
+    return max(0.0, float(gap @ gap + x.square().sum() + y.square().sum() - 2 * cross))
+
+
+def factor(a: Tensor) -> Tensor:
+    """A matrix X (min(n, d), d) with X'X the unbiased covariance of a (n, d)."""
+    x = (a - a.mean(0)) / (len(a) - 1) ** 0.5
+    return torch.linalg.qr(x, mode="r").R if len(x) > x.shape[1] else x
+
+
+def kernel_distance(
+    a: Array,      # (n, d) features, n at least 2
+    b: Array,      # (m, d)
+) -> float:
+    """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski 2018), whole sets.
+
+    Unbiased means that it scatters round 0 for two sets of one distribution: small negative values are right.
+    Raises ValueError like frechet_distance.
+    """
+    a, b = checked(a, b)
+    return within(a) + within(b) - 2 * kernel_sum(a, b) / (len(a) * len(b))
+
+
+def within(a: Tensor) -> float:
+    """Mean kernel of the pairs of different rows."""
+    own = (a.square().sum(1) / a.shape[1] + 1).pow(3).sum()
+    return float((kernel_sum(a, a) - own) / (len(a) * (len(a) - 1)))
+
+
+def kernel_sum(a: Tensor, b: Tensor) -> float:
+    """Sum of the kernel over all pairs of rows, in blocks so that 50 000 rows fit in memory."""
+    return float(sum((block @ b.T / a.shape[1] + 1).pow(3).sum() for block in a.split(2048)))
+
+
+def checked(a: Array, b: Array) -> tuple[Tensor, Tensor]:
+    a, b = (torch.as_tensor(x).detach().cpu().double() for x in (a, b))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(f"features must be (n, d) and (m, d) with one d, not {tuple(a.shape)} and {tuple(b.shape)}")
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a distance needs at least 2 images in each set, not {len(a)} and {len(b)}")
+    for x in (a, b):
+        if bad := int((~torch.isfinite(x)).any(1).sum()):
+            raise ValueError(f"{bad} of {len(x)} feature rows hold nan or infinite values: look at those images")
+    return a, b
+
+
+def fid(
+    real: Images,                       # held-out real images, the same for all sets that are compared
+    synthetic: Images,                  # as many for each of these
+    space: str | Space | None = None,   # see uslab.metrics.features
+    draws: int = 20,                    # half-samples for the interval
+    seed: int = 0,
+) -> Score:
+    """Frechet distance of two image sets: 'FID' in Inception space, 'FD-lite0' and the like in any other."""
+    return feature_score("FID", "FD", frechet_distance, real, synthetic, space, draws, seed, lowest=0.0)
+
+
+def kid(
+    real: Images,
+    synthetic: Images,
+    space: str | Space | None = None,
+    draws: int = 20,
+    seed: int = 0,
+) -> Score:
+    """Kernel distance of two image sets: 'KID' in Inception space, 'KD-lite0' and the like in any other."""
+    return feature_score("KID", "KD", kernel_distance, real, synthetic, space, draws, seed)
+
+
+def feature_score(name, general_name, distance, real, synthetic, space, draws, seed, lowest=-np.inf) -> Score:
+    both(real, synthetic)
+    space = resolve(space)
+    a, b = features(real, space), features(synthetic, space)
+    value = distance(a, b)
+    low, high, how = half_sample_interval(lambda i, j: distance(a[i], b[j]), value, groups(real), groups(synthetic),
+                                          draws, seed, lowest)
+    inception = space.name == "inception"
+    note = [f"{len(a)} real", space.about, how]
+    if distance is kernel_distance:
+        note.append(f"x 100 = {100 * value:.4g}, as Liang 2020 gives it")
+    elif min(len(a), len(b)) <= a.shape[1]:
+        note.append(f"biased upwards: n is below the {a.shape[1]} dimensions")
+    return Score(name if inception else f"{general_name}-{space.name}", value, low, high, len(b), "; ".join(note))

