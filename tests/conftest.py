@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 PARAMETERS = '''profile = "class"
 data = "phantom"
 root = ""
-out = "../runs/toy"
+out = "../runs/STEM"
 seed = 0
 steps = 3
 lr = 2e-4
@@ -36,7 +36,7 @@ def make_notebook(tmp_path):
     def make(stem: str, *cells: str | tuple[str, str], profile: str = "profile: smoke\n") -> Path:
         """Write a title, the parameters above, and the cells: code, or (code, tag)."""
         nodes = [new_markdown_cell(f"# The *{stem}* notebook")]
-        for cell in ((PARAMETERS, "parameters"), *cells):
+        for cell in ((PARAMETERS.replace("STEM", stem), "parameters"), *cells):
             source, tag = cell if isinstance(cell, tuple) else (cell, None)
             nodes.append(new_code_cell(source, metadata={"tags": [tag]} if tag else {}))
         node = new_notebook(cells=nodes)

@@ -203,12 +203,12 @@ def test_refreshed_notebooks_hold_what_ran_and_nothing_of_this_machine(make_note
     good = make_notebook("good", RECORD, "import ipywidgets\nipywidgets.IntSlider()", "print(steps)")
     bad = make_notebook("bad", "1 / 0")
     before = bad.read_bytes()
-    older = tmp_path / "runs" / "toy"
+    older = tmp_path / "runs" / "good"
     older.mkdir(parents=True)
     (older / "log.jsonl").touch()
     assert refresh([str(good), str(bad)]) == 1
     assert bad.read_bytes() == before and "ZeroDivisionError" in capsys.readouterr().err
-    assert [path.name for path in (tmp_path / "runs").glob("toy_until_*/log.jsonl")] == ["log.jsonl"]
+    assert [path.name for path in (tmp_path / "runs").glob("good_until_*/log.jsonl")] == ["log.jsonl"]
     node = nbformat.read(good, 4)
     assert [cell.execution_count for cell in node.cells if cell.cell_type == "code"] == [1, 2, 3, 4]
     assert node.cells[-1].outputs[0].text == "3\n"
