@@ -1,0 +1,25 @@
+"""Pictures that every notebook draws: sheets of images side by side."""
+
+from torch import Tensor
+
+from ..data import ImageSet
+from ..training.run import contact_sheet
+
+
+def show_images(
+    sets: dict[str, Tensor | ImageSet],   # title -> images (n, 1, H, W) uint8; the first of each are shown
+    rows: int = 4,                        # images below each other
+    columns: int = 6,                     # images side by side, in each sheet
+    width: float = 9.0,                   # of the whole figure, inches
+):
+    """Draw the sheets beside each other in one grey scale, 0 black and 255 white; returns the matplotlib Figure."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(sets), figsize=(width, width / len(sets) * rows / columns + 0.35),
+                                squeeze=False, layout="constrained")
+    for axis, (title, images) in zip(axes[0], sets.items()):
+        images = images.images if isinstance(images, ImageSet) else images
+        axis.imshow(contact_sheet(images[:rows * columns], columns), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title, fontsize=10)
+        axis.axis("off")
+    return figure

@@ -1,0 +1,314 @@
+"""Monitor: the live training board of a notebook."""
+
+import base64
+import sys
+import time
+from collections import deque
+from io import BytesIO
+
+import numpy as np
+import psutil
+from IPython.display import display
+
+from uslab.widgets.live import Live, source
+
+POINTS = 2000                       # the board keeps at most so many points; beyond, it keeps the telling half
+EVERY = 0.2                         # seconds between two messages to the browser
+SMOOTHING = 0.8                     # share of the past in the running mean, at the start
+GRID = 640                          # widest sample grid that is sent, in pixels
+NOT_CURVES = {"step", "images", "seconds", "images_per_s"}
+LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))"}
+# Okabe and Ito's colours, which colour-blind readers tell apart, shifted so that each reads on white and on black.
+COLOURS = ["#2f86d1", "#d9661f", "#0e9f77", "#c46ea5", "#b8860b", "#7a7fd0", "#8a8a8a"]
+STILL_WIDTH, STILL_HEIGHT = 1060, 320   # CSS pixels; live.css knows the still by its width
+
+
+class Monitor(Live):
+    """A board of curves, samples and one line of status that follows a training loop.
+
+    The points are kept here, at most 2000, so a page that reloads gets the whole board again; the browser gets each
+    point once, in messages at most 5 times a second. Thread-safe.
+    """
+
+    _esm = source("live.js", "monitor.js")
+    _css = source("live.css", "monitor.css")
+
+    def __init__(
+        self,
+        steps: int,     # length of the whole run, in steps
+    ):
+        self.steps = steps
+        self._rows: list[dict] = []         # one dict a point: step and the curves' values
+        self._names: list[str] = []         # curves in the order of their first point
+        self._values: dict = {}             # what update got last
+        self._told = 0                      # points that the browser has been sent
+        self._sent = -np.inf                # when the last message went
+        self._clock = deque(maxlen=50)      # (second, step) of the latest updates, for the time left
+        self._gpu = (-np.inf, None)         # (second, text) of the latest look at the GPU
+        self._images = None                 # dict: pixels (n, h, w) uint8, and what to say of them
+        self._started = time.monotonic()
+        self._closed = False
+        self._alone = False                 # the live view has been taken away, as no page had asked for it
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return "Training board: " + ", ".join(self._status())
+
+    def __del__(self):
+        """Widget.__del__ would call close(), which here draws a figure."""
+
+    def update(
+        self,
+        values: dict | None,    # what Run.log returned: step, images_per_s, the curves; None does nothing
+    ) -> None:
+        """Add a point to each curve. Keys that start with 'loss' go to the first panel, the others to the second."""
+        if values is None:
+            return
+        now = time.monotonic()
+        with self._lock:
+            row = {key: float(value) for key, value in values.items() if key not in NOT_CURVES}
+            row["step"] = values["step"]
+            # A run that was resumed from a checkpoint repeats steps; the repeated ones are what counts.
+            while self._rows and self._rows[-1]["step"] >= row["step"]:
+                self._rows.pop()
+                self._told = min(self._told, len(self._rows))
+            new = [key for key in row if key != "step" and key not in self._names]
+            self._rows.append(row)
+            self._values = values
+            self._clock.append((now, row["step"]))
+            if new:
+                self._names = sorted(self._names + new, key=_order)
+                self._told = 0
+            if len(self._rows) > POINTS:
+                self._rows = [self._rows[i] for i in thin(self._table(), POINTS // 2)]
+                self._told = 0
+            if now - self._sent >= EVERY:
+                self._flush()
+
+    def show(
+        self,
+        images,     # uint8 (n, 1, H, W), tensor or array: samples from a fixed latent
+    ) -> None:
+        """Show a grid of samples; large ones are sent reduced by a whole factor."""
+        images = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
+            raise ValueError(f"images must be uint8 (n, 1, H, W) with n at least 1, not {images.dtype} {images.shape}")
+        n, _, h, w = images.shape
+        factor = -(-columns(n) * w // GRID)
+        small = images[:, 0, :h // factor * factor, :w // factor * factor]
+        if factor > 1:
+            small = small.reshape(n, h // factor, factor, w // factor, factor).mean((2, 4))
+        title = f"Samples at step {self._values.get('step', 0):,}"
+        size = f"{n} of {h}×{w} px" + (f", shown at 1/{factor}" if factor > 1 else "")
+        with self._lock:
+            self._images = {"pixels": np.ascontiguousarray(small.round(), np.uint8), "title": title, "size": size}
+            self._flush()
+            self._send_images()
+
+    def close(self) -> None:
+        """Finish the board; the figure that stays in the saved notebook is drawn now. A second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._flush()
+        self._place()
+
+    def resend(self) -> None:
+        self._told = 0
+        self._flush(whole=True)
+        if self._images is not None:
+            self._send_images()
+        if self._closed and self._alone:
+            # A kernel without subshells hears of its page only after the cell: the live view comes back now.
+            self._alone = False
+            if self.displayed:
+                self.refresh(self.view())
+
+    def still(self) -> tuple[dict, dict]:
+        """The figure of a finished board; before that, nothing that would push the live view about."""
+        if not self._closed:
+            return {"text/html": "", "text/plain": ""}, {}
+        data = {"image/png": base64.b64encode(self.figure()).decode(), "text/plain": repr(self)}
+        return data, {"image/png": {"width": STILL_WIDTH, "height": STILL_HEIGHT}}
+
+    def _place(self) -> None:
+        """Leave the figure in the notebook; where no page asked for the live view, only the figure."""
+        self._alone = not self.answered
+        if self.displayed:
+            self.refresh({"text/plain": repr(self)} if self._alone else None)
+        elif self._alone and "ipykernel" in sys.modules:
+            data, metadata = self.still()
+            display(data, metadata=metadata, raw=True)
+
+    def _table(self, start: int = 0) -> np.ndarray:
+        """Points as float32 (rows, 1 + curves): the step, then the curves in the order of their names."""
+        keys = ["step", *self._names]
+        rows = [[row.get(key, np.nan) for key in keys] for row in self._rows[start:]]
+        return np.array(rows, np.float32).reshape(-1, len(keys))
+
+    def _flush(self, whole: bool = False) -> None:
+        """Send the points that the browser lacks, and the line of status."""
+        message = {"type": "points", "from": self._told, "status": self._status(), "share": self._share()}
+        if self._told == 0:
+            message["curves"] = self._curves()
+            message["smoothing"] = SMOOTHING
+        if whole:
+            message["whole"] = True
+        self.tell(message, self._table(self._told))
+        self._told = len(self._rows)
+        self._sent = time.monotonic()
+
+    def _send_images(self) -> None:
+        n, h, w = self._images["pixels"].shape
+        about = {"type": "images", "n": n, "h": h, "w": w, "columns": columns(n)}
+        self.tell({**about, "title": self._images["title"], "size": self._images["size"]}, self._images["pixels"])
+
+    def _curves(self) -> list[dict]:
+        seen = {True: 0, False: 0}
+        curves = []
+        for name in self._names:
+            loss = name.startswith("loss")
+            curves.append({"label": LABELS.get(name, name.replace("_", " ")), "panel": 0 if loss else 1,
+                           "colour": COLOURS[seen[loss] % len(COLOURS)], "dash": seen[loss] >= len(COLOURS)})
+            seen[loss] += 1
+        return curves
+
+    def _share(self) -> float:
+        return min(1.0, self._values.get("step", 0) / max(1, self.steps))
+
+    def _status(self) -> list[str]:
+        step = self._values.get("step", 0)
+        parts = [f"step {step:,} of {self.steps:,}"]
+        if self._closed and step < self.steps:
+            parts[0] = "stopped at " + parts[0]
+        if "images_per_s" in self._values:
+            parts.append(f"{self._values['images_per_s']:,.0f} images/s")
+        if self._closed:
+            parts.append(f"took {duration(self._values.get('seconds', time.monotonic() - self._started))}")
+        elif len(self._clock) > 1:
+            (t0, s0), (t1, s1) = self._clock[0], self._clock[-1]
+            parts.append(f"{duration((self.steps - step) * (t1 - t0) / max(1, s1 - s0))} left")
+        parts.append(f"memory {psutil.Process().memory_info().rss / 1e9:.1f} GB")
+        if time.monotonic() - self._gpu[0] > 1:
+            self._gpu = (time.monotonic(), gpu())
+        return parts + [self._gpu[1]] if self._gpu[1] else parts
+
+    def figure(self) -> bytes:
+        """The board as PNG: curves, the last samples, the line of status. No pyplot, which is not thread-safe."""
+        from matplotlib.figure import Figure
+
+        table, curves = self._table(), self._curves()
+        fig = Figure(figsize=(STILL_WIDTH / 100, STILL_HEIGHT / 100), dpi=150, layout="constrained", facecolor="white")
+        axes = fig.subplots(1, 3 if self._images else 2, width_ratios=[1.2, 1.2, 0.9][:3 if self._images else 2])
+        for panel, (ax, title) in enumerate(zip(axes, ("Losses", "Discriminator output"))):
+            for index, curve in enumerate(curves):
+                if curve["panel"] == panel:
+                    step, values, style = table[:, 0], table[:, 1 + index], "--" if curve["dash"] else "-"
+                    ax.plot(step, values, color=curve["colour"], alpha=0.25, lw=0.8)
+                    ax.plot(step, smooth(step, values), style, color=curve["colour"], lw=1.6, label=curve["label"])
+            ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
+            ax.set_xlabel("step", fontsize=9)
+            ax.set_ylabel(("loss", "probability")[panel], fontsize=9)
+            ax.tick_params(labelsize=8, color="#999999")
+            ax.grid(alpha=0.25, lw=0.6)
+            ax.spines[["top", "right"]].set_visible(False)
+            if ax.get_legend_handles_labels()[0]:
+                ax.legend(fontsize=8, frameon=False, loc="upper right")
+        axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
+        axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
+        if self._images:
+            axes[2].imshow(grid(self._images["pixels"]), cmap="gray", vmin=0, vmax=255)
+            axes[2].set_title(self._images["title"], loc="left", fontsize=10, fontweight="bold")
+            axes[2].set_axis_off()
+        fig.suptitle("  ·  ".join(self._status()), x=0.01, ha="left", fontsize=9, color="#555555")
+        png = BytesIO()
+        fig.savefig(png, format="png")
+        return png.getvalue()
+
+
+def _order(name: str) -> tuple:
+    """Curves that have a label of their own come first, in its order, so their colours are always the same."""
+    known = list(LABELS)
+    return known.index(name) if name in known else len(known), name
+
+
+def smooth(step: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Running mean with exponential weights, not pulled to zero at the start; as in monitor.js.
+
+    The weight of the past falls with the distance in steps, since a thinned board has its points unevenly.
+    """
+    gap = max(1e-9, (step[-1] - step[0]) / max(1, len(step) - 1))
+    mean, total, weight, last = np.full(len(step), np.nan), 0.0, 0.0, step[0]
+    for i in np.flatnonzero(np.isfinite(values)):
+        keep = SMOOTHING ** ((step[i] - last) / gap)
+        total, weight, last = keep * total + values[i], keep * weight + 1, step[i]
+        mean[i] = total / weight
+    return mean
+
+
+def columns(n: int) -> int:
+    """Columns of a grid of n images: as square as can be."""
+    return int(np.ceil(np.sqrt(n)))
+
+
+def grid(images: np.ndarray) -> np.ndarray:
+    """(n, h, w) uint8 as one picture, with white lines of 2 px between the images."""
+    n, h, w = images.shape
+    across = columns(n)
+    down = -(-n // across)
+    sheet = np.full((down * (h + 2) - 2, across * (w + 2) - 2), 255, np.uint8)
+    for i, image in enumerate(images):
+        y, x = i // across * (h + 2), i % across * (w + 2)
+        sheet[y:y + h, x:x + w] = image
+    return sheet
+
+
+def thin(
+    table: np.ndarray,      # (rows, 1 + curves): steps, increasing, then values; NaN where a curve has none
+    n: int,                 # at most so many rows are kept
+) -> np.ndarray:
+    """Indices of the rows to keep: the first, the last, and from each of n - 2 equal ranges of steps the most telling.
+
+    Telling is the row of the largest triangle with the means of the range before and the range after, summed over
+    curves scaled to their span; after Steinarsson's largest-triangle-three-buckets (2013), with means on both sides,
+    so it needs no loop. Ranges of equal width, not count, keep the density even when a thinned board fills up again.
+    """
+    step = table[:, 0].astype(float)
+    value = np.where(np.isfinite(table[:, 1:]), table[:, 1:], 0)
+    span = np.ptp(value, 0)
+    value = (value - value.min(0)) / np.where(span > 0, span, 1)
+    bucket = np.minimum((step - step[0]) / (step[-1] - step[0]) * (n - 2), n - 3).astype(int)
+    starts = np.flatnonzero(np.diff(bucket, prepend=-1))
+    counts = np.diff(starts, append=len(step))
+    own = np.repeat(np.arange(len(starts)), counts)
+    mean_x = np.add.reduceat(step, starts) / counts
+    mean_y = np.add.reduceat(value, starts) / counts[:, None]
+    before, after = np.maximum(own - 1, 0), np.minimum(own + 1, len(starts) - 1)
+    area = np.abs((mean_x[after] - mean_x[before])[:, None] * (value - mean_y[before])
+                  - (step - mean_x[before])[:, None] * (mean_y[after] - mean_y[before])).sum(1)
+    best = np.lexsort((area, own))[starts + counts - 1]
+    return np.unique(np.concatenate([[0], best, [len(step) - 1]]))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def gpu() -> str | None:
+    """Memory in use on the current GPU and how busy it is; None where this process uses none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    text = f"GPU {(total - free) / 1e9:.1f} of {total / 1e9:.0f} GB"
+    try:
+        return f"{text}, {torch.cuda.utilization()} % busy"
+    except (ModuleNotFoundError, RuntimeError):     # utilisation needs the package nvidia-ml-py and its driver library
+        return text
