@@ -14,11 +14,12 @@ from uslab.data.hc18 import circumference
 
 from . import physics
 
-SAMPLES, LINES = 448, 256      # the polar grid, whatever the size of the picture
+SAMPLES, LINES, LOOKS = 352, 224, 2   # the polar grid, whatever the size of the picture, and the compounded views
 EXAM_SIZES = np.cumsum([0.80, 0.17, 0.022])   # share of exams with 1, 2, 3 and else 4 images: 806 exams of 999 images
 # Head circumferences by quantile, mm: first-trimester, mid-pregnancy and late scans, few in between.
 HC_SHARE = [0, 0.02, 0.10, 0.18, 0.22, 0.25, 0.50, 0.75, 0.81, 0.85, 0.90, 0.98, 1]
 HC_MM = [44, 68, 78, 90, 130, 156, 174, 192, 215, 262, 282, 319, 346]
+EARLY = 115                           # head circumference at which the brain is drawn in its mid-pregnancy form, mm
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Scene:
     flip: int              # 1 or -1: the forehead is right or left
     centre: tuple[float, float]      # of the head, from the middle of the frame, in frame widths
     width: float           # of the screen's frame
+    aspect: float          # its height to its width
     half_angle: float      # of the fan
     neck: float            # half the width of the fan's upper edge, in frame widths
     crop: float            # how much of the curved upper edge the frame cuts off: 0 nothing, 1 all
     reach: float           # lower end of the fan, in frame heights
+    aside: float           # middle of the fan, from the middle of the frame, in frame widths
     span: float            # dynamic range
     gain: float            # level of soft tissue below white
     skull: float           # echo of the skull, perpendicular
@@ -42,6 +45,7 @@ class Scene:
     pool: tuple[float, float]        # where the pool lies against the head, in head radii
     brain: float           # echo of the brain
     haze: float            # reverberation behind the near skull
+    boxes: tuple[bool, bool]         # patient data blanked at the lower and upper right
     anatomy: int           # seed of everything irregular
 
     @property
@@ -54,11 +58,11 @@ class Scene:
 def draw_scene(rng: np.random.Generator) -> Scene:
     """One exam, with sizes and views as frequent as in HC18."""
     hc = float(np.interp(rng.random(), HC_SHARE, HC_MM))
-    early = hc < 115
+    early = hc < EARLY
     long = hc / circumference(1, 0.79)
-    width = max(np.exp(0.68 * np.log(hc) + 1.16 + 0.17 * rng.standard_normal()), 1.25 * long)
-    zoom = np.clip((1.9 - width / long) / 0.9 + 0.25 * rng.standard_normal(), 0, 1)   # a small view around the head
-    turned = rng.random() < (0.35 if early else 0.08)
+    width = max(np.exp(0.68 * np.log(hc) + 1.12 + 0.17 * rng.standard_normal()), 1.3 * long)
+    zoom = np.clip((2.1 - width / long) / 0.9 + 0.3 * rng.standard_normal(), 0, 1)   # a small view around the head
+    turned = rng.random() < (0.35 if early else 0.06)
     return Scene(
         hc=hc,
         ratio=float(np.clip(rng.normal(0.79, 0.04), 0.69, 0.9)),
@@ -66,17 +70,20 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         flip=int(rng.choice([-1, 1])),
         centre=(float(rng.normal(0, 0.05)), float(rng.normal(0.01, 0.03))),
         width=float(width),
-        half_angle=float(np.deg2rad(rng.uniform(25, 38))),
-        neck=float(0.13 + 0.3 * zoom + rng.uniform(0, 0.06)),
+        aspect=float(rng.uniform(0.7, 0.95) if rng.random() < 0.12 else 0.675),   # 540 by 800 pixels, but a few
+        half_angle=float(np.deg2rad(rng.normal(37 - 10 * zoom, 4))),
+        neck=float(0.15 + 0.3 * zoom + rng.uniform(0, 0.08)),
         crop=float(rng.uniform(-0.1, 1.2)),
         reach=float(0.93 + 0.35 * rng.random() * (0.5 + zoom)),
+        aside=float(rng.normal(0, 0.02 + 0.05 * zoom)),
         span=float(rng.uniform(48, 64)),
-        gain=float(rng.uniform(24, 36)),
-        skull=float(rng.uniform(20, 30)),
-        fluid=float(rng.uniform(1.2, 2.2) if early else rng.uniform(0.9, 1.25)),
-        pool=(float(rng.normal(0, 0.25)), float(rng.normal(0, 0.15))),
-        brain=float(rng.normal(-6 if early else -13, 3)),
+        gain=float(rng.normal(27.5, 2.5)),
+        skull=float(rng.uniform(20, 27.5)),
+        fluid=float(rng.uniform(1.1, 2.2) if early else rng.uniform(0.8, 1.2)),
+        pool=(float(rng.normal(0, 0.35)), float(rng.normal(0, 0.2))),
+        brain=float(rng.normal(-5 if early else -12, 3)),
         haze=float(rng.normal(-6, 4)),
+        boxes=(bool(rng.random() < 0.75), bool(rng.random() < 0.25)),
         anatomy=int(rng.integers(2**32)),
     )
 
@@ -108,156 +115,227 @@ def facing(normal_x, normal_y, angle: np.ndarray, power: float) -> np.ndarray:
     return np.abs(normal_x * np.sin(angle) + normal_y * np.cos(angle)) ** np.float32(power)
 
 
-def blob(u, v, centre, radii, turn=0.0, edge=0.15) -> np.ndarray:
-    """1 inside an ellipse, 0 outside, with a soft edge (a share of its radius)."""
-    c, s = np.cos(turn), np.sin(turn)
-    du, dv = u - np.float32(centre[0]), v - np.float32(centre[1])
-    distance = np.sqrt(((du * c + dv * s) / radii[0]) ** 2 + ((dv * c - du * s) / radii[1]) ** 2)
-    return np.clip((1 - distance) / edge + 0.5, 0, 1)
+def at_least(level):
+    """For Head.blob: the inside is no darker than this level in dB."""
+    return lambda old, shape: np.maximum(old, amplitude(level) * shape)
 
 
-def stroke(u, v, start, end, bend, width) -> np.ndarray:
-    """A bent line of Gaussian profile that fades out at its ends; all in head radii."""
-    du, dv = end[0] - start[0], end[1] - start[1]
-    length = np.hypot(du, dv)
-    along = ((u - start[0]) * du + (v - start[1]) * dv) / length**2
-    across = ((v - start[1]) * du - (u - start[0]) * dv) / length - 4 * bend * along * (1 - along)
-    return np.exp(-((across / width) ** 2) - (2 * along - 1) ** 8)
+def darker(share):
+    """For Head.blob: the inside loses this share of its amplitude."""
+    return lambda old, shape: old * (1 - np.float32(share) * shape)
 
 
-def paint(scene: Scene, fan: physics.Fan, head: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Head:
+    """The head's own coordinates on the polar grid: u along the long diameter to the forehead, v across, skull at 1."""
+
+    def __init__(self, scene: Scene, fan: physics.Fan, x: float, y: float):
+        self.scene, self.fan, self.x, self.y = scene, fan, x, y
+        a, b = scene.axes
+        c, s = np.cos(scene.tilt), np.sin(scene.tilt)
+        grid_x, grid_y, self.depth, self.angle = fan.grid()
+        dx, dy = grid_x - np.float32(x), grid_y - np.float32(y)
+        self.u, self.v = (dx * c + dy * s) * np.float32(scene.flip / a), (dy * c - dx * s) * np.float32(1 / b)
+        self.radius = np.hypot(self.u, self.v)
+        # The gradient of the radius is the normal of the skull; over its length, radius becomes millimetres.
+        along, across = self.u * np.float32(scene.flip / a), self.v * np.float32(1 / b)
+        slope = np.maximum(np.hypot(along, across), 1e-6)
+        self.normal = (along * c - across * s) / slope, (along * s + across * c) / slope
+        self.outside = (self.radius - 1) * np.maximum(self.radius, 1e-3) / slope     # mm from the skull's outer edge
+
+    def place(self, u, v):
+        """Millimetres (x, y) of points in head coordinates."""
+        a, b = self.scene.axes
+        c, s = np.cos(self.scene.tilt), np.sin(self.scene.tilt)
+        p, q = u * a * self.scene.flip, v * b
+        return self.x + p * c - q * s, self.y + p * s + q * c
+
+    def box(self, u, v, margin: float) -> tuple[slice, slice]:
+        """The part of the grid that holds points in head coordinates with a margin in mm, so that small things cost little."""
+        x, y = self.place(np.array(u), np.array(v))
+        x, y = np.add.outer(x, [-margin, margin]).ravel(), np.add.outer(y, [-margin, margin]).ravel()
+        corners = np.meshgrid([x.min(), x.max()], [y.min(), y.max()])
+        sample, line, _ = self.fan.locate(*corners)
+        return (slice(max(0, int(sample.min()) - 1), max(0, int(sample.max()) + 2)),
+                slice(max(0, int(line.min()) - 1), max(0, int(line.max()) + 2)))
+
+    def blob(self, target, combine, centre, radii, turn=0.0, edge=0.2) -> None:
+        """Change target inside an ellipse with a soft edge: combine(old values, 1 inside to 0 outside)."""
+        reach = max(radii) * 1.2
+        here = self.box([centre[0] - reach, centre[0] + reach], [centre[1] - reach, centre[1] + reach], 0)
+        c, s = np.cos(turn), np.sin(turn)
+        du, dv = self.u[here] - np.float32(centre[0]), self.v[here] - np.float32(centre[1])
+        distance = np.hypot((du * c + dv * s) / np.float32(radii[0]), (dv * c - du * s) / np.float32(radii[1]))
+        target[here] = combine(target[here], np.clip((1 - distance) / edge + 0.5, 0, 1))
+
+    def line(self, target, level, start, end, bend=0.0, width=0.5) -> None:
+        """Add a thin bent mirror of a width in mm and a level in dB, which the beam sees where it meets it squarely."""
+        a, b = self.scene.axes
+        here = self.box([start[0], end[0]], [start[1], end[1]], 3 * width + abs(bend) * b)
+        du, dv = (end[0] - start[0]) * a, (end[1] - start[1]) * b
+        length = np.hypot(du, dv)
+        p, q = (self.u[here] - np.float32(start[0])) * np.float32(a), (self.v[here] - np.float32(start[1])) * np.float32(b)
+        along = (p * du + q * dv) / length**2
+        across = (q * du - p * dv) / length - 4 * bend * b * along * (1 - along)
+        turn = np.arctan2(dv, du * self.scene.flip) + self.scene.tilt
+        back = facing(-np.sin(turn), np.cos(turn), self.angle[:, here[1]], 10)
+        profile = np.exp(-((across / width) ** 2) - np.abs(2 * along - 1) ** 6 * 3)
+        target[here] += amplitude(level) * (0.08 + 0.92 * back) * profile.astype(np.float32)
+
+
+def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tissue on the polar grid: amplitude of the scatterers, amplitude of mirrors, attenuation beyond the TGC's."""
     rng = np.random.default_rng(scene.anatomy)
-    x, y, depth, angle = fan.grid()
-    a, b = scene.axes
-    c, s = np.cos(scene.tilt), np.sin(scene.tilt)
-    dx, dy = x - np.float32(head[0]), y - np.float32(head[1])
-    p, q = dx * c + dy * s, dy * c - dx * s           # mm along the long and the short diameter
-    u, v = p / np.float32(a) * scene.flip, q / np.float32(b)
-    rho = np.hypot(u, v)
-    slope = np.hypot(p / a**2, q / b**2) / np.maximum(rho, 1e-3)
-    outside = (rho - 1) / np.maximum(slope, 1e-6)      # mm from the skull's outer edge, about
-    # Mother: layers near the array, uneven tissue below, brighter patches of placenta.
-    layers = unevenness(rng, 5, int(fan.depth / 2.5))
-    tissue = 3 * unevenness(rng, 8, 8) + 2.5 * unevenness(rng, 24, 28)
-    tissue += layers * (2 + 5 * np.exp(-depth / 14))
-    tissue += 4 * np.clip(unevenness(rng, 3, 3), -1.5, 1.5)
+    fan, depth, angle, outside = head.fan, head.depth, head.angle, head.outside
+    # The mother: layers near the array, uneven tissue and streaks of poor contact below.
+    layers = unevenness(rng, 4, int(fan.depth / 2.2)) * np.exp(-depth / rng.uniform(8, 16))
+    tissue = 7 * layers + rng.uniform(1, 3) * unevenness(rng, 5, 14)
+    tissue += 4 * np.clip(unevenness(rng, 4, 4), -2, 1.5) + 2 * unevenness(rng, 30, 30)
+    tissue += 2.5 - 4 * depth / fan.depth
+    streaks = 0.025 * unevenness(rng, 12, 2)
+    # The outermost lines have the poorest contact.
+    tissue -= rng.uniform(2, 10) * (angle / fan.half_angle) ** 2
+    echo, mirror, things = amplitude(tissue), np.zeros((SAMPLES, LINES), np.float32), np.zeros((SAMPLES, LINES), np.float32)
+    # Things beside the head: limbs, cord, uterine wall.
+    for _ in range(rng.poisson(3)):
+        turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.3, 1.8)
+        at = away * np.cos(turn), away * np.sin(turn)
+        if rng.random() < 0.5:
+            head.blob(things, at_least(rng.uniform(5, 12)), at,
+                      (rng.uniform(0.08, 0.3), rng.uniform(0.05, 0.15)), rng.uniform(0, 3), 0.6)
+        else:
+            half = rng.uniform(0.1, 0.35)
+            lean = rng.normal(0, 0.3)
+            head.line(mirror, scene.skull - rng.uniform(2, 10), (at[0] - half, at[1] - lean * half),
+                      (at[0] + half, at[1] + lean * half), rng.normal(0, 0.08), 0.4 + 0.004 * scene.hc)
     # Water around the head, its wall a mirror.
-    sac = np.hypot(u - scene.pool[0] * scene.flip, v - scene.pool[1]) / scene.fluid + 0.1 * unevenness(rng, 5, 5)
-    wet = np.clip((1 - sac) * 12 + 0.5, 0, 1)
-    echo = amplitude(tissue) * (1 - wet) + amplitude(-34) * wet
-    mirror = amplitude(8) * np.exp(-(((sac - 1.02) / 0.035) ** 2)) * np.cos(angle) * np.clip(unevenness(rng, 9, 9), 0, 2)
-    excess = 0.02 - 0.05 * wet
+    sac = np.hypot(head.u - np.float32(scene.pool[0]), head.v - np.float32(scene.pool[1])) / np.float32(scene.fluid)
+    sac += 0.09 * unevenness(rng, 5, 5) + 0.03 * unevenness(rng, 16, 16)
+    wet = np.clip((1 - sac) * 9 + 0.5, 0, 1)
+    echo = np.maximum(echo * (1 - wet) + amplitude(-20) * wet, things)
+    mirror += amplitude(6) * np.exp(-(((sac - 1.03) / 0.03) ** 2)) * np.cos(angle) ** 6 * np.clip(unevenness(rng, 9, 9), 0, 2)
+    excess = streaks + 0.01 - 0.05 * wet
     # Skull: a few mm of bone, bright where the beam meets it squarely, in plates with sutures between them.
-    thick = 0.6 + 0.0045 * scene.hc
-    polar = np.arctan2(v, u)
-    plates = sum(rng.normal(0, 0.5) * np.cos(k * polar + rng.uniform(0, 6.3)) for k in range(2, 9))
+    thick = 0.5 + 0.0028 * scene.hc
+    around = np.arctan2(head.v, head.u)
+    turn = np.linspace(-np.pi, np.pi, 1024)
+    plates = sum(rng.normal(0, 0.6) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(2, 8))
+    plates += sum(rng.normal(0, 0.1) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(8, 40))
+    plates = plates.astype(np.float32)[((around + np.pi) * (1023 / (2 * np.pi))).astype(np.int32)]
     bone = np.exp(-(((outside + thick * (1.3 + 0.25 * plates)) / thick) ** 2))
-    normal_x, normal_y = (p / a**2 * c - q / b**2 * s) / slope / np.maximum(rho, 1e-3), (p / a**2 * s + q / b**2 * c) / slope / np.maximum(rho, 1e-3)
-    squarely = facing(normal_x, normal_y, angle, 5)
-    strength = np.clip(1 + 0.45 * plates, 0.12, 1.6)
-    skull = amplitude(scene.skull) * bone * strength * (0.06 + 0.94 * squarely)
-    excess = excess + 0.35 * bone * strength
-    # Inside: dark brain in two halves.
+    squarely = facing(*head.normal, angle, 6)
+    strength = np.clip(1 + 0.45 * plates, 0.2, 1.6)
+    skull = amplitude(scene.skull) * bone * strength * (0.03 + 0.97 * squarely)
+    excess += 0.5 * bone * strength
     inside = np.clip(-outside / thick - 1.2, 0, 1)
-    brain, lines = paint_brain(scene, u, v, angle, rng)
-    brain = brain * amplitude(2.0 * unevenness(rng, 12, 14))
-    # The near skull rings on, so the near half is hazy.
-    ring = np.zeros(LINES, np.float32)
-    decay = np.float32(np.exp(-fan.sample_mm / (0.09 * 2 * b)))
-    haze = np.empty_like(skull)
-    for row in range(SAMPLES):
-        ring = ring * decay + skull[row] * (1 - decay)
-        haze[row] = ring
-    echo = echo * (1 - inside) + (brain + amplitude(scene.haze) * haze * 0.5) * inside
-    echo = echo * (1 - bone) + amplitude(8) * bone * strength
+    brain, lines = paint_brain(scene, head, rng)
+    brain *= amplitude(2.5 * unevenness(rng, 14, 14) + 2 * unevenness(rng, 36, 36))
+    # The near skull rings on, most where the beam is perpendicular, so the near half is hazy.
+    haze = ring_down(skull * squarely**5, 0.10 * 2 * scene.axes[1] / fan.sample_mm)
+    echo = echo * (1 - inside) + (brain + amplitude(scene.haze) * haze) * inside
+    echo = echo * (1 - bone) + amplitude(-2) * bone * strength
     mirror = mirror * (1 - inside) * (1 - bone) + lines * inside + skull
     return echo, mirror, excess
 
 
-def paint_brain(scene: Scene, u, v, angle, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Amplitudes of the brain's scatterers and of its bright lines, in head radii (u forward, v down)."""
-    echo = np.full(u.shape, amplitude(scene.brain), np.float32)
-    lines = np.zeros(u.shape, np.float32)
-    early = scene.hc < 115
+def ring_down(echo: np.ndarray, samples: float) -> np.ndarray:
+    """Reverberation: what follows a strong echo along depth, decaying by 1/e over so many samples."""
+    from scipy.signal import lfilter
 
-    def add_line(level, start, end, bend, width):
-        du, dv = (end[0] - start[0]) * scene.flip, (end[1] - start[1]) * scene.ratio
-        along = np.arctan2(dv, du) + scene.tilt
-        back = facing(-np.sin(along), np.cos(along), angle, 6)
-        lines[:] += amplitude(level) * (0.15 + 0.85 * back) * stroke(u, v, start, end, bend, width)
+    decay = np.exp(-1 / samples)
+    return lfilter([1 - decay], [1, -decay], echo, axis=0).astype(np.float32)
 
-    level = scene.skull - rng.uniform(10, 18)
-    # Midline echo (falx), interrupted by the cavum and the thalami.
-    shift = rng.normal(0, 0.03)
-    for left, right in ((-0.88, -0.35), (-0.3, 0.2), (0.55, 0.9)):
-        if rng.random() < 0.85:
-            add_line(level + rng.normal(0, 3), (left + rng.normal(0, 0.05), shift), (right + rng.normal(0, 0.05), shift),
-                     rng.normal(0, 0.02), 0.02)
-    if early:
+
+def paint_brain(scene: Scene, head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Amplitudes of the brain's scatterers and of its bright lines; positions in head radii, u forward, v down."""
+    # The far half is darker towards the skull.
+    echo = amplitude(scene.brain - 4 * np.maximum(head.radius, 0.4) ** 2)
+    lines = np.zeros_like(echo)
+    level = scene.skull - rng.uniform(4, 13)
+
+    # Midline echo (falx) in pieces.
+    shift, at = rng.normal(0, 0.03), -0.92
+    while at < 0.9:
+        piece = rng.uniform(0.08, 0.4)
+        if rng.random() < 0.75:
+            head.line(lines, level + rng.normal(0, 4), (at, shift + rng.normal(0, 0.012)),
+                      (min(at + piece, 0.95), shift + rng.normal(0, 0.012)), rng.normal(0, 0.01))
+        at += piece + rng.uniform(0.0, 0.1)
+    if scene.hc < EARLY:
         for side in (-1, 1):      # choroid plexuses fill the ventricles
-            plexus = blob(u, v, (-0.15 + rng.normal(0, 0.05), side * 0.42), (0.5, 0.26), side * rng.normal(0.1, 0.1), 0.3)
-            echo = np.maximum(echo, amplitude(scene.brain + rng.uniform(6, 12)) * plexus)
+            head.blob(echo, darker(0.6), (-0.1, side * 0.48), (0.7, 0.4), side * 0.1, 0.4)
+            head.blob(echo, at_least(scene.brain + rng.uniform(4, 10)), (-0.15 + rng.normal(0, 0.08), side * rng.normal(0.42, 0.03)),
+                      (rng.uniform(0.35, 0.6), rng.uniform(0.2, 0.3)), side * rng.normal(0.1, 0.15), 0.4)
         return echo, lines
     # Cavum septi pellucidi: a dark box between two short lines.
-    cavum = rng.uniform(0.3, 0.45)
-    echo *= 1 - 0.8 * blob(u, v, (cavum, shift), (0.13, 0.06))
+    cavum = rng.uniform(0.3, 0.5)
+    head.blob(echo, darker(0.8), (cavum, shift), (0.13, 0.06))
     for side in (-1, 1):
-        add_line(level + rng.normal(0, 3), (cavum - 0.13, shift + 0.07 * side), (cavum + 0.13, shift + 0.07 * side), 0, 0.02)
-    # Thalami: a dark pair at the middle.
-    for side in (-1, 1):
-        echo *= 1 - 0.5 * blob(u, v, (-0.05, shift + 0.19 * side), (0.24, 0.16), -0.4 * side, 0.4)
-    # Lateral ventricle of the far half with its wall and the choroid plexus; the near one is hazier.
-    for side, clear in ((1, 0), (-1, 9)):
-        middle, height = rng.normal(-0.4, 0.06), side * rng.uniform(0.32, 0.45)
-        echo *= 1 - 0.75 * blob(u, v, (middle, height), (0.36, 0.13), 0.15 * side)
-        if rng.random() < 0.8:
-            plexus = blob(u, v, (middle - 0.03, height + 0.02 * side), (rng.uniform(0.14, 0.24), rng.uniform(0.08, 0.13)), 0.25 * side, 0.3)
-            echo = np.maximum(echo, amplitude(scene.brain + rng.uniform(12, 20) - clear) * plexus)
+        head.line(lines, level + rng.normal(0, 3), (cavum - 0.11, shift + 0.07 * side), (cavum + 0.11, shift + 0.07 * side))
+        # Thalami: a dark pair at the middle.
+        head.blob(echo, darker(0.5), (-0.05, shift + 0.19 * side), (0.24, 0.16), -0.4 * side, 0.4)
+        # Lateral ventricle with its wall and the choroid plexus; that of the near half is hidden by haze.
+        clear = 0 if side > 0 else 9
+        middle, height = rng.normal(-0.4, 0.06), side * rng.uniform(0.32, 0.48)
+        head.blob(echo, darker(0.75), (middle, height), (0.36, 0.13), 0.15 * side, 0.4)
+        if rng.random() < 0.85:
+            head.blob(echo, at_least(scene.brain + rng.uniform(12, 20) - clear), (middle - 0.03, height + 0.02 * side),
+                      (rng.uniform(0.12, 0.24), rng.uniform(0.08, 0.15)), 0.3 * side, 0.5)
         for wall in (-0.15, 0.16):
-            add_line(level + rng.normal(-3, 3) - clear, (middle - 0.35, height + wall * side), (middle + 0.35, height + wall * side * 0.8),
-                     rng.normal(0, 0.03), 0.018)
+            end = middle + rng.uniform(-0.2, 0.2)
+            head.line(lines, level - clear + rng.normal(-3, 3), (end - 0.12, height + wall * side),
+                      (end + 0.12, height + wall * side * 0.8), rng.normal(0, 0.02))
         # Insula and Sylvian fissure.
-        add_line(level - 4 - clear, (-0.05, 0.58 * side), (0.35, 0.55 * side), 0.05 * side, 0.025)
+        insula = side * rng.uniform(0.5, 0.68)
+        head.line(lines, level + rng.normal(-5, 3) - clear, (0.05, insula), (0.3, 0.95 * insula), 0.03 * side)
     # Sulci: short bright lines, more of them as the brain folds.
-    for _ in range(rng.poisson(4 + scene.hc / 25)):
-        radius, turn = rng.uniform(0.15, 0.85), rng.uniform(0, 2 * np.pi)
+    for _ in range(rng.poisson(rng.uniform(2, 14) + scene.hc / 15)):
+        radius, turn = rng.uniform(0.1, 0.85), rng.uniform(0, 2 * np.pi)
         at = radius * np.cos(turn), radius * np.sin(turn)
-        half, lean = rng.uniform(0.04, 0.16), rng.normal(0, 0.35)
-        add_line(level + rng.normal(-8, 4) - (6 if at[1] < 0 else 0), (at[0] - half, at[1] - half * lean),
-                 (at[0] + half, at[1] + half * lean), rng.normal(0, 0.02), 0.015)
+        half, lean = rng.uniform(0.02, 0.1), rng.normal(0, 0.4)
+        head.line(lines, level + rng.normal(-6, 5) - (5 if at[1] < 0 else 0), (at[0] - half, at[1] - half * lean),
+                  (at[0] + half, at[1] + half * lean), rng.normal(0, 0.02), 0.4)
     return echo, lines
 
 
 def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     """Image and head mask, both (size, size) uint8, and the millimetres per pixel."""
-    width, height = scene.width, scene.width * 0.675
+    a, b = scene.axes
+    tall = np.hypot(a * np.sin(scene.tilt), b * np.cos(scene.tilt))    # half the height of the tilted head
+    width = max(scene.width, 2.25 * tall / scene.aspect)
+    height = width * scene.aspect
     radius = scene.neck * width / np.sin(scene.half_angle)
     ends = radius * np.cos(scene.half_angle)
     top = ends + scene.crop * (radius - ends)
-    fan = physics.Fan(radius, top + scene.reach * height - radius, scene.half_angle, SAMPLES, LINES)
-    head = scene.centre[0] * width, top + (0.5 + scene.centre[1]) * height
-    echo, mirror, excess = paint(scene, fan, head)
+    fan = physics.Fan(radius, max(top + scene.reach * height - radius, 2.1 * tall), scene.half_angle, SAMPLES, LINES)
+    middle = -scene.aside * width                                      # of the frame
+    x = middle + scene.centre[0] * width
+    highest, lowest = max(radius, top) + 0.04 * height + tall, min(top + height, radius + fan.depth) - 1.04 * tall
+    y = max(min(top + 0.5 * height + scene.centre[1] * width, lowest), min(highest, lowest))
+    head = Head(scene, fan, x, y)
+    echo, mirror, excess = paint(scene, head)
     passed = physics.transmission(excess, fan.sample_mm)
-    depth = fan.grid()[2]
-    beam = physics.beam_width(depth, head[1] - radius, 0.0045 * width + 0.25, 0.008) * fan.lines_per_mm()
-    beam, pulse = np.maximum(beam, 0.5), 0.0022 * width / fan.sample_mm + 0.3
-    field = (physics.scatterers(echo, rng) + mirror / physics.mirror_gain(pulse, beam)) * passed
-    envelope = np.abs(physics.blur(field, pulse, beam))
-    values = physics.log_compress(envelope, scene.gain, scene.span, 1.5)
+    waist = physics.beam_width(head.depth, y - radius, 0.4 + 0.011 * width, 0.008)
+    beam, pulse = np.maximum(waist * fan.lines_per_mm(), 0.5), max((0.15 + 0.003 * width) / fan.sample_mm, 0.5)
+    field = (physics.scatterers(echo, LOOKS, rng) + mirror / physics.mirror_gain(pulse, beam)) * passed
+    values = physics.log_compress(physics.envelope(physics.blur(field, pulse, beam)), scene.gain, scene.span, 1.95)
     # The square around what the frame shows of the fan, as the preparation of real images cuts it.
-    right = min(width / 2, (radius + fan.depth) * np.sin(scene.half_angle))
+    widest = (radius + fan.depth) * np.sin(scene.half_angle)
+    left, right = max(middle - width / 2, -widest), min(middle + width / 2, widest)
     low, high = max(top, ends), min(top + height, radius + fan.depth)
-    side = max(2 * right, high - low)
-    left, upper = -side / 2, (low + high - side) / 2
-    image = physics.scan_convert(values, fan, left, upper, side, size, (-right, low, right, high))
-    pixel = side / size
-    a, b = scene.axes
-    grid = (np.arange(size) + 0.5) * pixel
-    dx, dy = left + grid[None] - head[0], upper + grid[:, None] - head[1]
+    side = max(right - left, high - low)
+    corner = (left + right - side) / 2, (low + high - side) / 2
+    image = physics.scan_convert(values, fan, *corner, side, size, (left, low, right, high))
+    grid = (np.arange(size) + 0.5) * (side / size)
+    pixel_x, pixel_y = corner[0] + grid[None], corner[1] + grid[:, None]
+    for blanked, (above, below) in zip(scene.boxes, ((0.8, 1), (0, 0.19))):
+        start = 0.75 if above else 0.88
+        if blanked:
+            image[(pixel_x > middle + (start - 0.5) * width) & (pixel_y > top + above * height)
+                  & (pixel_y < top + below * height)] = 0
+    dx, dy = pixel_x - x, pixel_y - y
     c, s = np.cos(scene.tilt), np.sin(scene.tilt)
     mask = ((dx * c + dy * s) / a) ** 2 + ((dy * c - dx * s) / b) ** 2 <= 1
-    return np.round(255 * image).astype(np.uint8), mask.astype(np.uint8), pixel
+    return np.round(255 * image).astype(np.uint8), mask.astype(np.uint8), side / size
 
 
 def exams(n: int, seed: int) -> np.ndarray:

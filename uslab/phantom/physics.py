@@ -50,10 +50,11 @@ class Fan:
 
 def scatterers(
     echogenicity: np.ndarray,    # (samples, lines) root mean square amplitude
+    looks: int,                  # independent views to be compounded
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Complex Gaussian reflectivity: the sum of very many scatterers of random phase in each cell."""
-    real, imaginary = rng.standard_normal((2, *echogenicity.shape), dtype=np.float32)
+    """Complex Gaussian reflectivity, (looks, samples, lines): many scatterers of random phase in each cell."""
+    real, imaginary = rng.standard_normal((2, looks, *echogenicity.shape), dtype=np.float32)
     return (real + 1j * imaginary) * (echogenicity / np.float32(np.sqrt(2)))
 
 
@@ -71,7 +72,7 @@ def transmission(
 
 
 def blur(
-    field: np.ndarray,      # (samples, lines) complex reflectivity times transmission
+    field: np.ndarray,      # (looks, samples, lines) complex reflectivity times transmission
     pulse: float,           # standard deviation of the pulse along depth, samples
     beam: np.ndarray,       # (samples, 1) standard deviation of the beam across, lines
 ) -> np.ndarray:
@@ -80,16 +81,26 @@ def blur(
     The kernel has unit energy, so scatterers of amplitude 1 give a mean intensity of 1 at any width. The widths
     should be 0.5 or more. Both directions go through the Fourier transform, where each depth has its own width.
     """
-    for axis, width in ((0, np.float32(pulse)), (1, beam.astype(np.float32))):
+    for axis, width in ((-2, np.full((1, 1), pulse)), (-1, beam)):
         count = field.shape[axis]
-        padded = fft.next_fast_len(count + int(np.ceil(8 * np.max(width))))   # zeros, so that no edge meets its opposite
-        frequency = fft.fftfreq(padded).astype(np.float32)
-        frequency = frequency[:, None] if axis == 0 else frequency[None]
+        # Zeros beyond the end, so that no edge meets its opposite.
+        padded = fft.next_fast_len(count + int(np.ceil(8 * width.max())))
+        frequency = fft.fftfreq(padded)
+        frequency = frequency[:, None] if axis == -2 else frequency[None]
         transfer = np.sqrt(2 * np.sqrt(np.pi) * width) * np.exp(-2 * (np.pi * width * frequency) ** 2)
         spectrum = fft.fft(field, padded, axis=axis)
         spectrum *= transfer.astype(np.float32)
-        field = np.take(fft.ifft(spectrum, axis=axis, overwrite_x=True), range(count), axis=axis)
+        field = fft.ifft(spectrum, axis=axis, overwrite_x=True)
+        field = field[:, :count] if axis == -2 else field[:, :, :count]
     return field
+
+
+def envelope(field: np.ndarray) -> np.ndarray:
+    """Amplitude of the echoes, (samples, lines), from (looks, samples, lines): compounding averages their power.
+
+    One look is raw speckle, mean over standard deviation 1.91; scanners of today compound several.
+    """
+    return np.sqrt(np.mean(field.real**2 + field.imag**2, axis=0))
 
 
 def mirror_gain(
