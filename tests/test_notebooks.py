@@ -1,5 +1,6 @@
 """Every notebook runs in the smoke profile and once more under nbval, and the committed files show what ran."""
 
+import os
 import re
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_its_fixed_results_are_the_same_once_more(notebook, executed):
     assert checked, "no cell is tagged nbval-check-output"
     nbval = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300",
-         "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg", "-p", "no:cacheprovider", "-c", "/dev/null",
+         "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg", "-p", "no:cacheprovider", "-c", os.devnull,
          "--rootdir", output.parent, output],
         capture_output=True, text=True, timeout=900, check=False,
     )
