@@ -1,6 +1,7 @@
 """Run: one training in one folder, which survives interrupts, kills and full disks."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import signal
@@ -54,7 +55,7 @@ class Run:
         self.log_every, self.checkpoint_seconds = log_every, checkpoint_seconds
         self.device = choose_device(device)
         self.deterministic = self.device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
-        self.step, self.seconds, self.interrupted = 0, 0.0, False
+        self.step, self.steps, self.seconds, self.interrupted = 0, 0, 0.0, False
         self._mark: tuple[int, float] | None = None  # step and clock of the last log line, for the speed
         self._stop = threading.Event()
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
@@ -91,7 +92,7 @@ class Run:
         checkpoint. Raises Diverged, with the last good checkpoint restored, if a loss is not finite.
         """
         self._stop.clear()
-        self.interrupted = False
+        self.interrupted, self.steps = False, steps
         first, saved = self.step, time.perf_counter()
         started, self._mark = saved - self.seconds, (self.step, saved)
         with _first_interrupt(self.stop):
@@ -115,13 +116,13 @@ class Run:
         self._stop.set()
 
     def log(self, values: dict[str, Tensor]) -> dict[str, float] | None:
-        """Every log_every steps, read the values from the device, append them to log.jsonl and return the line.
+        """Every log_every steps and at the last, read the values, append them to log.jsonl and return the line.
 
         values: 0-d tensors of this step. In between, returns None without waiting for the device.
         """
         stacked = torch.stack([value.float() for value in values.values()])
         self._finite &= stacked.isfinite().all()
-        if self.step % self.log_every:
+        if self.step % self.log_every and self.step != self.steps:
             return None
         self._check_finite(values)
         (step, then), now = self._mark, time.perf_counter()
@@ -284,3 +285,13 @@ def _tensors(state, name: str = "") -> Iterator[tuple[str, Tensor]]:
     elif isinstance(state, (dict, list, tuple)):
         for key, value in state.items() if isinstance(state, dict) else enumerate(state):
             yield from _tensors(value, f"{name}/{key}")
+
+
+def folder_for(
+    out: str | Path,    # the notebook's folder
+    config,             # a Config
+    seed: int,
+) -> Path:
+    """out/run-<hash of config and seed>: a changed knob starts a run of its own and never touches another."""
+    text = json.dumps({**dataclasses.asdict(config), "seed": seed}, sort_keys=True)
+    return Path(out) / f"run-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
