@@ -14,7 +14,7 @@ from uslab.data.hc18 import circumference
 
 from . import physics
 
-SAMPLES, LINES, LOOKS = 352, 224, 2   # the polar grid, whatever the size of the picture, and the compounded views
+SAMPLES, LINES, LOOKS = 352, 224, 4   # the polar grid, whatever the size of the picture, and the compounded views
 EXAM_SIZES = np.cumsum([0.80, 0.17, 0.022])   # share of exams with 1, 2, 3 and else 4 images: 806 exams of 999 images
 # Head circumferences by quantile, mm: first-trimester, mid-pregnancy and late scans, few in between.
 HC_SHARE = [0, 0.02, 0.10, 0.18, 0.22, 0.25, 0.50, 0.75, 0.81, 0.85, 0.90, 0.98, 1]
@@ -78,7 +78,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         aside=float(rng.normal(0, 0.02 + 0.05 * zoom)),
         span=float(rng.uniform(48, 64)),
         gain=float(rng.normal(27.5, 2.5)),
-        skull=float(rng.uniform(20, 27.5)),
+        skull=float(rng.uniform(22, 29)),
         fluid=float(rng.uniform(1.1, 2.2) if early else rng.uniform(0.8, 1.2)),
         pool=(float(rng.normal(0, 0.35)), float(rng.normal(0, 0.2))),
         brain=float(rng.normal(-5 if early else -12, 3)),
@@ -189,11 +189,11 @@ def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     # The mother: layers near the array, uneven tissue and streaks of poor contact below.
     layers = unevenness(rng, 4, int(fan.depth / 2.2)) * np.exp(-depth / rng.uniform(8, 16))
     tissue = 7 * layers + rng.uniform(1, 3) * unevenness(rng, 5, 14)
-    tissue += 4 * np.clip(unevenness(rng, 4, 4), -2, 1.5) + 2 * unevenness(rng, 30, 30)
+    tissue += 5 * np.clip(unevenness(rng, 4, 4), -2, 1) + 2 * unevenness(rng, 30, 30) + 2 * unevenness(rng, 50, 110)
     tissue += 2.5 - 4 * depth / fan.depth
     streaks = 0.025 * unevenness(rng, 12, 2)
     # The outermost lines have the poorest contact.
-    tissue -= rng.uniform(2, 10) * (angle / fan.half_angle) ** 2
+    tissue -= rng.uniform(2, 14) * (angle / fan.half_angle) ** 2
     echo, mirror, things = amplitude(tissue), np.zeros((SAMPLES, LINES), np.float32), np.zeros((SAMPLES, LINES), np.float32)
     # Things beside the head: limbs, cord, uterine wall.
     for _ in range(rng.poisson(3)):
@@ -222,9 +222,9 @@ def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     plates += sum(rng.normal(0, 0.1) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(8, 40))
     plates = plates.astype(np.float32)[((around + np.pi) * (1023 / (2 * np.pi))).astype(np.int32)]
     bone = np.exp(-(((outside + thick * (1.3 + 0.25 * plates)) / thick) ** 2))
-    squarely = facing(*head.normal, angle, 6)
+    squarely = facing(*head.normal, angle, 5)
     strength = np.clip(1 + 0.45 * plates, 0.2, 1.6)
-    skull = amplitude(scene.skull) * bone * strength * (0.03 + 0.97 * squarely)
+    skull = amplitude(scene.skull) * bone * strength * (0.08 + 0.92 * squarely)
     excess += 0.5 * bone * strength
     inside = np.clip(-outside / thick - 1.2, 0, 1)
     brain, lines = paint_brain(scene, head, rng)
@@ -232,7 +232,7 @@ def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     # The near skull rings on, most where the beam is perpendicular, so the near half is hazy.
     haze = ring_down(skull * squarely**5, 0.10 * 2 * scene.axes[1] / fan.sample_mm)
     echo = echo * (1 - inside) + (brain + amplitude(scene.haze) * haze) * inside
-    echo = echo * (1 - bone) + amplitude(-2) * bone * strength
+    echo = echo * (1 - bone) + amplitude(1) * bone * strength
     mirror = mirror * (1 - inside) * (1 - bone) + lines * inside + skull
     return echo, mirror, excess
 
@@ -314,8 +314,8 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     head = Head(scene, fan, x, y)
     echo, mirror, excess = paint(scene, head)
     passed = physics.transmission(excess, fan.sample_mm)
-    waist = physics.beam_width(head.depth, y - radius, 0.4 + 0.011 * width, 0.008)
-    beam, pulse = np.maximum(waist * fan.lines_per_mm(), 0.5), max((0.15 + 0.003 * width) / fan.sample_mm, 0.5)
+    waist = physics.beam_width(head.depth, y - radius, 0.3 + 0.0065 * width, 0.008)
+    beam, pulse = np.maximum(waist * fan.lines_per_mm(), 0.5), max((0.15 + 0.0023 * width) / fan.sample_mm, 0.5)
     field = (physics.scatterers(echo, LOOKS, rng) + mirror / physics.mirror_gain(pulse, beam)) * passed
     values = physics.log_compress(physics.envelope(physics.blur(field, pulse, beam)), scene.gain, scene.span, 1.95)
     # The square around what the frame shows of the fan, as the preparation of real images cuts it.
