@@ -4,7 +4,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -13,13 +12,13 @@ from uslab.data import ImageSet
 from uslab.data.hc18 import circumference
 
 from . import physics
+from .brush import Ellipse, amplitude, at_least, darker, facing, ring_down, unevenness
 
 SAMPLES, LINES, LOOKS = 352, 224, 4   # the polar grid, whatever the size of the picture, and the compounded views
 EXAM_SIZES = np.cumsum([0.80, 0.17, 0.022])   # share of exams with 1, 2, 3 and else 4 images: 806 exams of 999 images
 # Head circumferences by quantile, mm: first-trimester, mid-pregnancy and late scans, few in between.
 HC_SHARE = [0, 0.02, 0.10, 0.18, 0.22, 0.25, 0.50, 0.75, 0.81, 0.85, 0.90, 0.98, 1]
 HC_MM = [44, 68, 78, 90, 130, 156, 174, 192, 215, 262, 282, 319, 346]
-EARLY = 115                           # head circumference at which the brain is drawn in its mid-pregnancy form, mm
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Scene:
     """What an image shows, apart from the chance of its speckle. Lengths in mm, angles in radians, levels in dB."""
 
     hc: float              # head circumference
+    early: bool            # first trimester: large choroid plexuses, much fluid
     ratio: float           # short to long diameter of the skull ellipse
     tilt: float            # of the long diameter against the horizontal
     flip: int              # 1 or -1: the forehead is right or left
@@ -58,13 +58,14 @@ class Scene:
 def draw_scene(rng: np.random.Generator) -> Scene:
     """One exam, with sizes and views as frequent as in HC18."""
     hc = float(np.interp(rng.random(), HC_SHARE, HC_MM))
-    early = hc < EARLY
+    early = hc < 115
     long = hc / circumference(1, 0.79)
     width = max(np.exp(0.68 * np.log(hc) + 1.12 + 0.17 * rng.standard_normal()), 1.3 * long)
     zoom = np.clip((2.1 - width / long) / 0.9 + 0.3 * rng.standard_normal(), 0, 1)   # a small view around the head
     turned = rng.random() < (0.35 if early else 0.06)
     return Scene(
         hc=hc,
+        early=early,
         ratio=float(np.clip(rng.normal(0.79, 0.04), 0.69, 0.9)),
         tilt=float(rng.uniform(-np.pi / 2, np.pi / 2) if turned else rng.normal(0, 0.15)),
         flip=int(rng.choice([-1, 1])),
@@ -100,101 +101,20 @@ def next_frame(scene: Scene, rng: np.random.Generator) -> Scene:
     )
 
 
-def amplitude(decibels):
-    return np.float32(10) ** (np.asarray(decibels, np.float32) / 20)
-
-
-def unevenness(rng: np.random.Generator, across: int, down: int) -> np.ndarray:
-    """A smooth random field of about unit variance on the polar grid, with so many cells along each side."""
-    cells = rng.standard_normal((max(down, 2), max(across, 2)), dtype=np.float32)
-    return 1.3 * cv2.resize(cells, (LINES, SAMPLES), interpolation=cv2.INTER_CUBIC)
-
-
-def facing(normal_x, normal_y, angle: np.ndarray, power: float) -> np.ndarray:
-    """Share of a mirror's echo that comes back: most where the beam meets it at a right angle."""
-    return np.abs(normal_x * np.sin(angle) + normal_y * np.cos(angle)) ** np.float32(power)
-
-
-def at_least(level):
-    """For Head.blob: the inside is no darker than this level in dB."""
-    return lambda old, shape: np.maximum(old, amplitude(level) * shape)
-
-
-def darker(share):
-    """For Head.blob: the inside loses this share of its amplitude."""
-    return lambda old, shape: old * (1 - np.float32(share) * shape)
-
-
-class Head:
-    """The head's own coordinates on the polar grid: u along the long diameter to the forehead, v across, skull at 1."""
-
-    def __init__(self, scene: Scene, fan: physics.Fan, x: float, y: float):
-        self.scene, self.fan, self.x, self.y = scene, fan, x, y
-        a, b = scene.axes
-        c, s = np.cos(scene.tilt), np.sin(scene.tilt)
-        grid_x, grid_y, self.depth, self.angle = fan.grid()
-        dx, dy = grid_x - np.float32(x), grid_y - np.float32(y)
-        self.u, self.v = (dx * c + dy * s) * np.float32(scene.flip / a), (dy * c - dx * s) * np.float32(1 / b)
-        self.radius = np.hypot(self.u, self.v)
-        # The gradient of the radius is the normal of the skull; over its length, radius becomes millimetres.
-        along, across = self.u * np.float32(scene.flip / a), self.v * np.float32(1 / b)
-        slope = np.maximum(np.hypot(along, across), 1e-6)
-        self.normal = (along * c - across * s) / slope, (along * s + across * c) / slope
-        self.outside = (self.radius - 1) * np.maximum(self.radius, 1e-3) / slope     # mm from the skull's outer edge
-
-    def place(self, u, v):
-        """Millimetres (x, y) of points in head coordinates."""
-        a, b = self.scene.axes
-        c, s = np.cos(self.scene.tilt), np.sin(self.scene.tilt)
-        p, q = u * a * self.scene.flip, v * b
-        return self.x + p * c - q * s, self.y + p * s + q * c
-
-    def box(self, u, v, margin: float) -> tuple[slice, slice]:
-        """The part of the grid that holds points in head coordinates with a margin in mm, so that small things cost little."""
-        x, y = self.place(np.array(u), np.array(v))
-        x, y = np.add.outer(x, [-margin, margin]).ravel(), np.add.outer(y, [-margin, margin]).ravel()
-        corners = np.meshgrid([x.min(), x.max()], [y.min(), y.max()])
-        sample, line, _ = self.fan.locate(*corners)
-        return (slice(max(0, int(sample.min()) - 1), max(0, int(sample.max()) + 2)),
-                slice(max(0, int(line.min()) - 1), max(0, int(line.max()) + 2)))
-
-    def blob(self, target, combine, centre, radii, turn=0.0, edge=0.2) -> None:
-        """Change target inside an ellipse with a soft edge: combine(old values, 1 inside to 0 outside)."""
-        reach = max(radii) * 1.2
-        here = self.box([centre[0] - reach, centre[0] + reach], [centre[1] - reach, centre[1] + reach], 0)
-        c, s = np.cos(turn), np.sin(turn)
-        du, dv = self.u[here] - np.float32(centre[0]), self.v[here] - np.float32(centre[1])
-        distance = np.hypot((du * c + dv * s) / np.float32(radii[0]), (dv * c - du * s) / np.float32(radii[1]))
-        target[here] = combine(target[here], np.clip((1 - distance) / edge + 0.5, 0, 1))
-
-    def line(self, target, level, start, end, bend=0.0, width=0.5) -> None:
-        """Add a thin bent mirror of a width in mm and a level in dB, which the beam sees where it meets it squarely."""
-        a, b = self.scene.axes
-        here = self.box([start[0], end[0]], [start[1], end[1]], 3 * width + abs(bend) * b)
-        du, dv = (end[0] - start[0]) * a, (end[1] - start[1]) * b
-        length = np.hypot(du, dv)
-        p, q = (self.u[here] - np.float32(start[0])) * np.float32(a), (self.v[here] - np.float32(start[1])) * np.float32(b)
-        along = (p * du + q * dv) / length**2
-        across = (q * du - p * dv) / length - 4 * bend * b * along * (1 - along)
-        turn = np.arctan2(dv, du * self.scene.flip) + self.scene.tilt
-        back = facing(-np.sin(turn), np.cos(turn), self.angle[:, here[1]], 10)
-        profile = np.exp(-((across / width) ** 2) - np.abs(2 * along - 1) ** 6 * 3)
-        target[here] += amplitude(level) * (0.08 + 0.92 * back) * profile.astype(np.float32)
-
-
-def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paint(scene: Scene, head: Ellipse) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tissue on the polar grid: amplitude of the scatterers, amplitude of mirrors, attenuation beyond the TGC's."""
     rng = np.random.default_rng(scene.anatomy)
-    fan, depth, angle, outside = head.fan, head.depth, head.angle, head.outside
+    fan, depth, angle = head.fan, head.depth, head.angle
     # The mother: layers near the array, uneven tissue and streaks of poor contact below.
-    layers = unevenness(rng, 4, int(fan.depth / 2.2)) * np.exp(-depth / rng.uniform(8, 16))
-    tissue = 7 * layers + rng.uniform(1, 3) * unevenness(rng, 5, 14)
-    tissue += 5 * np.clip(unevenness(rng, 4, 4), -2, 1) + 2 * unevenness(rng, 30, 30) + 2 * unevenness(rng, 50, 110)
+    layers = unevenness(rng, fan, 4, int(fan.depth / 2.2)) * np.exp(-depth / rng.uniform(8, 16))
+    tissue = 7 * layers + rng.uniform(1, 3) * unevenness(rng, fan, 5, 14)
+    tissue += 5 * np.clip(unevenness(rng, fan, 4, 4), -2, 1)
+    tissue += 2 * unevenness(rng, fan, 30, 30) + 2 * unevenness(rng, fan, 50, 110)
     tissue += 2.5 - 4 * depth / fan.depth
-    streaks = 0.025 * unevenness(rng, 12, 2)
+    streaks = 0.025 * unevenness(rng, fan, 12, 2)
     # The outermost lines have the poorest contact.
     tissue -= rng.uniform(2, 14) * (angle / fan.half_angle) ** 2
-    echo, mirror, things = amplitude(tissue), np.zeros((SAMPLES, LINES), np.float32), np.zeros((SAMPLES, LINES), np.float32)
+    echo, (mirror, things) = amplitude(tissue), np.zeros((2, SAMPLES, LINES), np.float32)
     # Things beside the head: limbs, cord, uterine wall.
     for _ in range(rng.poisson(3)):
         turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.3, 1.8)
@@ -209,10 +129,11 @@ def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]
                       (at[0] + half, at[1] + lean * half), rng.normal(0, 0.08), 0.4 + 0.004 * scene.hc)
     # Water around the head, its wall a mirror.
     sac = np.hypot(head.u - np.float32(scene.pool[0]), head.v - np.float32(scene.pool[1])) / np.float32(scene.fluid)
-    sac += 0.09 * unevenness(rng, 5, 5) + 0.03 * unevenness(rng, 16, 16)
+    sac += 0.09 * unevenness(rng, fan, 5, 5) + 0.03 * unevenness(rng, fan, 16, 16)
     wet = np.clip((1 - sac) * 9 + 0.5, 0, 1)
     echo = np.maximum(echo * (1 - wet) + amplitude(-20) * wet, things)
-    mirror += amplitude(6) * np.exp(-(((sac - 1.03) / 0.03) ** 2)) * np.cos(angle) ** 6 * np.clip(unevenness(rng, 9, 9), 0, 2)
+    wall = np.exp(-(((sac - 1.03) / 0.03) ** 2)) * np.clip(unevenness(rng, fan, 9, 9), 0, 2)
+    mirror += amplitude(6) * wall * np.cos(angle) ** 6
     excess = streaks + 0.01 - 0.05 * wet
     # Skull: a few mm of bone, bright where the beam meets it squarely, in plates with sutures between them.
     thick = 0.5 + 0.0028 * scene.hc
@@ -221,14 +142,14 @@ def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     plates = sum(rng.normal(0, 0.6) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(2, 8))
     plates += sum(rng.normal(0, 0.1) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(8, 40))
     plates = plates.astype(np.float32)[((around + np.pi) * (1023 / (2 * np.pi))).astype(np.int32)]
-    bone = np.exp(-(((outside + thick * (1.3 + 0.25 * plates)) / thick) ** 2))
+    bone = np.exp(-(((head.outside + thick * (1.3 + 0.25 * plates)) / thick) ** 2))
     squarely = facing(*head.normal, angle, 5)
     strength = np.clip(1 + 0.45 * plates, 0.2, 1.6)
     skull = amplitude(scene.skull) * bone * strength * (0.08 + 0.92 * squarely)
     excess += 0.5 * bone * strength
-    inside = np.clip(-outside / thick - 1.2, 0, 1)
+    inside = np.clip(-head.outside / thick - 1.2, 0, 1)
     brain, lines = paint_brain(scene, head, rng)
-    brain *= amplitude(2.5 * unevenness(rng, 14, 14) + 2 * unevenness(rng, 36, 36))
+    brain *= amplitude(2.5 * unevenness(rng, fan, 14, 14) + 2 * unevenness(rng, fan, 36, 36))
     # The near skull rings on, most where the beam is perpendicular, so the near half is hazy.
     haze = ring_down(skull * squarely**5, 0.10 * 2 * scene.axes[1] / fan.sample_mm)
     echo = echo * (1 - inside) + (brain + amplitude(scene.haze) * haze) * inside
@@ -237,21 +158,12 @@ def paint(scene: Scene, head: Head) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return echo, mirror, excess
 
 
-def ring_down(echo: np.ndarray, samples: float) -> np.ndarray:
-    """Reverberation: what follows a strong echo along depth, decaying by 1/e over so many samples."""
-    from scipy.signal import lfilter
-
-    decay = np.exp(-1 / samples)
-    return lfilter([1 - decay], [1, -decay], echo, axis=0).astype(np.float32)
-
-
-def paint_brain(scene: Scene, head: Head, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def paint_brain(scene: Scene, head: Ellipse, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Amplitudes of the brain's scatterers and of its bright lines; positions in head radii, u forward, v down."""
     # The far half is darker towards the skull.
     echo = amplitude(scene.brain - 4 * np.maximum(head.radius, 0.4) ** 2)
     lines = np.zeros_like(echo)
-    level = scene.skull - rng.uniform(4, 13)
-
+    level = scene.skull - rng.uniform(6, 14)
     # Midline echo (falx) in pieces.
     shift, at = rng.normal(0, 0.03), -0.92
     while at < 0.9:
@@ -260,17 +172,19 @@ def paint_brain(scene: Scene, head: Head, rng: np.random.Generator) -> tuple[np.
             head.line(lines, level + rng.normal(0, 4), (at, shift + rng.normal(0, 0.012)),
                       (min(at + piece, 0.95), shift + rng.normal(0, 0.012)), rng.normal(0, 0.01))
         at += piece + rng.uniform(0.0, 0.1)
-    if scene.hc < EARLY:
+    if scene.early:
         for side in (-1, 1):      # choroid plexuses fill the ventricles
             head.blob(echo, darker(0.6), (-0.1, side * 0.48), (0.7, 0.4), side * 0.1, 0.4)
-            head.blob(echo, at_least(scene.brain + rng.uniform(4, 10)), (-0.15 + rng.normal(0, 0.08), side * rng.normal(0.42, 0.03)),
+            at = rng.normal(-0.15, 0.08), side * rng.normal(0.42, 0.03)
+            head.blob(echo, at_least(scene.brain + rng.uniform(4, 10)), at,
                       (rng.uniform(0.35, 0.6), rng.uniform(0.2, 0.3)), side * rng.normal(0.1, 0.15), 0.4)
         return echo, lines
     # Cavum septi pellucidi: a dark box between two short lines.
     cavum = rng.uniform(0.3, 0.5)
     head.blob(echo, darker(0.8), (cavum, shift), (0.13, 0.06))
     for side in (-1, 1):
-        head.line(lines, level + rng.normal(0, 3), (cavum - 0.11, shift + 0.07 * side), (cavum + 0.11, shift + 0.07 * side))
+        height = shift + 0.07 * side
+        head.line(lines, level + rng.normal(0, 3), (cavum - 0.11, height), (cavum + 0.11, height))
         # Thalami: a dark pair at the middle.
         head.blob(echo, darker(0.5), (-0.05, shift + 0.19 * side), (0.24, 0.16), -0.4 * side, 0.4)
         # Lateral ventricle with its wall and the choroid plexus; that of the near half is hidden by haze.
@@ -311,7 +225,7 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     x = middle + scene.centre[0] * width
     highest, lowest = max(radius, top) + 0.04 * height + tall, min(top + height, radius + fan.depth) - 1.04 * tall
     y = max(min(top + 0.5 * height + scene.centre[1] * width, lowest), min(highest, lowest))
-    head = Head(scene, fan, x, y)
+    head = Ellipse(fan, (x, y), scene.axes, scene.tilt, scene.flip)
     echo, mirror, excess = paint(scene, head)
     passed = physics.transmission(excess, fan.sample_mm)
     waist = physics.beam_width(head.depth, y - radius, 0.3 + 0.0065 * width, 0.008)
