@@ -9,13 +9,15 @@ import pytest
 import scipy.linalg
 import torch
 from skimage import data as pictures
-from skimage.metrics import normalized_mutual_information, peak_signal_noise_ratio
+from skimage.metrics import normalized_mutual_information, peak_signal_noise_ratio, structural_similarity
 
 from uslab import metrics, phantom
 from uslab.data import ImageSet
 from uslab.metrics.features import sha256
 from uslab.metrics.intervals import half_sample_interval, pair_interval
+from uslab.metrics.manifold import covered
 from uslab.metrics.similarity import mutual_information_each, psnr_each
+from uslab.metrics.structure import scales, ssim_each
 from uslab.metrics.texture import lbp_counts
 
 
@@ -54,6 +56,14 @@ def test_frechet_of_known_gaussians():
     a = exact_sample(300, 5) * [1, 2, 3, 4, 5]
     b = exact_sample(200, 5, seed=1) * [2, 2, 1, 4, 8] + [1, 0, 0, -2, 0]
     assert metrics.frechet_distance(a, b) == pytest.approx(5 + (1 + 0 + 4 + 0 + 9), rel=1e-9)
+
+
+def test_frechet_of_thousands():
+    """Above 1000 dimensions another route is taken, for its speed."""
+    one, two = np.linspace(0.1, 2, 1010), np.linspace(1, 0.5, 1010)
+    a, b = exact_sample(1100, 1010) * one, exact_sample(1200, 1010, seed=1) * two
+    assert metrics.frechet_distance(a, b) == pytest.approx(((one - two) ** 2).sum(), rel=1e-9)
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
 def test_frechet_of_covariances_that_do_not_commute():
@@ -132,6 +142,15 @@ def test_kernel_distance_is_unbiased():
     error = np.std(values) / 20
     assert abs(np.mean(values)) < 4 * error
     assert min(values) < 0  # a biased estimate, with the diagonal left in, would never be
+
+
+def test_extrapolation_takes_the_bias_of_small_n_away():
+    flat = metrics.Space.of("flat", torch.nn.Flatten())
+    scores = [[measure(noise(120, 3, 2 * seed, high=100), noise(120, 3, 2 * seed + 1, high=100), flat, draws=3).value
+               for measure in (metrics.fid, metrics.fid_infinity)] for seed in range(40)]
+    (biased, free), error = np.mean(scores, axis=0), np.std(scores, axis=0)[1] / 40 ** 0.5
+    assert abs(free) < 3 * error and biased > 10 * error
+    assert metrics.fid_infinity(noise(40), noise(40, seed=1), cells).name == "FD-cells infinity"
 
 
 # Intervals
@@ -323,6 +342,47 @@ def test_mutual_information_of_unequal_images():
     np.testing.assert_allclose(values, (np.array(normalised) - 1) * entropies, rtol=1e-9)
 
 
+def blobs(n, size, seed=0):
+    """Smooth images, so that structures can be alike."""
+    coarse = torch.from_numpy(np.random.default_rng(seed).uniform(0, 255, (n, 1, size // 8, size // 8)))
+    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear").byte()
+
+
+def test_ssim_is_that_of_scikit_image():
+    a = blobs(3, 40)
+    b = (a // 2 + noise(3, 40, seed=1) // 2)
+    expected = [structural_similarity(x.numpy(), y.numpy(), data_range=255, gaussian_weights=True, sigma=1.5,
+                                      use_sample_covariance=False) for x, y in zip(a[:, 0], b[:, 0])]
+    np.testing.assert_allclose(ssim_each(a, b), expected, rtol=1e-9)
+    assert metrics.ssim(a, a) == pytest.approx(1) and metrics.ms_ssim(a, a) == pytest.approx(1)
+    black, white = torch.zeros(1, 1, 16, 16, dtype=torch.uint8), torch.full((1, 1, 16, 16), 255, dtype=torch.uint8)
+    assert metrics.ssim(black, white) == pytest.approx(6.5025 / (255 ** 2 + 6.5025))  # luminance alone
+    with pytest.raises(ValueError, match="11x11"):
+        metrics.ssim(noise(1, 8), noise(1, 8))
+
+
+def test_ms_ssim_step_by_step():
+    """Two scales written out with scipy's Gaussian filter; weights 0.0448 and 0.2856 share what all five add up to."""
+    from scipy.ndimage import gaussian_filter
+
+    a, b = blobs(1, 40), (blobs(1, 40) // 2 + blobs(1, 40, seed=1) // 2)
+
+    def blur(z):
+        return gaussian_filter(z, 1.5, truncate=3.5)[5:-5, 5:-5]
+
+    x, y = a[0, 0].double().numpy(), b[0, 0].double().numpy()
+    expected = 1
+    for weight, coarsest in ((0.0448, False), (0.2856, True)):
+        mx, my = blur(x), blur(y)
+        term = (2 * (blur(x * y) - mx * my) + 58.5225) / (blur(x * x) - mx ** 2 + blur(y * y) - my ** 2 + 58.5225)
+        if coarsest:
+            term = term * (2 * mx * my + 6.5025) / (mx ** 2 + my ** 2 + 6.5025)
+        expected *= term.mean() ** (weight * 1.0001 / 0.3304)
+        x, y = (z.reshape(len(z) // 2, 2, -1, 2).mean((1, 3)) for z in (x, y))
+    assert metrics.ms_ssim(a, b) == pytest.approx(expected, rel=1e-9)
+    assert [scales((size, 200)) for size in (11, 21, 22, 64, 128, 175, 176, 512)] == [1, 1, 2, 3, 4, 4, 5, 5]
+
+
 def test_pairs_share_no_image_and_no_patient():
     real = ImageSet(noise(30), "toy", "phantom", pd.DataFrame({"file": [""] * 30}),
                     groups=torch.arange(30) // 3, group_names=tuple("abcdefghij"))
@@ -343,6 +403,63 @@ def test_measures_refuse_other_sizes_and_types():
         metrics.lbp_histogram(noise(2).float())
     with pytest.raises(ValueError, match="no images"):
         metrics.fid(noise(2)[:0], noise(2), cells)
+
+
+# Precision, recall, diversity, Inception score, controls
+
+def test_precision_and_recall_by_hand():
+    line = np.arange(5.0)[:, None]             # with k = 1 every ball has the radius 1
+    far = np.array([[0.5], [4.9], [5.1], [20]])
+    assert covered(far, line, k=1) == 0.5
+    # Balls round 0.5, 4.9, 5.1, 20 have the radii 4.4, 0.2, 0.2, 14.9: the first holds 0 to 4.
+    assert covered(line, far, k=1) == 1
+    assert covered(line + 100, line, k=1) == 0
+    with pytest.raises(ValueError, match="5 images have no 5-th neighbour"):
+        covered(line, line, k=5)
+
+
+def test_dropped_modes_cost_recall_and_failures_cost_precision():
+    dark, bright = noise(40, high=60), 195 + noise(40, seed=1, high=60)
+    real, other = torch.cat([dark, bright]), 195 + noise(80, seed=2, high=60)
+    precision, recall = metrics.precision_recall(real, other, cells)
+    assert precision.value > 0.7 and recall.value <= 0.5 and recall.high < precision.low
+    precision, recall = metrics.precision_recall(other, real, cells)
+    assert precision.value <= 0.5 and recall.value > 0.7
+    assert precision.name == "Precision-cells" and recall.name == "Recall-cells"
+
+
+def test_twins_and_self_similarity_see_collapse():
+    real, fresh = blobs(60, 32), blobs(60, 32, seed=1)
+    collapsed = fresh[:20].repeat(3, 1, 1, 1) ^ noise(60, 32, high=2)
+    assert metrics.twins(collapsed, real, cells).value > 0.9
+    assert "mode collapse" in metrics.twins(collapsed, real, cells).note
+    score = metrics.twins(fresh, real, cells)
+    assert score.value <= 0.05 and "mode collapse" not in score.note
+    frames = ImageSet(real.repeat_interleave(2, 0), "toy", "phantom", pd.DataFrame(index=range(120)),
+                      groups=torch.arange(120) // 2, group_names=tuple(map(str, range(60))))
+    assert metrics.twins(collapsed, frames, cells).value > 0.9  # equal frames of one exam set no standard of likeness
+    one = metrics.self_similarity(fresh[:2].repeat(30, 1, 1, 1), real)
+    assert one.value > metrics.self_similarity(fresh, real).high and one.n == 30
+
+
+def test_inception_score_of_known_probabilities():
+    def space(table):
+        return metrics.Space("toy", "toy", "0", lambda x: x, classify=lambda images: table[images[:, 0, 0, 0].long()])
+
+    images = torch.arange(200, dtype=torch.uint8).remainder(4).view(-1, 1, 1, 1)
+    assert metrics.inception_score(images, space(torch.eye(4)), splits=1).value == pytest.approx(4)
+    assert metrics.inception_score(images, space(torch.full((4, 4), 0.25))).value == pytest.approx(1)
+    with pytest.raises(ValueError, match="cells has none"):
+        metrics.inception_score(images, cells)
+
+
+def test_controls_part_patients_and_order_noise():
+    images = phantom.load("fetal_head", 40, 64, seed=2).images
+    real = ImageSet(images, "toy", "phantom", pd.DataFrame(index=range(40)), groups=torch.arange(40) // 2,
+                    group_names=tuple(map(str, range(20))))
+    table = metrics.controls(real, "lite0", draws=5).set_index(["name", "control"]).value
+    for name in ("FD-lite0", "KD-lite0"):
+        assert table[name]["random halves"] < table[name]["noise 0.1 of [-1, 1]"] < table[name]["noise 0.1 of [0, 1]"]
 
 
 # Memorisation and the table
@@ -371,13 +488,14 @@ def test_compare_gives_one_row_a_measure():
     real, fake, train = noise(40), noise(40, seed=1, high=128), noise(50, seed=2)
     table = metrics.compare(real, fake, train, cells, pairs=10, draws=5)
     assert list(table.columns) == ["name", "value", "low", "high", "n", "note"]
-    assert list(table.name) == ["FD-cells", "KD-cells", "LBP distance", "JS distance", "PSNR (dB)", "MI (nats)",
-                                "Memorisation (cells)", "Memorisation (pixels)"]
+    assert list(table.name) == [
+        "FD-cells", "KD-cells", "Precision-cells", "Recall-cells", "LBP distance", "JS distance", "PSNR (dB)",
+        "MI (nats)", "SSIM", "MS-SSIM", "MS-SSIM within", "Twins-cells", "Memorisation (cells)", "Memorisation (pixels)"]
     assert ((table.low <= table.value) & (table.value <= table.high)).all()
     values = table.set_index("name").value
     assert values["JS distance"] == metrics.js_distance(real, fake)
     assert values["LBP distance"] == metrics.lbp_distance(metrics.lbp_histogram(real), metrics.lbp_histogram(fake))
-    assert table.n.tolist() == [40] * 4 + [10, 10] + [40] * 2
+    assert table.n.tolist() == [40] * 6 + [10] * 5 + [40] * 3
     named = metrics.compare(real, {"one": fake, "two": real}, space=cells, draws=5)
-    assert list(named.columns)[0] == "set" and named["set"].tolist() == ["one"] * 6 + ["two"] * 6
+    assert list(named.columns)[0] == "set" and named["set"].tolist() == ["one"] * 12 + ["two"] * 12
     assert table.equals(metrics.compare(real, fake, train, cells, pairs=10, draws=5))

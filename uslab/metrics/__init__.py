@@ -1,13 +1,19 @@
 """Measures of synthetic images against real ones, on uint8 images (N, 1, H, W); each score has its n and interval."""
 
 from .compare import compare, scores
-from .distances import fid, frechet_distance, kernel_distance, kid
+from .controls import controls
+from .distances import fid, fid_infinity, frechet_distance, kernel_distance, kid
+from .diversity import self_similarity, twins
 from .features import Space, features
+from .inception import inception_score
+from .manifold import precision_recall
 from .memorisation import memorisation, nearest_neighbours
 from .score import Score
 from .similarity import mutual_information, psnr, random_pairs
+from .structure import ms_ssim, ssim
 from .texture import js_distance, lbp_distance, lbp_elements, lbp_histogram
 
-__all__ = ["Score", "Space", "compare", "features", "fid", "frechet_distance", "js_distance", "kernel_distance", "kid",
-           "lbp_distance", "lbp_elements", "lbp_histogram", "memorisation", "mutual_information", "nearest_neighbours",
-           "psnr", "random_pairs", "scores"]
+__all__ = ["Score", "Space", "compare", "controls", "features", "fid", "fid_infinity", "frechet_distance",
+           "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
+           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "precision_recall", "psnr",
+           "random_pairs", "scores", "self_similarity", "ssim", "twins"]

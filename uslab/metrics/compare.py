@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 
 import pandas as pd
 
-from . import distances, memorisation, similarity, texture
+from . import distances, diversity, manifold, memorisation, similarity, structure, texture
 from .features import Space, resolve
 from .score import Score
-from .sets import Images
+from .sets import Images, pixels
 
 
 def compare(
@@ -17,7 +16,7 @@ def compare(
     synthetic: Images | Mapping[str, Images],   # a set, or sets by name, each with the same number of images
     train: Images | None = None,                # what the generator was trained on: adds the memorisation test
     space: str | Space | None = None,           # see uslab.metrics.features
-    pairs: int = 200,                           # random pairs for PSNR and MI
+    pairs: int = 200,                           # random pairs for PSNR, MI, SSIM, MS-SSIM
     draws: int = 20,                            # half-samples an interval; 5 in smoke
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -44,15 +43,23 @@ def scores(
     """The measures of compare() for one synthetic set."""
     space = resolve(space)
     sampled = {"draws": draws, "seed": seed}
+    count = structure.scales(pixels(real).shape[2:])
     results = [
         distances.fid(real, synthetic, space, **sampled),
         distances.kid(real, synthetic, space, **sampled),
+        *manifold.precision_recall(real, synthetic, space, **sampled),
         texture.lbp_score(real, synthetic, **sampled),
         texture.js_score(real, synthetic, **sampled),
-        similarity.pair_score("PSNR (dB)", similarity.psnr_each, real, synthetic, pairs, seed, "data range 255"),
-        similarity.pair_score("MI (nats)", partial(similarity.mutual_information_each, bins=256), real, synthetic,
-                              pairs, seed, "256 x 256 bins, biased upwards in small images"),
     ]
+    for name, each, note in (
+        ("PSNR (dB)", similarity.psnr_each, "data range 255"),
+        ("MI (nats)", similarity.mutual_information_each, "256 x 256 bins, biased upwards in small images"),
+        ("SSIM", structure.ssim_each, "window of 11 px, sigma 1.5"),
+        ("MS-SSIM", structure.ms_ssim_each, f"window of 11 px, {count} of 5 scales"),
+    ):
+        results.append(similarity.pair_score(name, each, real, synthetic, pairs, seed, note))
+    results += [diversity.self_similarity(synthetic, real, pairs, seed),
+                diversity.twins(synthetic, real, space, **sampled)]
     if train is not None:
         results += [memorisation.memorisation(synthetic, train, real, space, pixel, **sampled) for pixel in (False, True)]
     return results

@@ -27,7 +27,7 @@ def frechet_distance(
     a, b = checked(a, b)
     gap = a.mean(0) - b.mean(0)
     x, y = factor(a), factor(b)
-    cross = torch.linalg.svdvals(x @ y.T).sum()
+    cross = nuclear_norm(x @ y.T)
     # Rounding can take the distance of a set to itself below zero.
     return max(0.0, float(gap @ gap + x.square().sum() + y.square().sum() - 2 * cross))
 
@@ -36,6 +36,18 @@ def factor(a: Tensor) -> Tensor:
     """A matrix X (min(n, d), d) with X'X the unbiased covariance of a (n, d)."""
     x = (a - a.mean(0)) / (len(a) - 1) ** 0.5
     return torch.linalg.qr(x, mode="r").R if len(x) > x.shape[1] else x
+
+
+def nuclear_norm(m: Tensor) -> Tensor:
+    """Sum of the singular values of a matrix."""
+    if m.shape[0] == m.shape[1] > 1000:
+        # The eigenvalues of MM' take a fifth of the time, but squaring drowns small values: an error of e in a square
+        # is one of e / 2s in the value s. Their sum decides whether the eigenvalues will do.
+        squares = torch.linalg.eigvalsh(m @ m.T).clamp(min=0)
+        lost = torch.finfo(m.dtype).eps * squares[-1] * squares.rsqrt().sum()
+        if lost < 1e-9 * squares.sqrt().sum():
+            return squares.sqrt().sum()
+    return torch.linalg.svdvals(m).sum()
 
 
 def kernel_distance(
@@ -96,6 +108,29 @@ def kid(
     return feature_score("KID", "KD", kernel_distance, real, synthetic, space, draws, seed)
 
 
+def fid_infinity(
+    real: Images,
+    synthetic: Images,
+    space: str | Space | None = None,
+    draws: int = 20,
+    seed: int = 0,
+) -> Score:
+    """Frechet distance extrapolated to infinitely many images, after Chong and Forsyth 2020.
+
+    The bias falls about as 1 / n, so twice the distance minus its mean over halves of the sets is nearly free of it.
+    Where n is below the dimension of the space the bias falls more slowly and part of it stays.
+    """
+    def extrapolated(a: np.ndarray, b: np.ndarray) -> float:
+        rng = np.random.default_rng(seed)
+        halves = []
+        for _ in range(3):
+            rows = [np.array_split(rng.permutation(len(x)), 2) for x in (a, b)]
+            halves += [frechet_distance(a[i], b[j]) for i, j in zip(*rows)]
+        return 2 * frechet_distance(a, b) - float(np.mean(halves))
+
+    return feature_score("FID infinity", "FD infinity", extrapolated, real, synthetic, space, draws, seed)
+
+
 def feature_score(name, general_name, distance, real, synthetic, space, draws, seed, lowest=-np.inf) -> Score:
     both(real, synthetic)
     space = resolve(space)
@@ -103,10 +138,10 @@ def feature_score(name, general_name, distance, real, synthetic, space, draws, s
     value = distance(a, b)
     low, high, how = half_sample_interval(lambda i, j: distance(a[i], b[j]), value, groups(real), groups(synthetic),
                                           draws, seed, lowest)
-    inception = space.name == "inception"
     note = [f"{len(a)} real", space.about, how]
-    if distance is kernel_distance:
+    if name == "KID":
         note.append(f"x 100 = {100 * value:.4g}, as Liang 2020 gives it")
     elif min(len(a), len(b)) <= a.shape[1]:
         note.append(f"biased upwards: n is below the {a.shape[1]} dimensions")
-    return Score(name if inception else f"{general_name}-{space.name}", value, low, high, len(b), "; ".join(note))
+    named = name if space.name == "inception" else general_name.replace("D", f"D-{space.name}", 1)
+    return Score(named, value, low, high, len(b), "; ".join(note))

@@ -33,6 +33,7 @@ class Space:
     weights: str                         # SHA-256 of the weights
     embed: Callable[[Tensor], Tensor]    # uint8 (n, 1, H, W) to float (n, d), without gradient
     batch: int = 8                       # images a call: small batches stay in the processor's cache
+    classify: Callable[[Tensor], Tensor] | None = None  # the same images to class probabilities (n, k); Inception only
 
     @property
     def about(self) -> str:
@@ -136,7 +137,11 @@ def inception(path: str) -> Space:
     def embed(images: Tensor) -> Tensor:
         return model(images.expand(-1, 3, -1, -1), return_features=True)
 
-    return Space("inception", "Inception-v3 at 299 px", found, embed)
+    def classify(images: Tensor) -> Tensor:
+        # The score's reference code leaves out the bias of the last layer; the file has a switch for that.
+        return model(images.expand(-1, 3, -1, -1), no_output_bias=True)
+
+    return Space("inception", "Inception-v3 at 299 px", found, embed, classify=classify)
 
 
 def sha256(path: str | Path) -> str:

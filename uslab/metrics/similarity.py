@@ -1,4 +1,4 @@
-"""Similarity of pairs of images: PSNR and mutual information.
+"""Similarity of pairs of images: PSNR and mutual information (SSIM is in structure.py), and how pairs are drawn.
 
 Real and synthetic images of an unconditional GAN are no pairs. Bautista 2022 compares them all the same, so the
 pairing is a random one, stated in the score: such values say how alike two images of this kind are by chance.
