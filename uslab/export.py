@@ -1,5 +1,6 @@
 """An executed notebook as one HTML file that needs nothing from the network: formulas, pictures and styles inside."""
 
+import os
 from pathlib import Path
 
 from jinja2 import pass_context
@@ -7,7 +8,7 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from uslab.notebooks import read
+from uslab.notebooks import folder, read
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -70,6 +71,10 @@ def to_html(
     """Write the notebook as HTML beside it and return the file's path."""
     node = read(notebook)
     drop_widgets(node)
+    project = Path(os.path.relpath(folder().parent, notebook.parent)).as_posix()
+    for cell in node.cells:  # links such as ../data_cards were written for the notebooks' own folder
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("](../", f"]({project}/")
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
     body, _ = OfflineExporter().from_notebook_node(node, resources=resources)
     path = notebook.with_suffix(".html")

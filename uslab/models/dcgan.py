@@ -144,7 +144,7 @@ class DCGAN:
         loss_d = bce(d_real, 1.0) + bce(d_fake, 0.0)                               # -log D(x) - log(1 - D(G(z)))
         self.descend("D", loss_d)
 
-        # D only passes the gradient on to G here: without gradients for its weights a step is a tenth faster.
+        # D only passes the gradient on to G here; its own weights need none, so that work is spared.
         self.D.requires_grad_(False)
         with self.autocast():
             d_fake_new = self.D(fake)
