@@ -1,6 +1,7 @@
 """DCGAN against the reference implementation, its counts, and the augmentation it trains on."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from uslab import notebooks
 from uslab.models.dcgan import DCGAN, Config, Discriminator, Generator, augment, normalise, to_uint8
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -62,6 +64,18 @@ def test_parameter_counts_and_shapes(case, config):
     assert sum(p.numel() for p in generator.parameters()) == COUNTS[case]["G"]
     assert sum(p.numel() for p in discriminator.parameters()) == COUNTS[case]["D"]
     assert images.shape == (2, 1, config.size, config.size) and logits.shape == (2,)
+
+
+@pytest.mark.parametrize("profile", ["class", "paper"])
+def test_the_notebooks_profiles_build_at_full_size(profile):
+    notebook, = notebooks.find(["01_dcgan_fetal_head"])
+    values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+    config = Config(**{field.name: values[field.name] for field in fields(Config) if field.name in values})
+    with torch.device("meta"):
+        logits = Discriminator(config)(Generator(config)(torch.empty(3, config.z, 1, 1)))
+    assert logits.shape == (3,)
+    missing = {field.name for field in fields(Config)} - set(values)
+    assert missing == {"beta1", "beta2"}, "every other hyperparameter is a parameter of the notebook"
 
 
 def test_reference_numbers():
