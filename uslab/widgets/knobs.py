@@ -8,26 +8,15 @@ from typing import Any
 import ipywidgets as w
 
 from uslab.models.config import check
+from uslab.widgets.live import Still, source
 
-STYLE = """<style>
-.uslab-knobs { max-width: 1000px; }
-.uslab-knobs .uslab-help { color: var(--jp-ui-font-color2, #666); font-size: 12px; line-height: 16px; }
-.uslab-knobs .uslab-was { color: #c2570c; font-weight: 600; }
-.uslab-knobs .uslab-name { font-family: var(--jp-code-font-family, monospace); font-size: 13px; }
-.uslab-knobs .widget-slider .slider-container { min-width: 90px; }
-.uslab-code { display: flex; gap: 8px; align-items: stretch; }
-.uslab-code input { flex: 1; min-width: 0; font: 13px var(--jp-code-font-family, monospace); padding: 4px 8px;
-  color: var(--jp-ui-font-color1, #222); background: var(--jp-layout-color1, #fff);
-  border: 1px solid var(--jp-border-color1, #bbb); border-radius: 2px; }
-.uslab-code button { font: 13px var(--jp-ui-font-family, sans-serif); padding: 4px 12px; cursor: pointer; border: 0;
-  border-radius: 2px; color: var(--jp-ui-font-color1, #222); background: var(--jp-layout-color2, #eee); }
-</style>"""
+STYLE = f"<style>{source('live.css', 'knobs.css')}</style>"
 
 # The older copy command needs no permission, unlike the clipboard interface, and the field can be copied by hand.
 COPY = "const i = this.previousElementSibling; i.select(); if (document.execCommand('copy')) this.textContent = 'Copied'"
 
 
-class Knobs(w.VBox):
+class Knobs(Still, w.VBox):
     """The panel that `knobs` makes. `config` is the Config as set now; it applies to the next run."""
 
     def __init__(self, config: Any):
@@ -52,10 +41,11 @@ class Knobs(w.VBox):
         foot = w.HBox([reset, self._code], layout=w.Layout(align_items="center", margin="6px 0 0 0"))
         super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), *rows, foot])
         self.add_class("uslab-knobs")
+        self.add_class("uslab-live")
         self._redraw()
 
     def __repr__(self) -> str:
-        return f"knobs: {self.code}"
+        return f"knobs: {self._config}"
 
     @property
     def config(self) -> Any:
@@ -121,6 +111,7 @@ class Knobs(w.VBox):
         self._code.value = (f'<div class="uslab-code"><input readonly aria-label="the Config as Python" '
                             f'onclick="this.select()" value="{escape(self.code)}">'
                             f'<button type="button" onclick="{COPY}">Copy as code</button></div>')
+        self.refresh()
 
 
 def knobs(
@@ -146,9 +137,8 @@ def _control(value: Any, meta: dict) -> w.Widget:
         return w.Checkbox(value=value, indent=False, layout=layout)
     whole = isinstance(value, int)
     if low is None or high is None:
-        kind = w.BoundedIntText if whole else w.BoundedFloatText
-        return kind(value=value, min=-math.inf if low is None else low, max=math.inf if high is None else high,
-                    layout=layout)
+        kind, most = (w.BoundedIntText, 2 ** 53) if whole else (w.BoundedFloatText, math.inf)    # a browser's largest int
+        return kind(value=value, min=-most if low is None else low, max=most if high is None else high, layout=layout)
     if meta["log"]:
         return w.FloatLogSlider(value=value, min=math.log10(low), max=math.log10(high), step=0.1,
                                 readout_format=",.0f" if whole else ".2g", layout=layout)

@@ -1,6 +1,7 @@
-"""Live: what the widgets with their own JavaScript share, a line to the browser and something to read without one."""
+"""What the widgets share: Still, something to read without a browser, and Live, a line to JavaScript of their own."""
 
 import threading
+from html import escape
 from pathlib import Path
 
 import anywidget
@@ -16,52 +17,25 @@ def source(*names: str) -> str:
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-class Live(anywidget.AnyWidget):
-    """A widget whose content travels only as custom messages, so neither a trait nor a saved notebook holds it.
-
-    A page that opens or reloads says `ready` and `resend` answers with the whole state. The page's messages arrive in
-    another thread while a cell runs (ipykernel 7), hence the lock.
+class Still:
+    """A widget that leaves something to read in the saved notebook.
 
     Two outputs are displayed. The first is the live view. The second is `still()`, which needs no browser code: it is
-    what papermill's HTML, a page on GitHub and a notebook opened tomorrow show. A live view that has its state hides
-    the still beneath it (live.css). One output with both formats would not do: whoever finds the widget's format in
-    it shows that one, and without a kernel it is an error message.
+    what papermill's HTML, a page on GitHub and a notebook opened tomorrow show. A live view hides the still beneath it
+    (live.css). One output with both formats would not do: whoever finds the widget's format in it shows that one, and
+    without a kernel it is an error message or nothing.
     """
 
-    def __init__(self):
-        self._lock = threading.RLock()
-        self.answered = False       # a page has asked for the state, so somebody sees the live view
-        self.displayed = False      # as an output of its own, not inside another widget
-        super().__init__()
-        self.on_msg(self._on_message)
-
-    def resend(self) -> None:
-        """Send the whole state; called with the lock held."""
-        raise NotImplementedError
-
-    def receive(self, message: dict) -> None:
-        """Handle a message of the page other than `ready`; called with the lock held."""
+    displayed = False       # as an output of its own, not inside another widget
 
     def still(self) -> tuple[dict, dict]:
         """MIME bundle of what can be read without a browser, and its metadata."""
-        raise NotImplementedError
+        text = repr(self)
+        return {"text/html": f'<pre class="uslab-still">{escape(text)}</pre>', "text/plain": text}, {}
 
     def view(self) -> dict:
         """MIME bundle of the live view."""
         return {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}, "text/plain": repr(self)}
-
-    def tell(self, message: dict, *arrays: np.ndarray) -> None:
-        """Send one message, with arrays as raw buffers, to every page that shows the widget."""
-        with self._lock:
-            self.send(message, buffers=[array.tobytes() for array in arrays])
-
-    def _on_message(self, _, message: dict, buffers: list) -> None:
-        with self._lock:
-            if message.get("type") == "ready":
-                self.answered = True
-                self.resend()
-            else:
-                self.receive(message)
 
     def _ipython_display_(self) -> None:
         display(self.view(), raw=True, display_id=f"{self.model_id}-live")
@@ -71,7 +45,53 @@ class Live(anywidget.AnyWidget):
 
     def refresh(self, live: dict | None = None) -> None:
         """Replace the still, and the live view's bundle if one is given, wherever the widget is displayed."""
-        if live:
-            display(live, raw=True, update=True, display_id=f"{self.model_id}-live")
-        data, metadata = self.still()
-        display(data, metadata=metadata, raw=True, update=True, display_id=f"{self.model_id}-still")
+        if self.displayed:
+            if live:
+                display(live, raw=True, update=True, display_id=f"{self.model_id}-live")
+            data, metadata = self.still()
+            display(data, metadata=metadata, raw=True, update=True, display_id=f"{self.model_id}-still")
+
+
+class Live(Still, anywidget.AnyWidget):
+    """A widget whose content travels only as custom messages, so neither a trait nor a saved notebook holds it.
+
+    A page that opens or reloads says `ready` and `resend` answers with the whole state. The page's messages arrive in
+    another thread while a cell runs (ipykernel 7), hence the lock.
+    """
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        self.answered = False       # a page has asked for the state, so somebody sees the live view
+        super().__init__()
+        self._free_reply()
+        self.on_msg(self._on_message)
+
+    def resend(self) -> None:
+        """Send the whole state; called with the lock held."""
+        raise NotImplementedError
+
+    def receive(self, message: dict) -> None:
+        """Handle a message of the page other than `ready`; called with the lock held."""
+
+    def tell(self, message: dict, *arrays: np.ndarray) -> None:
+        """Send one message, with arrays as raw buffers, to every page that shows the widget."""
+        with self._lock:
+            self.send(message, buffers=[array.tobytes() for array in arrays])
+            self._free_reply()
+
+    def _free_reply(self) -> None:
+        """Let the page's next message be handled at once, though a cell runs.
+
+        ipykernel 7.4 hands it to the thread that last wrote to the comm, which is the busy one. Without that note (it
+        has no public name) the message goes where the page sent it: to a thread of its own. Other kernels have no note.
+        """
+        if self.comm is not None:
+            vars(self.comm).pop("_reply_subshell_id", None)
+
+    def _on_message(self, _, message: dict, buffers: list) -> None:
+        with self._lock:
+            if message.get("type") == "ready":
+                self.answered = True
+                self.resend()
+            else:
+                self.receive(message)

@@ -17,6 +17,7 @@ EVERY = 0.2                         # seconds between two messages to the browse
 SMOOTHING = 0.8                     # share of the past in the running mean, at the start
 GRID = 640                          # widest sample grid that is sent, in pixels
 NOT_CURVES = {"step", "images", "seconds", "images_per_s"}
+NOTHING = {"text/html": "", "text/plain": ""}
 LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))"}
 # Okabe and Ito's colours, which colour-blind readers tell apart, shifted so that each reads on white and on black.
 COLOURS = ["#2f86d1", "#d9661f", "#0e9f77", "#c46ea5", "#b8860b", "#7a7fd0", "#8a8a8a"]
@@ -122,13 +123,12 @@ class Monitor(Live):
         if self._closed and self._alone:
             # A kernel without subshells hears of its page only after the cell: the live view comes back now.
             self._alone = False
-            if self.displayed:
-                self.refresh(self.view())
+            self.refresh(self.view())
 
     def still(self) -> tuple[dict, dict]:
         """The figure of a finished board; before that, nothing that would push the live view about."""
         if not self._closed:
-            return {"text/html": "", "text/plain": ""}, {}
+            return NOTHING, {}
         data = {"image/png": base64.b64encode(self.figure()).decode(), "text/plain": repr(self)}
         return data, {"image/png": {"width": STILL_WIDTH, "height": STILL_HEIGHT}}
 
@@ -136,7 +136,7 @@ class Monitor(Live):
         """Leave the figure in the notebook; where no page asked for the live view, only the figure."""
         self._alone = not self.answered
         if self.displayed:
-            self.refresh({"text/plain": repr(self)} if self._alone else None)
+            self.refresh(NOTHING if self._alone else None)
         elif self._alone and "ipykernel" in sys.modules:
             data, metadata = self.still()
             display(data, metadata=metadata, raw=True)

@@ -1,6 +1,5 @@
 """Quiz: a self-test, real or synthetic, with the answer after each image (teaching mode; nothing is blinded)."""
 
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ class Quiz(Live):
         super().__init__()
 
     def __repr__(self) -> str:
-        return f"Self-test of {self.n} images, real or synthetic: {len(self._rows)} of {self.n} answered"
+        return f"Self-test, real or synthetic: {self.summary()}"
 
     def answer(
         self,
@@ -62,6 +61,7 @@ class Quiz(Live):
         with self._lock:
             feedback = self._record(choice, quality)
             self._show()
+            self.refresh()
         return feedback
 
     @property
@@ -101,6 +101,7 @@ class Quiz(Live):
                 rating = int(np.clip(np.rint(3 - evidence), 1, 5)) if self.quality else None
                 self._record("synthetic" if evidence > criterion else "real", rating, simulated=True)
             self._show()
+            self.refresh()
 
     def resend(self) -> None:
         self._show()
@@ -112,12 +113,9 @@ class Quiz(Live):
                 self._record(message["answer"], message["quality"], message["rt_ms"])
             row = self._rows[message["item"] - 1]
             self.tell({"type": "feedback", **{key: row[key] for key in ("item", "truth", "answer", "correct")}})
+            self.refresh()
         elif message["type"] == "next":
             self._show()
-
-    def still(self) -> tuple[dict, dict]:
-        text = self.summary() if self._rows else repr(self)
-        return {"text/html": f'<pre class="uslab-still">{escape(text)}</pre>', "text/plain": text}, {}
 
     def _record(self, choice: str, quality: int | None, rt_ms: float | None = None, simulated: bool = False) -> str:
         item = len(self._rows)
@@ -132,8 +130,6 @@ class Quiz(Live):
         truth = self._truth[item]
         self._rows.append({"item": item + 1, "truth": truth, "answer": choice, "correct": choice == truth,
                            "quality": quality, "rt_ms": rt_ms, "simulated": simulated})
-        if self.displayed:
-            self.refresh()
         return f"{'Right' if choice == truth else 'Wrong'}: image {item + 1} is {truth}."
 
     def _show(self) -> None:
@@ -194,12 +190,12 @@ def summarise(
     (false, n_real), (hits, n_synthetic) = counts["real"], counts["synthetic"]
     if 0 < false < n_real and 0 < hits < n_synthetic:
         h, f = hits / n_synthetic, false / n_real
-        d, c = norm.ppf(h) - norm.ppf(f), 0.0 - (norm.ppf(h) + norm.ppf(f)) / 2
+        d, c = norm.ppf(h) - norm.ppf(f), -(norm.ppf(h) + norm.ppf(f)) / 2
         # Gourevitch and Galanter (1967): the variance of d' for large samples.
         error = np.sqrt(h * (1 - h) / n_synthetic / norm.pdf(norm.ppf(h)) ** 2
                         + f * (1 - f) / n_real / norm.pdf(norm.ppf(f)) ** 2)
         lines.append(f"d' {d:.2f}, 95 % interval {d - 1.96 * error:.2f} to {d + 1.96 * error:.2f} (approximate); "
-                     f"criterion {c:.2f} (above 0: leans to 'real')")
+                     f"criterion {round(c, 2) + 0.0:.2f} (above 0: leans to 'real')")
     else:
         lines.append("d' and criterion: not estimable, because a class was always, or never, called synthetic")
     if len(rows) > 1 and len({row["answer"] for row in rows}) == 1:

@@ -60,19 +60,19 @@ function mount(el, board) {
     const canvas = element("canvas", { role: "img", "aria-label": panel.title + " against training step" });
     canvas.addEventListener("pointermove", (event) => { look.hover = event.offsetX / canvas.clientWidth; draw(); });
     canvas.addEventListener("pointerleave", () => { look.hover = null; draw(); });
-    const box = element("div", {}, element("div", { class: "title", text: panel.title }), legend, canvas);
+    const box = element("div", { class: "panel" }, element("div", { class: "title", text: panel.title }), legend, canvas);
     return { ...panel, legend, canvas, box, entries: [] };
   });
   const samples = element("canvas", { role: "img", "aria-label": "generated samples" });
   const samplesTitle = element("div", { class: "title", text: "Samples" });
-  const samplesSize = element("div", { class: "legend" });
+  const samplesSize = element("div", { class: "size" });
 
   const root = element("div", { class: "uslab uslab-monitor" },
     element("div", { class: "head" }, status,
       element("label", {}, "smoothing", slider, share), element("label", {}, log, "log losses")),
     element("div", { class: "bar" }, fill),
     element("div", { class: "panels" }, ...panels.map((panel) => panel.box),
-      element("div", {}, samplesTitle, samplesSize, samples)));
+      element("div", { class: "panel" }, samplesTitle, samplesSize, samples)));
   el.classList.add("uslab-monitor-frame");
   el.append(root);
 
@@ -101,7 +101,6 @@ function mount(el, board) {
     if (board.images) {
       samplesTitle.textContent = board.images.title;
       samplesSize.textContent = board.images.size;
-      samplesSize.style.paddingLeft = "6px";
       tile(samples, board.images);
     }
   }
@@ -281,7 +280,7 @@ function ticks(low, high, wanted) {
   const rough = (high - low) / Math.max(1, wanted), power = 10 ** Math.floor(Math.log10(rough));
   const gap = power * [1, 2, 5, 10].find((m) => m * power >= rough * 0.999);
   const found = [];
-  for (let k = Math.ceil(low / gap - 1e-6); k * gap <= high + 1e-6 * gap; k++) found.push(k * gap);
+  for (let k = Math.ceil(low / gap - 1e-6); k * gap <= high + 1e-6 * gap; k++) found.push(k * gap + 0);     // + 0 makes -0 a plain 0
   return found;
 }
 

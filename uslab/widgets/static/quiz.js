@@ -3,7 +3,7 @@
 
 const CHOICES = [{ value: "real", text: "Real", key: "r" }, { value: "synthetic", text: "Synthetic", key: "s" }];
 const QUALITY = ["poor", "fair", "good", "very good", "excellent"].map((word, i) =>
-  ({ value: i + 1, text: i === 0 || i === 4 ? `${i + 1} ${word}` : String(i + 1), key: String(i + 1), word }));
+  ({ value: i + 1, text: String(i + 1), key: String(i + 1), word }));
 
 export default () => {
   // What the kernel said last, and how far the current image has come: choice, rate, wait, feedback.
@@ -96,7 +96,8 @@ function mount(el, state, press) {
     const had = root.contains(document.activeElement);
     buttons.replaceChildren(...offered.map((option) => element("button", { type: "button",
       "aria-label": option.word ? `quality ${option.value}, ${option.word}` : option.text,
-      onclick: (event) => press(option.value, event.timeStamp) }, option.text, element("kbd", { text: option.key }))));
+      onclick: (event) => press(option.value, event.timeStamp) }, option.text,
+      option.word ? element("small", { text: option.word }) : element("kbd", { text: option.key }))));
     // A button that had the focus is gone now; the keys must go on working, and must not reach the notebook.
     if (had) root.focus({ preventScroll: true });
   }
@@ -140,7 +141,7 @@ function mount(el, state, press) {
       ask.textContent = "Is this image real or synthetic?";
       offer(CHOICES);
     } else if (phase === "rate") {
-      ask.textContent = `You say ${state.reply.answer}. How good is the image?`;
+      ask.textContent = `You say ${state.reply.answer}. How good is the image? (keys 1 to 5)`;
       offer(QUALITY);
     } else if (phase === "feedback") {
       ask.textContent = `${feedback.correct ? "Right" : "Wrong"}: this image is ${feedback.truth}.`;

@@ -1,0 +1,185 @@
+"""The widgets in a real JupyterLab: a board that moves while its cell trains, knobs by keyboard, a quiz by keyboard."""
+
+import nbformat
+import pytest
+
+BOARD = """
+import time, numpy as np
+from uslab.widgets import Monitor
+rng = np.random.default_rng(0)
+seen = []
+def train(steps, seconds):
+    monitor = Monitor(steps)
+    display(monitor)
+    for step in range(1, steps + 1):
+        time.sleep(seconds)
+        monitor.update({"step": step, "images": 64 * step, "seconds": step * seconds, "images_per_s": 64 / seconds,
+                        "loss_d": 1.3 + rng.normal(0, .1), "loss_g": .9 + 6 * np.exp(-step / 30) + rng.normal(0, .2),
+                        "d_real": .6 + .3 * np.exp(-step / 40) + rng.normal(0, .04),
+                        "d_fake": .4 - .3 * np.exp(-step / 40) + rng.normal(0, .04)})
+        if step % 60 == 0:
+            monitor.show(rng.integers(0, 256, (16, 1, 64, 64), dtype=np.uint8))
+        seen.append(monitor.answered)
+    monitor.close()
+    return monitor
+"""
+QUIZ = """
+import numpy as np
+from uslab.widgets import Quiz
+images = np.random.default_rng(0).integers(0, 256, (10, 1, 64, 64), dtype=np.uint8)
+quiz = Quiz(images, images[::-1], n=4)
+display(quiz)
+"""
+KNOBS = """
+from uslab.models.dcgan import Config
+from uslab.widgets import knobs
+panel = knobs(Config(lr=1e-3))
+display(panel)
+"""
+PIXELS = "() => document.querySelector('.uslab-monitor canvas').toDataURL()"
+HEIGHTS = """() => { const box = document.querySelector('.uslab-monitor').closest('.jp-OutputArea'); window.heights = [];
+  (function look() { window.heights.push(box.offsetHeight); requestAnimationFrame(look); })(); }"""
+
+
+def outputs(notebook) -> list[list[str]]:
+    """MIME types of each output of the saved notebook's cells."""
+    notebook.save()
+    return [[sorted(output["data"]) for output in cell.outputs if "data" in output]
+            for cell in nbformat.read(notebook.path, 4).cells]
+
+
+def test_the_board_moves_while_the_cell_trains(lab):
+    notebook = lab(BOARD, "board = train(160, 0.05)")
+    page = notebook.page
+    notebook.run_all()
+    page.wait_for_selector(".uslab-monitor.uslab-live")
+    page.evaluate(HEIGHTS)
+    looks = []
+    for _ in range(3):
+        looks.append((page.locator(".uslab-monitor .status").inner_text(), page.evaluate(PIXELS)))
+        page.wait_for_timeout(1000)
+    assert page.locator(".jp-InputArea-prompt:has-text('*')").count()      # still training
+    assert len({text for text, _ in looks}) == len({pixels for _, pixels in looks}) == 3
+    notebook.wait_idle()
+    assert page.locator(".uslab-monitor .status b").inner_text() == "step 160 of 160"
+    assert len(page.evaluate("() => [...new Set(window.heights)]")) == 1
+    assert notebook.run("seen[-1]") == "True"        # the page was answered while the cell ran
+    notebook.shoot("board")
+    # The live view hides the still, which is in the file for those who open it without a kernel.
+    assert page.locator(".jp-OutputArea img").count() == 1
+    assert not page.locator(".jp-OutputArea img").is_visible()
+    live, still = outputs(notebook)[1]
+    assert "application/vnd.jupyter.widget-view+json" in live and "image/png" in still
+
+
+def test_120_updates_are_light(lab):
+    notebook = lab(BOARD, "board = train(120, 0.05)")
+    sizes = []
+
+    def count(frame):
+        frame = frame if isinstance(frame, bytes) else frame.encode()
+        if b'"points"' in frame:
+            sizes.append(len(frame))
+
+    notebook.page.on("websocket", lambda socket: socket.on("framereceived", count))
+    notebook.page.reload()      # the sockets open again, where they can be listened to
+    notebook.wait_ready()
+    notebook.run_all()
+    notebook.wait_idle()
+    assert len(sizes) > 20 and sum(sizes) < 200_000, f"{sum(sizes)} bytes in {len(sizes)} frames"
+
+
+@pytest.mark.parametrize("when", ["while it trains", "afterwards"])
+def test_the_board_is_whole_after_a_reload(lab, when):
+    notebook = lab(BOARD, "board = train(160, 0.05)")
+    notebook.run_all()
+    notebook.page.wait_for_selector(".uslab-monitor.uslab-live")
+    if when == "afterwards":
+        notebook.wait_idle()
+    notebook.reload()
+    board = notebook.page.wait_for_selector(".uslab-monitor.uslab-live", timeout=60000)
+    notebook.page.wait_for_function("() => document.querySelector('.uslab-monitor .status').innerText.includes('took')")
+    assert board.get_attribute("data-points") == notebook.run("len(board._rows)") == "160"
+    assert notebook.page.locator(".uslab-monitor .title").last.inner_text() == "Samples at step 120"
+    notebook.shoot("board_reloaded_" + when.replace(" ", "_"))
+
+
+def test_a_knob_moved_by_keyboard_changes_the_config(lab):
+    notebook = lab(KNOBS)
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(".uslab-code input")
+    notebook.wait_idle()
+    page.locator(".uslab-knobs .noUi-handle").nth(1).focus()       # lr, after batch; size is a list
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.002)'")
+    assert "was 0.001" in page.locator(".uslab-knobs").inner_text()
+    page.click("button:has-text('Copy as code')")
+    assert page.evaluate("() => getSelection().toString() || document.activeElement.value") == "Config(lr=0.002)"
+    notebook.shoot("knobs")
+    assert notebook.run("panel.config.lr") == "0.002"
+    page.click("button:has-text('Reset')")
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.001)'")
+    assert notebook.run("panel.config == Config(lr=1e-3)") == "True"
+
+
+def test_the_quiz_by_keyboard_and_after_a_reload(lab):
+    notebook = lab(QUIZ)
+    notebook.run_all()
+    page = notebook.page
+    quiz = page.locator(".uslab-quiz")
+    page.wait_for_selector(".uslab-quiz[data-phase=choice]")
+    notebook.wait_idle()
+    quiz.focus()
+    cells = page.locator(".jp-Cell").count()
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    page.wait_for_timeout(300)
+    assert page.locator(".jp-Cell").count() == cells     # JupyterLab's d d would delete the cell
+
+    def press(key, phase):
+        page.keyboard.press(key)
+        page.wait_for_selector(f".uslab-quiz[data-phase={phase}]")
+
+    press("r", "rate")
+    notebook.shoot("quiz_rate")
+    press("4", "feedback")
+    notebook.shoot("quiz_feedback")
+    truth = notebook.run("quiz.results.truth[0]")
+    assert page.locator(".uslab-quiz .ask").inner_text().endswith(f"this image is {truth}.")
+    page.click(".uslab-quiz .buttons button")
+    page.wait_for_selector(".uslab-quiz[data-phase=choice][data-done='1']")
+    page.click(".uslab-quiz button:has-text('Synthetic')")     # by mouse; the keys must go on working
+    page.wait_for_selector(".uslab-quiz[data-phase=rate]")
+    press("1", "feedback")
+
+    notebook.reload()
+    page.wait_for_selector(".uslab-quiz[data-phase=choice][data-done='2']", timeout=60000)
+    notebook.shoot("quiz_resumed")
+    page.locator(".uslab-quiz").focus()
+    for done in (3, 4):
+        page.wait_for_timeout(100)      # two frames, before which a key does not count
+        press("s", "rate")
+        press("5", "feedback")
+        press("Enter", "choice" if done < 4 else "summary")
+    notebook.shoot("quiz_summary")
+    assert notebook.run("quiz.results.answer.tolist()") == "['real', 'synthetic', 'synthetic', 'synthetic']"
+    assert notebook.run("quiz.results.quality.tolist()") == "[4, 1, 5, 5]"
+    assert notebook.run("quiz.results.rt_ms.between(1, 60000).all()") == "True"
+    notebook.save()
+    saved = nbformat.read(notebook.path, 4).cells[0].outputs[1]["data"]["text/plain"]
+    assert "4 of 4 answered" in saved or "2 of 4 answered" in saved     # a reloaded page no longer gets changed outputs
+
+
+def test_the_page_is_answered_while_another_cell_runs(lab):
+    notebook = lab(QUIZ, "import time; time.sleep(8)")
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(".uslab-quiz[data-phase=choice]", timeout=6000)
+    page.wait_for_timeout(1500)         # JupyterLab opens its second way into the kernel
+    page.locator(".uslab-quiz").focus()
+    page.keyboard.press("s")
+    page.keyboard.press("3")
+    page.wait_for_selector(".uslab-quiz[data-phase=feedback]", timeout=4000)
+    assert page.locator(".jp-InputArea-prompt:has-text('*')").count()
