@@ -1,17 +1,13 @@
 """Transverse plane of a fetal head as in HC18, simulated, with the exact head circumference."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
-import torch
 
 from uslab.data import ImageSet
 from uslab.data.hc18 import circumference
 
-from . import physics
+from . import physics, series
 from .brush import Ellipse, amplitude, at_least, darker, facing, ring_down, unevenness
 
 SAMPLES, LINES, LOOKS = 352, 224, 4   # the polar grid, whatever the size of the picture, and the compounded views
@@ -227,11 +223,10 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     y = max(min(top + 0.5 * height + scene.centre[1] * width, lowest), min(highest, lowest))
     head = Ellipse(fan, (x, y), scene.axes, scene.tilt, scene.flip)
     echo, mirror, excess = paint(scene, head)
-    passed = physics.transmission(excess, fan.sample_mm)
     waist = physics.beam_width(head.depth, y - radius, 0.3 + 0.0065 * width, 0.008)
     beam, pulse = np.maximum(waist * fan.lines_per_mm(), 0.5), max((0.15 + 0.0023 * width) / fan.sample_mm, 0.5)
-    field = (physics.scatterers(echo, LOOKS, rng) + mirror / physics.mirror_gain(pulse, beam)) * passed
-    values = physics.log_compress(physics.envelope(physics.blur(field, pulse, beam)), scene.gain, scene.span, 1.95)
+    echoes = physics.insonify(echo, mirror, excess, fan.sample_mm, LOOKS, pulse, beam, rng)
+    values = physics.log_compress(echoes, scene.gain, scene.span, 1.95)
     # The square around what the frame shows of the fan, as the preparation of real images cuts it.
     widest = (radius + fan.depth) * np.sin(scene.half_angle)
     left, right = max(middle - width / 2, -widest), min(middle + width / 2, widest)
@@ -254,8 +249,7 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
 
 def exams(n: int, seed: int) -> np.ndarray:
     """Exam of each image, (n,) int64: images of one exam follow each other."""
-    sizes = 1 + np.searchsorted(EXAM_SIZES, np.random.default_rng([seed, 0]).random(n), side="right")
-    return np.repeat(np.arange(n), sizes)[:n]
+    return series.groups(n, seed, EXAM_SIZES)
 
 
 def make(n: int, size: int, seed: int) -> ImageSet:
@@ -265,20 +259,7 @@ def make(n: int, size: int, seed: int) -> ImageSet:
     def one(index: int):
         rng = np.random.default_rng([seed, 2, index])
         scene = next_frame(draw_scene(np.random.default_rng([seed, 1, groups[index]])), rng)
-        return scene.hc, *render(scene, size, rng)
+        image, mask, pixel = render(scene, size, rng)
+        return image, mask, {"pixel_mm": pixel, "hc_mm": scene.hc}
 
-    # NumPy, SciPy and OpenCV work outside Python's lock; each image is made by one thread, so the result does not
-    # depend on their number.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hc, images, masks, pixels = zip(*pool.map(one, range(n)))
-    names, groups = np.unique(groups, return_inverse=True)
-    return ImageSet(
-        images=torch.from_numpy(np.stack(images))[:, None],
-        masks=torch.from_numpy(np.stack(masks))[:, None],
-        mask_names=("background", "head"),
-        groups=torch.from_numpy(groups),
-        group_names=tuple(f"{name:04d}" for name in names),
-        table=pd.DataFrame({"file": [f"{index:05d}" for index in range(n)], "pixel_mm": pixels, "hc_mm": hc}),
-        card="phantom_fetal_head",
-        source="phantom",
-    )
+    return series.image_set(one, groups, "fetal_head", ("background", "head"))

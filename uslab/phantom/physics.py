@@ -111,6 +111,21 @@ def mirror_gain(
     return np.sqrt(4 * np.pi * pulse * beam)
 
 
+def insonify(
+    echo: np.ndarray,            # (samples, lines) amplitude of the scatterers
+    mirror: np.ndarray,          # (samples, lines) level of the coherent echoes
+    excess: np.ndarray,          # (samples, lines) as for transmission()
+    sample_mm: float,
+    looks: int,                  # as for scatterers()
+    pulse: float,                # as for blur()
+    beam: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """All of it: tissue to the amplitude of its echoes, (samples, lines), 1 for soft tissue."""
+    field = (scatterers(echo, looks, rng) + mirror / mirror_gain(pulse, beam)) * transmission(excess, sample_mm)
+    return envelope(blur(field, pulse, beam))
+
+
 def beam_width(
     depth: np.ndarray,    # (samples, 1) mm
     focus: float,         # depth of the narrowest beam, mm

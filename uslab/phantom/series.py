@@ -1,0 +1,48 @@
+"""From one simulated image to a set of them: who belongs together, and the work shared by threads."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import torch
+
+from uslab.data import ImageSet
+
+
+def groups(
+    n: int,                # images
+    seed: int,
+    shares: np.ndarray,    # cumulative share of the groups with 1, 2, ... images; the rest has one more
+) -> np.ndarray:
+    """Group (patient or exam) of each image, (n,) int64: images of one group follow each other."""
+    sizes = 1 + np.searchsorted(shares, np.random.default_rng([seed, 0]).random(n), side="right")
+    return np.repeat(np.arange(n), sizes)[:n]
+
+
+def image_set(
+    one,                             # index -> image (H, W) uint8, mask (H, W) uint8, row of the table as a dict
+    groups: np.ndarray,              # (n,) group of each image
+    name: str,                       # of the scene
+    mask_names: tuple[str, ...],
+    classes: tuple[str, ...] = (),   # of the labels, where the rows have one under "label"
+) -> ImageSet:
+    """Simulate all images and put them into a set with the card phantom_<name>."""
+    # NumPy, SciPy and OpenCV work outside Python's lock; each image is made by one thread, so the result does not
+    # depend on their number.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        images, masks, rows = zip(*pool.map(one, range(len(groups))))
+    table = pd.DataFrame([{"file": f"{index:05d}", **row} for index, row in enumerate(rows)])
+    numbers, groups = np.unique(groups, return_inverse=True)
+    return ImageSet(
+        images=torch.from_numpy(np.stack(images))[:, None],
+        masks=torch.from_numpy(np.stack(masks))[:, None],
+        mask_names=mask_names,
+        labels=torch.from_numpy(table.pop("label").to_numpy(np.int64)) if classes else None,
+        classes=classes,
+        groups=torch.from_numpy(groups),
+        group_names=tuple(f"{number:04d}" for number in numbers),
+        table=table,
+        card=f"phantom_{name}",
+        source="phantom",
+    )
