@@ -3,7 +3,7 @@
     python benchmarks/metrics_speed.py
 
 Prints one line a measure: ours, the plain form, the ratio, and how far the two results are apart. About two minutes on
-two quiet cores; a busy machine slows the linear algebra of torch tenfold and more.
+two quiet cores; beside other busy processes the plain forms and the linear algebra slow down tenfold and more.
 """
 
 import time
@@ -38,7 +38,7 @@ def subset_kernel(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def plain_features(images: torch.Tensor) -> np.ndarray:
-    """The features in batches of 64, as a plain loop has it."""
+    """The features in batches of 64, with torch's threads in each layer, as a plain loop has it."""
     with torch.inference_mode():
         return torch.cat([lite0().embed(part) for part in images.split(64)]).numpy()
 
@@ -60,7 +60,7 @@ def main():
 
     real, fake = (phantom.load("fetal_head", 500, 64, seed=seed) for seed in (0, 1))
     lite0()
-    line(f"lite0 features of 500 at {LITE0_SIZE} px, against batches of 64", seconds(metrics.features, real),
+    line(f"lite0 features of 500 at {LITE0_SIZE} px, against plain", seconds(metrics.features, real),
          seconds(plain_features, real.images))
     print(f"{'compare(500 real, 500 synthetic of 64x64)':48} {seconds(metrics.compare, real, fake)[1]:8.2f} s")
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -234,6 +235,22 @@ def test_kept_features_follow_the_pixels_and_the_weights():
     np.testing.assert_allclose(metrics.features(a, heavier), 2 * metrics.features(a, cells), rtol=1e-6)
     a[3] = 0
     assert metrics.features(a, cells)[3].max() == 0
+
+
+def test_features_do_not_depend_on_threads_and_leave_their_number():
+    a, threads = noise(20, 32), torch.get_num_threads()
+    try:
+        rows = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            sys.modules["uslab.metrics.features"].KEPT.clear()
+            rows.append(metrics.features(a))
+            assert torch.get_num_threads() == count
+            with ThreadPoolExecutor(1) as pool:  # a training in a thread of its own must get them all, too
+                assert pool.submit(torch.get_num_threads).result() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert (rows[0] == rows[1]).all()
 
 
 def test_lite0_orders_phantoms_and_textures():

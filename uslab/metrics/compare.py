@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from . import distances, diversity, manifold, memorisation, similarity, structure, texture
-from .features import Space, resolve
+from .features import Space, features, one_thread, resolve
 from .score import Score
 from .sets import Images, pixels
 
@@ -42,6 +42,13 @@ def scores(
 ) -> list[Score]:
     """The measures of compare() for one synthetic set."""
     space = resolve(space)
+    for images in (real, synthetic) if train is None else (real, synthetic, train):
+        features(images, space)  # on all cores, and kept for the measures below
+    with one_thread():
+        return measure(real, synthetic, train, space, pairs, draws, seed)
+
+
+def measure(real, synthetic, train, space, pairs, draws, seed) -> list[Score]:
     sampled = {"draws": draws, "seed": seed}
     count = structure.scales(pixels(real).shape[2:])
     results = [

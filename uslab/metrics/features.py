@@ -3,7 +3,9 @@
 import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +85,44 @@ def features(
     space, images = resolve(space), pixels(images).contiguous()
     key = (space.name, space.weights, tuple(images.shape), hashlib.sha256(images.numpy()).hexdigest())
     if key not in KEPT:
-        with torch.inference_mode():
-            rows = torch.cat([space.embed(part).float().flatten(1) for part in images.split(space.batch)])
+        rows = batches(space.embed, images, space.batch).float().flatten(1).numpy()
         while len(KEPT) >= 16:
             KEPT.pop(next(iter(KEPT)))
-        KEPT[key] = rows.cpu().numpy()
+        KEPT[key] = rows
     return KEPT[key].copy()
+
+
+def batches(
+    function: Callable[[Tensor], Tensor],   # uint8 (n, 1, H, W) to (n, ...)
+    images: Tensor,                         # uint8 (N, 1, H, W)
+    batch: int,
+) -> Tensor:
+    """The function of every image, without gradient, with one batch on each of torch's threads.
+
+    Each batch has one thread to itself: threads that share every layer wait for each other at each, which beside other
+    busy processes takes ten times as long, and the results depend on their number.
+    """
+    def one(part: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return function(part).cpu()
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return torch.cat(list(pool.map(one, images.split(batch))))
+    finally:
+        torch.set_num_threads(threads)  # the workers' setting would be that of every thread started later
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: small matrices gain little from more, and lose tenfold beside busy processes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 KEPT: dict[tuple, np.ndarray] = {}       # features of the last 16 sets, oldest first

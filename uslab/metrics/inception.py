@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .features import Space, resolve
+from .features import Space, batches, resolve
 from .score import Score
 from .sets import Images, pixels
 
@@ -25,8 +25,7 @@ def inception_score(
         raise ValueError(f"the Inception score is defined by Inception-v3's classes: {space.name} has none")
     if len(images) < splits:
         raise ValueError(f"{len(images)} images do not fill {splits} splits")
-    with torch.inference_mode():
-        p = torch.cat([space.classify(part).double() for part in images.split(space.batch)])
+    p = batches(space.classify, images, space.batch).double()
     order = np.random.default_rng(seed).permutation(len(p))
     values = [split_score(p[rows]) for rows in np.array_split(order, splits)]
     return Score("Inception score", float(np.mean(values)), np.nan, np.nan, len(p),
