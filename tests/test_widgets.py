@@ -236,26 +236,29 @@ def test_a_bad_value_is_refused_and_changes_nothing(values, message):
 
 def test_moving_a_control_changes_the_config_to_a_round_value():
     panel = knobs(Config())
-    panel._parts["lr"][0].value = 10 ** -2.6        # a stop of the slider: 0.00251189
-    panel._parts["flip"][0].value = 0.1 + 0.2
+    panel._parts["lr"][1].value += 11           # eleven stops from 0.0002, ten to the decade
+    panel._parts["flip"][1].value -= 20
+    panel._parts["steps"][0].value = 123456
     panel._parts["size"][0].value = 128
-    assert panel.code == "Config(size=128, lr=0.0025, flip=0.3)"
-    assert "was 0.0002" in panel._parts["lr"][1].value and "was" not in panel._parts["batch"][1].value
-    assert "Config(size=128, lr=0.0025, flip=0.3)" in panel._code.value
+    assert panel.code == "Config(size=128, lr=0.0025, flip=0.3, steps=123456)"
+    assert panel._parts["lr"][0].value == 0.0025
+    assert "was 0.0002" in panel._parts["lr"][3].value and "was" not in panel._parts["batch"][3].value
+    assert f'value="{panel.code}"' in panel._code.value
     panel.reset()
     assert panel.config == Config() and panel._parts["size"][0].value == 64
-    assert "was" not in panel._parts["lr"][1].value
+    assert "was" not in panel._parts["lr"][3].value
 
 
-def test_a_logarithmic_control_never_leaves_its_range():
+def test_a_slider_reaches_both_ends_and_every_whole_number():
     panel = knobs(Config())
-    for value in (1e-5, 1e-2):
-        panel._parts["lr"][0].value = value
-        assert panel.config.lr == pytest.approx(value)
+    assert panel._parts["batch"][2] == list(range(2, 513))
+    assert panel._parts["lr"][2][:3] == [1e-5, 1.3e-5, 1.6e-5] and panel._parts["lr"][2][-1] == 1e-2
+    assert len(panel._parts["flip"][2]) == 101
+    assert len(panel._parts["lr"][2]) == 31
 
 
 def test_help_is_text_not_markup():
-    assert "a &lt; b &amp; &quot;c&quot;" in knobs(Config())._parts["lr"][1].value
+    assert "a &lt; b &amp; &quot;c&quot;" in knobs(Config())._parts["lr"][3].value
 
 
 def test_knobs_wants_a_config_not_its_class():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
@@ -77,11 +78,14 @@ class Notebook:
 @pytest.fixture(scope="session")
 def chromium():
     """A headless Chromium; a test without one is skipped, and fails in CI."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        reason = "no chromium on the PATH; install it (apt-get install chromium)"
+    lacking = [what for what, there in (("playwright (pip install playwright)", find_spec("playwright")),
+                                        ("chromium (apt-get install chromium)", path)) if not there]
+    if lacking:
+        reason = f"browser tests need {' and '.join(lacking)}"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    from playwright import sync_api
+
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -35,6 +35,7 @@ from uslab.models.dcgan import Config
 from uslab.widgets import knobs
 panel = knobs(Config(lr=1e-3))
 display(panel)
+panel.apply(init_std=0.012345)
 """
 PIXELS = "() => document.querySelector('.uslab-monitor canvas').toDataURL()"
 HEIGHTS = """() => { const box = document.querySelector('.uslab-monitor').closest('.jp-OutputArea'); window.heights = [];
@@ -113,12 +114,13 @@ def test_a_knob_moved_by_keyboard_changes_the_config(lab):
     page.locator(".uslab-knobs .noUi-handle").nth(1).focus()       # lr, after batch; size is a list
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.002)'")
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.002, init_std=0.012345)'")
     assert "was 0.001" in page.locator(".uslab-knobs").inner_text()
     page.click("button:has-text('Copy as code')")
-    assert page.evaluate("() => getSelection().toString() || document.activeElement.value") == "Config(lr=0.002)"
+    assert page.evaluate("() => getSelection().toString() || document.activeElement.value") == "Config(lr=0.002, init_std=0.012345)"
     notebook.shoot("knobs")
-    assert notebook.run("panel.config.lr") == "0.002"
+    # Nothing but the key has changed a value: neither showing the panel nor a value between two stops.
+    assert notebook.run("panel.config == Config(lr=0.002, init_std=0.012345)") == "True"
     page.click("button:has-text('Reset')")
     page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.001)'")
     assert notebook.run("panel.config == Config(lr=1e-3)") == "True"

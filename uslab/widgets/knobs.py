@@ -21,19 +21,23 @@ class Knobs(Still, w.VBox):
 
     def __init__(self, config: Any):
         self._start = self._config = config
-        self._parts = {}        # name -> (control, mark)
+        self._parts = {}        # name -> (control, slider or None, its stops, mark)
         rows = []
         for field in dataclasses.fields(config):
             value, meta = getattr(config, field.name), field.metadata
             ranged = meta.get("options") or meta.get("low") is not None or meta.get("high") is not None
             if not ranged and not ("help" in meta and isinstance(value, bool)):
                 continue
-            control = _control(value, meta)
+            control, stops = _control(value, meta)
+            slider = w.IntSlider(max=len(stops) - 1, readout=False, layout=w.Layout(width="230px")) if stops else None
             name = w.HTML(f'<span class="uslab-name">{escape(field.name)}</span>', layout=w.Layout(width="130px"))
             mark = w.HTML(layout=w.Layout(flex="1 1 0", min_width="120px"))
+            self._parts[field.name] = control, slider, stops, mark
             control.observe(lambda change, name=field.name: self._moved(name, change["new"]), "value")
-            self._parts[field.name] = control, mark
-            rows.append(w.HBox([name, control, mark], layout=w.Layout(align_items="center", overflow="visible")))
+            if slider:
+                slider.observe(lambda change, name=field.name: self._slid(name, change["new"]), "value")
+            rows.append(w.HBox([part for part in (name, slider, control, mark) if part],
+                               layout=w.Layout(align_items="center", overflow="visible")))
         self._code = w.HTML(layout=w.Layout(flex="1 1 0"))
         reset = w.Button(description="Reset", tooltip="back to the values that the panel started from",
                          layout=w.Layout(width="80px"))
@@ -42,7 +46,7 @@ class Knobs(Still, w.VBox):
         super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), *rows, foot])
         self.add_class("uslab-knobs")
         self.add_class("uslab-live")
-        self._redraw()
+        self._set(config)
 
     def __repr__(self) -> str:
         return f"knobs: {self._config}"
@@ -83,35 +87,30 @@ class Knobs(Still, w.VBox):
         self._set(self._start)
 
     def _set(self, config: Any) -> None:
-        for name, (control, _) in self._parts.items():
-            control.value = getattr(config, name)
-        # A logarithmic slider has rounded what it was given; what was given counts.
+        """Show a Config. It is set first, so that the controls' own notices find nothing left to change."""
         self._config = config
-        self._redraw()
-
-    def _moved(self, name: str, value: Any) -> None:
-        control = self._parts[name][0]
-        if isinstance(control, w.FloatLogSlider):
-            # Ten stops a decade, each with two digits: 0.0002 rather than 0.000199526.
-            value = min(max(float(f"{value:.2g}"), control.base ** control.min), control.base ** control.max)
-            value = int(round(value)) if isinstance(getattr(self._start, name), int) else value
-        elif isinstance(value, float) and math.isfinite(value):
-            value = float(f"{value:.10g}")      # a slider's steps add up to 0.30000000000000004
-        self._config = dataclasses.replace(self._config, **{name: value})
-        self._redraw()
-
-    def _redraw(self) -> None:
-        for field in dataclasses.fields(self._config):
-            if field.name not in self._parts:
-                continue
-            start, now = getattr(self._start, field.name), getattr(self._config, field.name)
-            help = escape(field.metadata["help"])
+        for name, (control, slider, stops, mark) in self._parts.items():
+            start, now = getattr(self._start, name), getattr(config, name)
+            control.value = now
+            if slider:
+                slider.value = _nearest(stops, now)
+            help = escape(type(config).__dataclass_fields__[name].metadata["help"])
             was = f'<span class="uslab-was">● was {escape(str(start))}</span> ' if now != start else ""
-            self._parts[field.name][1].value = f'<div class="uslab-help" title="{help}">{was}{help}</div>'
+            mark.value = f'<div class="uslab-help" title="{help}">{was}{help}</div>'
         self._code.value = (f'<div class="uslab-code"><input readonly aria-label="the Config as Python" '
                             f'onclick="this.select()" value="{escape(self.code)}">'
                             f'<button type="button" onclick="{COPY}">Copy as code</button></div>')
         self.refresh()
+
+    def _moved(self, name: str, value: Any) -> None:
+        if value != getattr(self._config, name):
+            self._set(dataclasses.replace(self._config, **{name: value}))
+
+    def _slid(self, name: str, index: int) -> None:
+        # A value between two stops stays as it is until the slider leaves its place.
+        stops = self._parts[name][2]
+        if index != _nearest(stops, getattr(self._config, name)):
+            self._moved(name, stops[index])
 
 
 def knobs(
@@ -128,25 +127,40 @@ def knobs(
     return Knobs(config)
 
 
-def _control(value: Any, meta: dict) -> w.Widget:
-    """The plain widget that suits a field."""
-    low, high, layout = meta["low"], meta["high"], w.Layout(width="340px")
+def _control(value: Any, meta: dict) -> tuple[w.Widget, list]:
+    """The plain widget that holds a field's value, and the stops of a slider beside it, if it has a range.
+
+    ipywidgets' own float sliders are not used: on display they round their value to a step and send it back.
+    """
+    low, high = meta["low"], meta["high"]
     if meta["options"]:
-        return w.Dropdown(options=[(str(option), option) for option in meta["options"]], value=value, layout=layout)
+        options = [(str(option), option) for option in meta["options"]]
+        return w.Dropdown(options=options, value=value, layout=w.Layout(width="340px")), []
     if isinstance(value, bool):
-        return w.Checkbox(value=value, indent=False, layout=layout)
-    whole = isinstance(value, int)
-    if low is None or high is None:
-        kind, most = (w.BoundedIntText, 2 ** 53) if whole else (w.BoundedFloatText, math.inf)    # a browser's largest int
-        return kind(value=value, min=-most if low is None else low, max=most if high is None else high, layout=layout)
-    if meta["log"]:
-        return w.FloatLogSlider(value=value, min=math.log10(low), max=math.log10(high), step=0.1,
-                                readout_format=",.0f" if whole else ".2g", layout=layout)
-    if whole:
-        return w.IntSlider(value=value, min=low, max=high, layout=layout)
-    power = math.floor(math.log10((high - low) / 100) + 1e-9)       # at least a hundred stops, of a round width
-    return w.FloatSlider(value=value, min=low, max=high, step=10.0 ** power, readout_format=f".{max(0, -power)}f",
-                         layout=layout)
+        return w.Checkbox(value=value, indent=False, layout=w.Layout(width="340px")), []
+    kind, most = (w.BoundedIntText, 2 ** 53) if isinstance(value, int) else (w.BoundedFloatText, math.inf)
+    stops = [] if low is None or high is None else _stops(low, high, meta["log"], isinstance(value, int))
+    control = kind(value=value, min=-most if low is None else low, max=most if high is None else high,
+                   layout=w.Layout(width="106px" if stops else "340px"))
+    return control, stops
+
+
+def _stops(low: float, high: float, log: bool, whole: bool) -> list:
+    """Round values from low to high: ten a decade with two digits if log, else at least a hundred, evenly spaced."""
+    if log:
+        tenths = range(math.ceil(10 * math.log10(low)), math.floor(10 * math.log10(high)) + 1)
+        values = [float(f"{10 ** (tenth / 10):.2g}") for tenth in tenths]
+    else:
+        power = max(math.floor(math.log10((high - low) / 100) + 1e-9), 0 if whole else -math.inf)
+        step = 10.0 ** power
+        values = [round(low + i * step, 12) for i in range(int((high - low) / step + 1e-9) + 1)]
+    values = sorted({low, *(value for value in values if low < value < high), high})
+    return sorted({int(round(value)) for value in values}) if whole else [float(value) for value in values]
+
+
+def _nearest(stops: list, value: float) -> int:
+    """Index of the stop nearest to a value."""
+    return min(range(len(stops)), key=lambda i: abs(stops[i] - value))
 
 
 def _typed(name: str, value: Any, like: Any) -> Any:

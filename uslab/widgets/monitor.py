@@ -214,7 +214,7 @@ class Monitor(Live):
             ax.grid(alpha=0.25, lw=0.6)
             ax.spines[["top", "right"]].set_visible(False)
             if ax.get_legend_handles_labels()[0]:
-                ax.legend(fontsize=8, frameon=False, loc="upper right")
+                ax.legend(fontsize=8, loc="upper right", framealpha=0.8, edgecolor="none")
         axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
         axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
         if self._images:
