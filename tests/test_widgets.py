@@ -11,7 +11,8 @@ import torch
 
 from uslab.models.config import knob
 from uslab.widgets import Monitor, Quiz, knobs
-from uslab.widgets.monitor import POINTS, duration, smooth, thin
+from uslab.widgets.curves import smooth, thin
+from uslab.widgets.monitor import POINTS, duration
 from uslab.widgets.quiz import interval, order, summarise
 
 # What every anywidget has; whatever else were a trait would reach the browser and the saved notebook.
@@ -186,7 +187,7 @@ def test_a_board_without_points_can_be_closed():
     monitor = Monitor(10)
     monitor.close()
     monitor.close()
-    assert monitor.figure().startswith(b"\x89PNG")
+    assert monitor.still()[0]["image/png"].startswith("iVBOR")
 
 
 # --- knobs

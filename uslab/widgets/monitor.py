@@ -4,24 +4,22 @@ import base64
 import sys
 import time
 from collections import deque
-from io import BytesIO
 
 import numpy as np
 import psutil
 from IPython.display import display
 
+from uslab.widgets.curves import HEIGHT, WIDTH, columns, draw, thin
 from uslab.widgets.live import Live, source
 
 POINTS = 2000                       # the board keeps at most so many points; beyond, it keeps the telling half
 EVERY = 0.2                         # seconds between two messages to the browser
-SMOOTHING = 0.8                     # share of the past in the running mean, at the start
 GRID = 640                          # widest sample grid that is sent, in pixels
 NOT_CURVES = {"step", "images", "seconds", "images_per_s"}
 NOTHING = {"text/html": "", "text/plain": ""}
 LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))"}
 # Okabe and Ito's colours, which colour-blind readers tell apart, shifted so that each reads on white and on black.
 COLOURS = ["#2f86d1", "#d9661f", "#0e9f77", "#c46ea5", "#b8860b", "#7a7fd0", "#8a8a8a"]
-STILL_WIDTH, STILL_HEIGHT = 1060, 320   # CSS pixels; live.css knows the still by its width
 
 
 class Monitor(Live):
@@ -129,8 +127,10 @@ class Monitor(Live):
         """The figure of a finished board; before that, nothing that would push the live view about."""
         if not self._closed:
             return NOTHING, {}
-        data = {"image/png": base64.b64encode(self.figure()).decode(), "text/plain": repr(self)}
-        return data, {"image/png": {"width": STILL_WIDTH, "height": STILL_HEIGHT}}
+        samples = self._images and (self._images["pixels"], self._images["title"])
+        figure = draw(self._table(), self._curves(), self._status(), samples)
+        data = {"image/png": base64.b64encode(figure).decode(), "text/plain": repr(self)}
+        return data, {"image/png": {"width": WIDTH, "height": HEIGHT}}
 
     def _place(self) -> None:
         """Leave the figure in the notebook; where no page asked for the live view, only the figure."""
@@ -152,7 +152,6 @@ class Monitor(Live):
         message = {"type": "points", "from": self._told, "status": self._status(), "share": self._share()}
         if self._told == 0:
             message["curves"] = self._curves()
-            message["smoothing"] = SMOOTHING
         if whole:
             message["whole"] = True
         self.tell(message, self._table(self._told))
@@ -194,101 +193,11 @@ class Monitor(Live):
             self._gpu = (time.monotonic(), gpu())
         return parts + [self._gpu[1]] if self._gpu[1] else parts
 
-    def figure(self) -> bytes:
-        """The board as PNG: curves, the last samples, the line of status. No pyplot, which is not thread-safe."""
-        from matplotlib.figure import Figure
-
-        table, curves = self._table(), self._curves()
-        fig = Figure(figsize=(STILL_WIDTH / 100, STILL_HEIGHT / 100), dpi=150, layout="constrained", facecolor="white")
-        axes = fig.subplots(1, 3 if self._images else 2, width_ratios=[1.2, 1.2, 0.9][:3 if self._images else 2])
-        for panel, (ax, title) in enumerate(zip(axes, ("Losses", "Discriminator output"))):
-            for index, curve in enumerate(curves):
-                if curve["panel"] == panel:
-                    step, values, style = table[:, 0], table[:, 1 + index], "--" if curve["dash"] else "-"
-                    ax.plot(step, values, color=curve["colour"], alpha=0.25, lw=0.8)
-                    ax.plot(step, smooth(step, values), style, color=curve["colour"], lw=1.6, label=curve["label"])
-            ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
-            ax.set_xlabel("step", fontsize=9)
-            ax.set_ylabel(("loss", "probability")[panel], fontsize=9)
-            ax.tick_params(labelsize=8, color="#999999")
-            ax.grid(alpha=0.25, lw=0.6)
-            ax.spines[["top", "right"]].set_visible(False)
-            if ax.get_legend_handles_labels()[0]:
-                ax.legend(fontsize=8, loc="upper right", framealpha=0.8, edgecolor="none")
-        axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
-        axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
-        if self._images:
-            axes[2].imshow(grid(self._images["pixels"]), cmap="gray", vmin=0, vmax=255)
-            axes[2].set_title(self._images["title"], loc="left", fontsize=10, fontweight="bold")
-            axes[2].set_axis_off()
-        fig.suptitle("  ·  ".join(self._status()), x=0.01, ha="left", fontsize=9, color="#555555")
-        png = BytesIO()
-        fig.savefig(png, format="png")
-        return png.getvalue()
-
 
 def _order(name: str) -> tuple:
     """Curves that have a label of their own come first, in its order, so their colours are always the same."""
     known = list(LABELS)
     return known.index(name) if name in known else len(known), name
-
-
-def smooth(step: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Running mean with exponential weights, not pulled to zero at the start; as in monitor.js.
-
-    The weight of the past falls with the distance in steps, since a thinned board has its points unevenly.
-    """
-    gap = max(1e-9, (step[-1] - step[0]) / max(1, len(step) - 1))
-    mean, total, weight, last = np.full(len(step), np.nan), 0.0, 0.0, step[0]
-    for i in np.flatnonzero(np.isfinite(values)):
-        keep = SMOOTHING ** ((step[i] - last) / gap)
-        total, weight, last = keep * total + values[i], keep * weight + 1, step[i]
-        mean[i] = total / weight
-    return mean
-
-
-def columns(n: int) -> int:
-    """Columns of a grid of n images: as square as can be."""
-    return int(np.ceil(np.sqrt(n)))
-
-
-def grid(images: np.ndarray) -> np.ndarray:
-    """(n, h, w) uint8 as one picture, with white lines of 2 px between the images."""
-    n, h, w = images.shape
-    across = columns(n)
-    down = -(-n // across)
-    sheet = np.full((down * (h + 2) - 2, across * (w + 2) - 2), 255, np.uint8)
-    for i, image in enumerate(images):
-        y, x = i // across * (h + 2), i % across * (w + 2)
-        sheet[y:y + h, x:x + w] = image
-    return sheet
-
-
-def thin(
-    table: np.ndarray,      # (rows, 1 + curves): steps, increasing, then values; NaN where a curve has none
-    n: int,                 # at most so many rows are kept
-) -> np.ndarray:
-    """Indices of the rows to keep: the first, the last, and from each of n - 2 equal ranges of steps the most telling.
-
-    Telling is the row of the largest triangle with the means of the range before and the range after, summed over
-    curves scaled to their span; after Steinarsson's largest-triangle-three-buckets (2013), with means on both sides,
-    so it needs no loop. Ranges of equal width, not count, keep the density even when a thinned board fills up again.
-    """
-    step = table[:, 0].astype(float)
-    value = np.where(np.isfinite(table[:, 1:]), table[:, 1:], 0)
-    span = np.ptp(value, 0)
-    value = (value - value.min(0)) / np.where(span > 0, span, 1)
-    bucket = np.minimum((step - step[0]) / (step[-1] - step[0]) * (n - 2), n - 3).astype(int)
-    starts = np.flatnonzero(np.diff(bucket, prepend=-1))
-    counts = np.diff(starts, append=len(step))
-    own = np.repeat(np.arange(len(starts)), counts)
-    mean_x = np.add.reduceat(step, starts) / counts
-    mean_y = np.add.reduceat(value, starts) / counts[:, None]
-    before, after = np.maximum(own - 1, 0), np.minimum(own + 1, len(starts) - 1)
-    area = np.abs((mean_x[after] - mean_x[before])[:, None] * (value - mean_y[before])
-                  - (step - mean_x[before])[:, None] * (mean_y[after] - mean_y[before])).sum(1)
-    best = np.lexsort((area, own))[starts + counts - 1]
-    return np.unique(np.concatenate([[0], best, [len(step) - 1]]))
 
 
 def duration(seconds: float) -> str:

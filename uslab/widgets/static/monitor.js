@@ -45,6 +45,7 @@ export default () => {
 };
 
 function mount(el, board) {
+  // The smoothing at the start is that of the still, in curves.py.
   const look = { smoothing: 0.8, log: false, hidden: new Set(), hover: null };
   const status = element("div", { class: "status" }, "waiting for the first step");
   const fill = element("div");
@@ -137,7 +138,7 @@ function plot(panel, curves, board, look, logarithmic) {
   const usable = (v) => Number.isFinite(v) && (!logarithmic || v > 0);
 
   // Smoothing is a running mean with exponential weights, not pulled to zero at the start. The weight of the past
-  // falls with the distance in steps, since a thinned board has its points unevenly. As in monitor.py.
+  // falls with the distance in steps, since a thinned board has its points unevenly. As in curves.py.
   const gap = n > 1 ? (step(n - 1) - step(0)) / (n - 1) : 1;
   const lines = curves.map((curve) => {
     const raw = new Float32Array(n).fill(NaN), mean = new Float32Array(n).fill(NaN);
