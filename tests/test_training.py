@@ -116,6 +116,7 @@ def test_nan_stops_with_the_last_good_checkpoint(tmp_path):
             if run.step >= 12:  # a loss that is lost between two lines of the log, and stays so
                 values["loss_g"] = values["loss_g"] * float("nan")
             run.log(values)
+    assert [record["step"] for record in run.records] == [line["step"] for line in log_of(tmp_path)] == [5, 10]
     assert run.step == 10 and all(torch.equal(value, good[name]) for name, value in run.gan.G.state_dict().items())
     assert Run(tmp_path, DCGAN, SMALL, noise_set(20)).step == 10
 

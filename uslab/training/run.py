@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..data import ImageSet
 from . import checkpoint
+from .batches import Batches
 from .device import choose_device, choose_dtype, describe
 from .record import write_record
 
@@ -59,22 +60,21 @@ class Run:
         self._mark: tuple[int, float] | None = None  # step and clock of the last log line, for the speed
         self._stop = threading.Event()
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
-        self._order: dict[int, Tensor] = {}  # the permutation of each epoch that the present batch touches
         identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
                     "data": data.card, "data_sha256": data.sha256()}
         (self.folder / "samples").mkdir(parents=True, exist_ok=True)
         self._claim(identity)
         self.data = data.to(self.device)
+        self._batches = Batches(self.data, config.batch, seed)
 
         saved = self._load()
         dtype = getattr(torch, saved["dtype"]) if saved else choose_dtype(
-            lambda dtype: model(config, self.device, dtype), self._batch(0), self.device, seed)
+            lambda dtype: model(config, self.device, dtype), self._batches[0], self.device, seed)
         torch.manual_seed(seed)
         self.gan = model(config, self.device, dtype)
         if saved:
             self._restore(saved)
-        self._trim_log()
-        self.records = [json.loads(line) for line in self._log_path.read_text().splitlines()]
+        self.records = self._trimmed_log()
 
     def __repr__(self) -> str:
         return (f"Run({self.folder.name}: {type(self.gan).__name__} at step {self.step}, {len(self.data)} images, on "
@@ -87,7 +87,6 @@ class Run:
         """Batches of config.batch images until step `steps`, counted over all sessions of the run.
 
         Yields {'image': (B, 1, H, W) uint8} on the device, with 'label' (B,) and 'mask' (B, 1, H, W) where known.
-        Each epoch is a fresh permutation; a batch may span two epochs, so every image is seen equally often.
         An interrupt (Ctrl-C, the stop button of Jupyter, stop()) ends the loop after the step under way, with a
         checkpoint. Raises Diverged, with the last good checkpoint restored, if a loss is not finite.
         """
@@ -97,8 +96,8 @@ class Run:
         started, self._mark = saved - self.seconds, (self.step, saved)
         with _first_interrupt(self.stop):
             while self.step < steps and not self._stop.is_set():
-                torch.manual_seed(self._random_seed(0, self.step))
-                batch = self._batch(self.step)
+                torch.manual_seed(self._batches.seed_of(self.step))
+                batch = self._batches[self.step]
                 self.step += 1
                 yield batch
                 self.seconds = time.perf_counter() - started
@@ -182,25 +181,6 @@ class Run:
     def _log_path(self) -> Path:
         return self.folder / "log.jsonl"
 
-    def _random_seed(self, purpose: int, number: int) -> int:
-        """A seed for step `number` (purpose 0) or epoch `number` (purpose 1), unrelated to that of any other."""
-        return int(np.random.SeedSequence([self.seed, purpose, number]).generate_state(1, np.uint64)[0] >> 1)
-
-    def _batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of a step: a window of the endless row of permutations."""
-        n, size = len(self.data), self.config.batch
-        places = range(step * size, (step + 1) * size)
-        epochs = range(places[0] // n, places[-1] // n + 1)
-        self._order = {epoch: self._order[epoch] if epoch in self._order else self._permutation(epoch)
-                       for epoch in epochs}
-        rows = torch.cat([self._order[epoch] for epoch in epochs])[places[0] - epochs[0] * n:][:size].to(self.device)
-        named = {"image": self.data.images, "label": self.data.labels, "mask": self.data.masks}
-        return {name: value[rows] for name, value in named.items() if value is not None}
-
-    def _permutation(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self._random_seed(1, epoch))
-        return torch.randperm(len(self.data), generator=generator)
-
     def _claim(self, identity: dict) -> None:
         """Write config.json, or compare it with the one that is there."""
         path = self.folder / "config.json"
@@ -222,17 +202,18 @@ class Run:
         self.gan.load_state_dict(saved["gan"])
         self.step, self.seconds = saved["step"], saved["seconds"]
 
-    def _trim_log(self) -> None:
-        """Drop what was logged after the checkpoint, and a line that a kill cut off."""
-        kept = []
+    def _trimmed_log(self) -> list[dict]:
+        """The log up to the present step; what is later, or was cut off by a kill, is dropped from the file too."""
+        records = []
         for line in self._log_path.read_text().splitlines() if self._log_path.exists() else []:
             try:
-                record = json.loads(line)
+                records.append(json.loads(line))
             except json.JSONDecodeError:
                 break
-            if record["step"] <= self.step:
-                kept.append(line + "\n")
-        checkpoint.write_atomically(self._log_path, lambda part: part.write_text("".join(kept)))
+        kept = [record for record in records if record["step"] <= self.step]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        checkpoint.write_atomically(self._log_path, lambda part: part.write_text(text))
+        return kept
 
     def _check_finite(self, values: dict[str, Tensor]) -> None:
         if not self._finite:
@@ -244,6 +225,7 @@ class Run:
         self._finite.fill_(True)
         if saved:
             self._restore(saved)
+            self.records = self._trimmed_log()
         where = f"the last good checkpoint, step {self.step}, is restored" if saved else "there is no checkpoint yet"
         raise Diverged(f"{reason} at step {failed}; {where}. Lower the learning rate ({getattr(self.config, 'lr', '?')}) "
                        "or the other knobs, in a new folder")
