@@ -58,7 +58,7 @@ def draw(
     """The training board as PNG. No pyplot, which is not thread-safe."""
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=150, layout="constrained", facecolor="white")
+    fig = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=120, layout="constrained", facecolor="white")
     axes = fig.subplots(1, 3 if samples else 2, width_ratios=[1.2, 1.2, 0.9] if samples else [1, 1])
     for panel, (ax, title) in enumerate(zip(axes, ("Losses", "Discriminator output"))):
         for index, curve in enumerate(curves):
@@ -73,7 +73,8 @@ def draw(
         ax.grid(alpha=0.25, lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize=8, loc="upper right", framealpha=0.8, edgecolor="none")
+            place = "center right" if panel else "upper right"  # D(x) runs high and D(G(z)) low
+            ax.legend(fontsize=8, loc=place, framealpha=0.8, edgecolor="none")
     axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
     axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
     if samples:

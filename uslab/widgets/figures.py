@@ -10,7 +10,7 @@ def show_images(
     sets: dict[str, Tensor | ImageSet],   # title -> images (n, 1, H, W) uint8; the first of each are shown
     rows: int = 4,                        # images below each other
     columns: int = 6,                     # images side by side, in each sheet
-    width: float = 9.0,                   # of the whole figure, inches
+    width: float = 7.7,                   # of the whole figure, inches: 12 images of 64 px in their own size
 ):
     """Draw the sheets beside each other in one grey scale, 0 black and 255 white; returns the matplotlib Figure."""
     import matplotlib.pyplot as plt
