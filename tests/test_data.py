@@ -210,7 +210,7 @@ def test_hc18_names_what_is_damaged(tmp_path, damage, error, message):
 
 
 def test_unknown_names_and_the_default_folder(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="unknown data set 'hc19': choose one of hc18"):
+    with pytest.raises(ValueError, match="unknown data set 'hc19': choose one of busi, ct, eus, folder, hc18"):
         load("hc19")
     monkeypatch.setenv("USLAB_DATA", str(tmp_path))
     assert folder("hc18") == tmp_path / "hc18"

@@ -8,7 +8,8 @@ from .imageset import ImageSet
 
 __all__ = ["ImageSet", "folder", "load"]
 
-READERS = ("hc18",)  # each a module beside this file with read(root, size)
+# Each a module beside this file with read(root, size); the name that users know is not always the module's.
+READERS = {"busi": "busi", "ct": "ct", "eus": "eus", "folder": "own", "hc18": "hc18", "mmotu": "mmotu", "nafld": "nafld"}
 
 
 def folder(name: str, root: str | Path | None = None) -> Path:
@@ -23,7 +24,7 @@ def folder(name: str, root: str | Path | None = None) -> Path:
 
 
 def load(
-    name: str,                        # 'hc18'
+    name: str,                        # one of READERS, such as 'hc18'
     root: str | Path | None = None,   # folder that holds the official layout; default: see folder()
     size: int | None = None,          # side of the square images, pixels; None: the native longest side
 ) -> ImageSet:
@@ -38,4 +39,4 @@ def load(
         raise FileNotFoundError(
             f"{root} is not a folder; data_cards/{name}.md says how to get {name}. Pass its folder as root, or set "
             f"USLAB_DATA to the folder that holds {name}/")
-    return importlib.import_module(f".{name}", __name__).read(root, size)
+    return importlib.import_module(f".{READERS[name]}", __name__).read(root, size)

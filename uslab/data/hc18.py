@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from . import prepare
+from .files import read_grey, stack
 from .imageset import ImageSet
 
 TABLE = "training_set_pixel_size_and_HC.csv"
@@ -51,6 +52,7 @@ def read(
         pixel_mm=[mm * max(frame["image"].shape) / size for mm, frame in zip(table.pixel_mm, frames)],
         hc_mask_mm=[frame["hc_mask_mm"] for frame in frames],
         outline=["open" if frame["open"] else "closed" for frame in frames],
+        overlay=[round(frame["overlay"], 4) for frame in frames],
     )
     opened = table.file[table.outline == "open"].tolist()
     return ImageSet(
@@ -101,9 +103,9 @@ def read_frame(folder: Path, file: str, pixel_mm: float, hc_mm: float) -> dict:
         raise ValueError(
             f"{folder / file}: the outline measures {hc_mask_mm:.0f} mm at {pixel_mm} mm per pixel, {TABLE} says "
             f"{hc_mm:.0f} mm: the image was resized without its pixel size, or the row belongs to another image")
-    region = prepare.fan(image) | (mask > 0)
-    box = prepare.bounding_box(region)
-    return {"image": np.where(region, image, 0)[box], "mask": mask[box], "open": is_open, "hc_mask_mm": hc_mask_mm}
+    prepared = prepare.frame(image, keep=mask > 0)
+    return {"image": prepared.image, "mask": mask[prepared.box], "open": is_open, "hc_mask_mm": hc_mask_mm,
+            "overlay": prepared.overlay}
 
 
 def fill(outline: np.ndarray, path: Path) -> tuple[np.ndarray, tuple, bool]:
@@ -133,9 +135,7 @@ def circumference(major: float, minor: float) -> float:
 
 
 def read_png(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise ValueError(f"{path} cannot be read as an image, it is damaged or cut off: {HELP}")
+    image, _ = read_grey(path)
     if min(image.shape) < 64:
         raise ValueError(f"{path} has only {image.shape[1]}x{image.shape[0]} pixels, expected about 800x540: {HELP}")
     return image
@@ -143,8 +143,3 @@ def read_png(path: Path) -> np.ndarray:
 
 def outline_name(file: str) -> str:
     return re.sub(r"\.png$", "_Annotation.png", file)
-
-
-def stack(images) -> torch.Tensor:
-    """(H, W) uint8 arrays to one (N, 1, H, W) tensor."""
-    return torch.from_numpy(np.stack(list(images)))[:, None]

@@ -1,0 +1,78 @@
+"""Anyone's own images: a folder of PNG, JPEG, TIFF or DICOM files, with an optional labels.csv."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .collect import Item, collect, numbered
+from .files import SUFFIXES, read_mask, walk
+from .imageset import ImageSet
+
+TABLE = "labels.csv"
+COLUMNS = ("file", "label", "group", "mask")
+
+
+def read(
+    root: Path,           # the folder; its sub-folders are read too
+    size: int | None,     # side of the square images; None: the longest side among the prepared frames
+) -> ImageSet:
+    """All images of a folder, with labels, patients and masks from labels.csv where it is there.
+
+    labels.csv has the column file (the path below the folder) and any of label, group (patient or exam) and mask
+    (path of an image that is white in the structure; empty: no structure). Files that it does not list are left out.
+    Without it, sub-folders of the folder are the classes if every image lies in one. Without groups, near-duplicates
+    are groups. Raises FileNotFoundError for an empty folder and for listed files that are missing, ValueError for the
+    rest, naming the file.
+    """
+    table = read_table(root) if (root / TABLE).is_file() else from_folders(root)
+    masks = table["mask"] if "mask" in table else [""] * len(table)
+    items = []
+    for file, mask in zip(table.file, masks):
+        for needed in filter(None, (file, mask)):
+            if not (root / needed).is_file():
+                raise FileNotFoundError(f"{root / needed} is missing, but {TABLE} lists it: correct the list or the name")
+        if "mask" in table:
+            items.append(Item(root / file, file, partial(structure, root / mask if mask else None)))
+        else:
+            items.append(Item(root / file, file))
+    values = {}
+    if "label" in table:
+        values["labels"], values["classes"] = numbered(table.label)
+    if "group" in table:
+        values["groups"], values["group_names"] = numbered(table.group)
+    return collect(items, size, card="folder", mask_names=("background", "structure") if "mask" in table else (), **values)
+
+
+def read_table(root: Path) -> pd.DataFrame:
+    """labels.csv with text columns; empty cells are ''."""
+    path = root / TABLE
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ValueError(f"{path} cannot be read as a table ({error}): save it as CSV with commas, in UTF-8") from None
+    if "file" not in table or not set(table.columns) <= set(COLUMNS) or table.empty:
+        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected file and any of "
+                         "label, group, mask, and a row for each image")
+    if table.file.duplicated().any():
+        raise ValueError(f"{path} lists {table.file[table.file.duplicated()].iloc[0]!r} twice: remove one of the rows")
+    for column in ("label", "group"):
+        if column in table and (table[column] == "").any():
+            raise ValueError(f"{path}: {table.file[table[column] == ''].iloc[0]!r} has no {column}: give every image one, "
+                             f"or remove the column")
+    return table
+
+
+def from_folders(root: Path) -> pd.DataFrame:
+    """All images below the folder, the first sub-folder as the label where every image has one."""
+    files = [path.relative_to(root) for path in walk(root)]
+    if not files:
+        raise FileNotFoundError(f"{root} holds no image ({', '.join(SUFFIXES)}): name the folder that holds the images")
+    table = pd.DataFrame({"file": [file.as_posix() for file in files]})
+    return table.assign(label=[file.parts[0] for file in files]) if all(len(file.parts) > 1 for file in files) else table
+
+
+def structure(path: Path | None, shape: tuple[int, int]) -> np.ndarray:
+    """The mask of one image; all background without a file."""
+    return read_mask(path, shape) if path else np.zeros(shape, np.uint8)
