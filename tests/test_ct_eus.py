@@ -1,0 +1,129 @@
+"""The readers of CT and of endoscopic ultrasound, on hand-made files and on real CT."""
+
+import made
+import nibabel
+import numpy as np
+import pytest
+
+from uslab.data import load
+
+AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
+
+
+def body():
+    """HU and masks of four boxes in a (12, 10, 8) volume, axes right, anterior, superior."""
+    hu = np.full((12, 10, 8), -100, np.int16)
+    masks = {}
+    for i, organ in enumerate(("liver", "pancreas", "stomach", "aorta")):
+        masks[organ] = np.zeros(hu.shape, np.uint8)
+        masks[organ][2 + 2 * i:4 + 2 * i, 3:6, 2:7] = 1
+        hu[masks[organ] > 0] = 40 + 10 * i
+    return hu, masks
+
+
+def write(path, values, affine=AFFINE, axes="RAS"):
+    """Save a volume given in RAS with its voxels stored along other axes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nibabel.Nifti1Image(values, affine)
+    turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(affine), nibabel.orientations.axcodes2ornt(axes))
+    nibabel.save(image.as_reoriented(turn), path)
+
+
+def totalsegmentator(root, axes="RAS", mask_axes="RAS"):
+    hu, masks = body()
+    case = root / "Totalsegmentator_dataset_small_v201" / "s0007"
+    write(case / "ct.nii.gz", hu, axes=axes)
+    for organ, mask in masks.items():
+        write(case / "segmentations" / f"{organ}.nii.gz", mask, axes=mask_axes)
+    return case
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "SRA"])
+@pytest.mark.parametrize("mask_axes", ["RAS", "PIR"])
+def test_ct_and_masks_meet_in_any_orientation(tmp_path, axes, mask_axes):
+    totalsegmentator(tmp_path, axes, mask_axes)
+    cases = load("ct", tmp_path)
+    assert cases.names == ("s0007",) and len(cases) == 1
+    ct = cases[0]
+    hu, masks = body()
+    assert ct.label_names == ("background", "liver", "pancreas", "stomach", "aorta")
+    assert np.array_equal(ct.hu, hu) and ct.hu.dtype == np.int16
+    assert np.allclose(ct.affine, AFFINE)
+    assert all(np.array_equal(ct.labels == i, mask > 0) for i, mask in enumerate(masks.values(), 1))
+
+
+def test_btcv_numbers_become_the_same_labels(tmp_path):
+    hu, masks = body()
+    numbers = sum(mask * number for mask, number in zip(masks.values(), (6, 11, 7, 8))).astype(np.uint8)
+    numbers[0, 0, 0] = 1  # spleen: not used here
+    write(tmp_path / "img" / "img0035.nii.gz", hu, axes="LAS")
+    write(tmp_path / "label" / "label0035.nii.gz", numbers, axes="LAS")
+    ct = load("ct", tmp_path)["0035"]
+    assert np.array_equal(ct.labels, sum(i * mask for i, mask in enumerate(masks.values(), 1)))
+
+
+@pytest.mark.parametrize(("damage", "error", "message"), [
+    (lambda case: (case / "segmentations/liver.nii.gz").unlink(), FileNotFoundError,
+     r"liver\.nii\.gz is missing: a CT without its labels"),
+    (lambda case: (case / "ct.nii.gz").unlink(), FileNotFoundError, r"holds no <case>/ct\.nii\.gz and no img/"),
+    (lambda case: (case / "ct.nii.gz").write_bytes((case / "ct.nii.gz").read_bytes()[:150]), ValueError,
+     r"ct\.nii\.gz cannot be read as NIfTI"),
+    (lambda case: write(case / "segmentations/aorta.nii.gz", np.zeros((12, 10, 7), np.uint8)), ValueError,
+     r"aorta\.nii\.gz covers \(12, 10, 7\) voxels"),
+    (lambda case: write(case / "segmentations/aorta.nii.gz", np.zeros((12, 10, 8), np.uint8), AFFINE + np.eye(4, k=3)),
+     ValueError, r"at \[1\.0, 0\.0, 0\.0\] mm, its CT .* belong to different scans"),
+    (lambda case: write(case / "ct.nii.gz", np.zeros((12, 10, 8, 2), np.int16)), ValueError, r"is \(12, 10, 8, 2\)"),
+])
+def test_ct_names_what_is_damaged(tmp_path, damage, error, message):
+    damage(totalsegmentator(tmp_path))
+    with pytest.raises(error, match=message):
+        load("ct", tmp_path)[0]
+
+
+def test_ct_on_real_volumes(real_data):
+    cases = load("ct", real_data / "ct")
+    assert cases.names == ("s0001", "s0002")
+    for ct in cases:
+        voxel = np.abs(np.linalg.det(ct.affine[:3, :3])) / 1000
+        hu = {name: float(np.median(ct.hu[ct.labels == i])) for i, name in enumerate(ct.label_names) if i}
+        assert 20 < hu["aorta"] < 400 and 40 < hu["liver"] < 150 and -50 < hu["pancreas"] < 150
+        assert (ct.labels == 1).sum() * voxel > 50  # millilitres of liver
+        # The liver lies to the patient's right of the stomach, where the first coordinate is larger.
+        right = [(ct.affine @ [*np.argwhere(ct.labels == i).mean(0), 1])[0] for i in (1, 3)]
+        assert right[0] > right[1]
+    with pytest.raises(ValueError, match="size=64: a CT keeps its voxels"):
+        load("ct", real_data / "ct", size=64)
+
+
+def lepset(root):
+    for i, place in enumerate(("labeled/NPC/001/a.png", "labeled/NPC/001/b.png", "labeled/NPC/002/a.png",
+                               "labeled/PC/001/a.jpg", "unlabeled/x.png", "unlabeled/y.png")):
+        made.save(root / place, made.scan(i))
+    return root
+
+
+def test_lepset_keeps_patients_of_both_classes_apart(tmp_path):
+    frames = load("eus", lepset(tmp_path), size=64)
+    assert frames.classes == ("NPC", "PC", "unlabeled") and frames.labels.tolist() == [0, 0, 0, 1, 2, 2]
+    names = [frames.group_names[group] for group in frames.groups]
+    assert names == ["NPC/001", "NPC/001", "NPC/002", "PC/001", "unlabeled", "unlabeled"]
+    assert frames.table.file[0] == "labeled/NPC/001/a.png"
+
+
+def test_folders_of_frames_are_patients(tmp_path):
+    for place in ("anna/1.png", "anna/2.png", "berta/1.png"):
+        made.save(tmp_path / place, made.scan(len(place)))
+    frames = load("eus", tmp_path, size=64)
+    assert frames.labels is None and frames.groups.tolist() == [0, 0, 1]
+    made.save(tmp_path / "loose.png", made.scan(1))
+    with pytest.raises(ValueError, match=r"loose\.png lies in no patient's folder, nor do 0 more"):
+        load("eus", tmp_path)
+
+
+def test_a_half_lepset_is_refused(tmp_path):
+    lepset(tmp_path)
+    for path in sorted((tmp_path / "labeled" / "PC").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (tmp_path / "labeled" / "PC").rmdir()
+    with pytest.raises(FileNotFoundError, match="PC is not a folder: ask for LEPset"):
+        load("eus", tmp_path)
