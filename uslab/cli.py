@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from uslab import __version__, batch, notebooks
+from uslab import __version__, batch, data_commands, notebooks
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
                      help="go on in a folder that was stopped: complete notebooks are left, the others run again and "
                      "go on from their checkpoints")
     run.set_defaults(command=run_command)
+
+    data_commands.add_parser(commands)
     return top
 
 

@@ -4,9 +4,10 @@ import importlib
 import os
 from pathlib import Path
 
+from .audits import Audit, audit
 from .imageset import ImageSet
 
-__all__ = ["ImageSet", "folder", "load"]
+__all__ = ["Audit", "ImageSet", "audit", "folder", "load"]
 
 # Each a module beside this file with read(root, size); the name that users know is not always the module's.
 READERS = {"busi": "busi", "ct": "ct", "eus": "eus", "folder": "own", "hc18": "hc18", "mmotu": "mmotu", "nafld": "nafld"}

@@ -9,10 +9,12 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-SAME_FRAME = 0.75   # scores from here on: one frame saved twice; measured scores of other frames lie below 0.7
+SAME_FRAME = 0.8    # scores from here on: one frame saved twice; few neighbouring frames of one sweep reach 0.8
 SAME_SWEEP = 0.35   # from here on: neighbouring frames of one sweep, so surely one patient
 SIDE = 224          # pixels on the longer side at which frames are compared
 THUMB = 20          # pixels on a side of the thumbnails that choose which pairs to compare
+# Parts of an image of which thumbnails are made: top, bottom, left, right. A copy may show only a part.
+CROPS = ((0, 1, 0, 1), (0.1, 0.9, 0.1, 0.9), (0, 0.8, 0, 1), (0, 1, 0, 0.75), (0, 1, 0.25, 1), (0, 0.75, 0.12, 0.88))
 
 
 def find(
@@ -35,7 +37,7 @@ def find(
 
 
 class Points:
-    """One image at the common size, with its key points and its thumbnail."""
+    """One image at the common size, with its key points and its thumbnails."""
 
     def __init__(self, image: np.ndarray):
         content = cv2.boundingRect((image > 8).astype(np.uint8))  # the padding of a square must not count
@@ -47,17 +49,25 @@ class Points:
         orb = cv2.ORB_create(400, scaleFactor=1.2, nlevels=6, fastThreshold=5, edgeThreshold=15, patchSize=25)
         points, self.descriptors = orb.detectAndCompute(cv2.GaussianBlur(self.image, (0, 0), 0.8), None)
         self.xy = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
-        # The square root weighs dark regions as much as bright ones.
-        thumb = np.sqrt(cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)).ravel()
-        thumb -= thumb.mean()
-        self.thumb = thumb / max(1e-6, float(np.linalg.norm(thumb)))
+        h, w = image.shape
+        self.thumbs = np.stack([thumbnail(image[round(top * h):round(bottom * h), round(left * w):round(right * w)])
+                                for top, bottom, left, right in CROPS])
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """A (THUMB * THUMB,) vector of mean 0 and length 1; the square root weighs dark regions as much as bright ones."""
+    thumb = np.sqrt(cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)).ravel()
+    thumb -= thumb.mean()
+    return thumb / max(1e-6, float(np.linalg.norm(thumb)))
 
 
 def candidates(points: list[Points]) -> list[tuple[int, int]]:
     """Pairs worth comparing: each image with its 3 most similar ones, and with up to 12 that are very similar."""
-    thumbs = np.stack([point.thumb for point in points])
+    thumbs = np.stack([point.thumbs for point in points])  # (N, crops, THUMB * THUMB)
+    whole = thumbs[:, 0]
+    similar = np.max([whole @ thumbs[:, i].T for i in range(len(CROPS))], axis=0)
     pairs = set()
-    for a, row in enumerate(thumbs @ thumbs.T):
+    for a, row in enumerate(np.maximum(similar, similar.T)):
         row[a] = -2
         order = np.argsort(-row)[:12]
         for rank, b in enumerate(order):
