@@ -32,17 +32,21 @@ def remembered(
     key = hashlib.sha256(f"{VERSION} {tuple(images.shape)}".encode() + images.numpy().tobytes()).hexdigest()
     path = folder() / f"duplicates_{key[:24]}.csv"
     try:
-        return pd.read_csv(path)
+        table = pd.read_csv(path)
+        if list(table.columns) == ["a", "b", "score"]:
+            return table
     except (OSError, ValueError):
         pass
     table = compute()
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(part, index=False)
-        os.replace(part, path)
+        try:
+            table.to_csv(part, index=False)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
-        part.unlink(missing_ok=True) if os.access(part.parent, os.W_OK) else None
         warnings.warn(f"nothing was remembered in {path.parent} ({error.strerror}); the next load takes as long. "
                       "Free some space, or set USLAB_CACHE to a folder that can be written", stacklevel=2)
     return table

@@ -128,8 +128,11 @@ class ImageSet:
                  "table": self.table.to_dict(orient="split", index=False)}
         path = Path(path)
         part = path.with_name(path.name + ".part")
-        part.write_bytes(save(tensors, {"imageset": json.dumps(about)}))
-        os.replace(part, path)
+        try:
+            part.write_bytes(save(tensors, {"imageset": json.dumps(about)}))
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> "ImageSet":

@@ -30,9 +30,6 @@ def read(
     masks = table["mask"] if "mask" in table else [""] * len(table)
     items = []
     for file, mask in zip(table.file, masks):
-        for needed in filter(None, (file, mask)):
-            if not (root / needed).is_file():
-                raise FileNotFoundError(f"{root / needed} is missing, but {TABLE} lists it: correct the list or the name")
         if "mask" in table:
             items.append(Item(root / file, file, partial(structure, root / mask if mask else None)))
         else:
@@ -61,6 +58,9 @@ def read_table(root: Path) -> pd.DataFrame:
         if column in table and (table[column] == "").any():
             raise ValueError(f"{path}: {table.file[table[column] == ''].iloc[0]!r} has no {column}: give every image one, "
                              f"or remove the column")
+    for needed in (*table.file, *filter(None, table.get("mask", []))):
+        if not (root / needed).is_file():
+            raise FileNotFoundError(f"{root / needed} is missing, but {TABLE} lists it: correct the list or the name")
     return table
 
 
