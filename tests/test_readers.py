@@ -122,7 +122,7 @@ def test_busi_on_real_images(real, real_data):
     assert (lesions == (breasts.labels != 2)).all()  # every lesion survives the crop; normal breasts have none
     assert breasts.table.overlay.gt(0).mean() == pytest.approx(0.27, abs=0.08)
     # 4 to 9 are frames of one sweep; all of them are one group, as far as they are in this copy.
-    sweep = breasts.groups[breasts.table.file.isin([f"malignant ({i}).png" for i in range(4, 10)]).to_numpy()]
+    sweep = breasts.groups[breasts.table.file.isin([f"malignant ({i}).png" for i in range(4, 10)]).to_numpy().copy()]
     assert len(sweep) > 2 and len(set(sweep.tolist())) == 1
 
 
