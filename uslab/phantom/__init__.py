@@ -6,7 +6,7 @@ from uslab.data import ImageSet
 
 __all__ = ["load"]
 
-SCENES = ("fetal_head",)  # each a module beside this file with make(n, size, seed)
+SCENES = ("fetal_head", "ovary")  # each a module beside this file with make(n, size, seed)
 
 
 def load(
