@@ -94,7 +94,8 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     away = max(nearest, radius + depth * rng.uniform(0.25, 0.5))
     ovary = Shape((0, 0), axes, float(tilt), wavy(rng, 0.1))
     free = max(0, width / 2 - ovary.reach - 4)       # the whole ovary is in the frame, even when the hand moves
-    ovary = replace(ovary, centre=(float(aside + np.clip(away * np.sin(turn), -free, free)), float(away * np.cos(turn))))
+    x = aside + np.clip(away * np.sin(turn), -free, free)
+    ovary = replace(ovary, centre=(float(x), float(away * np.cos(turn))))
     return Scene(
         fan=physics.Fan(float(radius), float(depth), float(half_angle), SAMPLES, LINES),
         frame=(float(aside - width / 2), float(top), float(aside + width / 2), float(top + height)),
@@ -105,7 +106,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         enhance=float(rng.uniform(0.1, 0.35)),
         loss=float(rng.normal(0.11, 0.035)),
         span=float(rng.uniform(48, 58)),
-        gain=float(rng.normal(21.5, 3)),
+        gain=float(rng.normal(20.3, 3)),
         anatomy=int(rng.integers(2**32)),
     )
 
