@@ -122,14 +122,17 @@ def test_images_of_one_patient_show_the_same_ovary():
     same = groups[1:] == groups[:-1]
     assert 12 < same.sum() < 32
     assert np.all(table.follicles[1:].to_numpy()[same] == table.follicles[:-1].to_numpy()[same])
+    images = patients.images[:, 0].double().flatten(1).numpy()
+    alike = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(images, images[1:])])
+    assert np.median(alike[same]) > np.median(alike[~same]) + 0.2 and alike[same].min() > 0.6
     first, second = patients.split(0.7, seed=0)
     assert not set(first.groups.tolist()) & set(second.groups.tolist())
 
 
 def test_a_sketch_finds_edges_in_the_background(pairs):
-    """Canny after a slight blur draws 1 to 12 % of the pixels outside the ovary, neither nothing nor all speckle."""
+    """Canny after a slight blur draws some per cent of the pixels outside the ovary, as in real images: 3.5 to 7.3."""
     shares = []
     for image, mask in pairs:
-        edges = cv2.Canny(cv2.GaussianBlur(image, (0, 0), 2), 20, 60)
+        edges = cv2.Canny(cv2.GaussianBlur(image, (0, 0), 2), 40, 100)
         shares.append((edges[(mask == 0) & (image > 0)] > 0).mean())
-    assert np.quantile(shares, 0.1) > 0.01 and np.quantile(shares, 0.9) < 0.12
+    assert np.quantile(shares, 0.1) > 0.03 and np.quantile(shares, 0.9) < 0.1

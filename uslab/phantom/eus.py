@@ -144,7 +144,7 @@ def render(patient: Patient, pose: Pose, poor: bool, size: int, rng: np.random.G
     beam = np.maximum(physics.beam_width(depth, 22, 0.24, 0.009) * fan.lines_per_mm(), 0.5)
     pulse = max(0.11 / fan.sample_mm, 0.5)
     echoes = physics.insonify(echo, mirror, excess, fan.sample_mm, LOOKS, pulse, beam, rng)
-    values = physics.log_compress(echoes, rng.normal(20, 2), rng.uniform(48, 60), 1.5)
+    values = physics.log_compress(echoes, rng.normal(21.5, 2), rng.uniform(48, 60), 1.7)
     side = 2 * (fan.radius + fan.depth) * np.sin(fan.half_angle)
     high, low = 0.85 * fan.radius, 0.85 * fan.radius + CROP * side
     left, top = -side / 2, (high + low - side) / 2

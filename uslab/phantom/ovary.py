@@ -20,6 +20,7 @@ class Scene:
 
     fan: physics.Fan
     frame: tuple[float, float, float, float]    # left, top, right, bottom of the screen's frame
+    home: Shape            # the ovary in the patient's first image; what surrounds it was laid out by it
     ovary: Shape
     follicles: tuple[Shape, ...]
     stroma: float          # echo of the ovary's tissue
@@ -99,6 +100,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     return Scene(
         fan=physics.Fan(float(radius), float(depth), float(half_angle), SAMPLES, LINES),
         frame=(float(aside - width / 2), float(top), float(aside + width / 2), float(top + height)),
+        home=ovary,
         ovary=ovary,
         follicles=draw_follicles(rng, ovary, polycystic, side / 256),
         stroma=float(rng.normal(-3, 2)),
@@ -133,12 +135,14 @@ def paint(scene: Scene) -> Canvas:
     x, y, depth, fan = canvas.x, canvas.y, canvas.depth, scene.fan
     # Connective tissue: lobules, fibres that follow one another, clots of fat.
     lean = rng.normal(0, 0.4)
-    tissue = 4 * fibres(rng, x, y, 16, 9, lean) + 1.5 * fibres(rng, x, y, 6, 1.6, lean + rng.normal(0, 0.3))
+    tissue = 3 * fibres(rng, x, y, 16, 9, lean) + 1.5 * fibres(rng, x, y, 6, 1.6, lean + rng.normal(0, 0.3))
     tissue += 1.5 * fibres(rng, x, y, 2.2, 1.0, lean) + 2 * unevenness(rng, fan, 12, 20)
     tissue += 7 * np.clip(fibres(rng, x, y, 4, 1.2, lean) - 1.2, 0, 2) + 3 * unevenness(rng, fan, 4, 4)
+    tissue += 2.4 * unevenness(rng, fan, 24, 60) * np.clip(unevenness(rng, fan, 5, 5) + 0.5, 0, 2)   # streaks across
     tissue += 6 * unevenness(rng, fan, 5, int(fan.depth / 1.6)) * np.exp(-depth / rng.uniform(4, 9))
     # Contact is poor in places, most so at the sides.
     canvas.excess += scene.loss + 0.06 * np.maximum(unevenness(rng, fan, 9, 3), -0.8)
+    canvas.excess += 0.07 * np.maximum(unevenness(rng, fan, 32, 3) - 0.3, -0.5)
     tissue -= rng.uniform(2, 18) * (canvas.angle / fan.half_angle) ** 4
     canvas.echo = amplitude(tissue)
     paint_layers(canvas, rng)
@@ -172,7 +176,7 @@ def somewhere(scene: Scene, rng: np.random.Generator, reach: float) -> tuple[flo
     left, top, right, bottom = scene.frame
     for _ in range(20):
         place = rng.uniform(left, right), rng.uniform(scene.fan.radius + 4, bottom)
-        if np.hypot(*np.subtract(place, scene.ovary.centre)) > scene.ovary.reach * 0.8 + reach:
+        if np.hypot(*np.subtract(place, scene.home.centre)) > scene.home.reach * 0.8 + reach:
             break
     return float(place[0]), float(place[1])
 
@@ -213,8 +217,8 @@ def paint_bowel(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
 def paint_vessel(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
     """A dark tube or its cross section, mostly beside the ovary."""
     turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.15, 1.8)
-    a, b = scene.ovary.axes
-    place = scene.ovary.centre[0] + away * a * np.cos(turn), scene.ovary.centre[1] + away * (b + 3) * np.sin(turn)
+    a, b = scene.home.axes
+    place = scene.home.centre[0] + away * a * np.cos(turn), scene.home.centre[1] + away * (b + 3) * np.sin(turn)
     thick = rng.uniform(0.6, 1.8)
     long = thick * rng.uniform(1, 5)
     tube = Shape(place, (long, thick), float(rng.normal(0, 0.8)), wavy(rng, 0.25), float(rng.normal(0, 0.3)) * long)
@@ -250,8 +254,8 @@ def paint_ovary(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
 def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     """Image and mask, both (size, size) uint8, and the millimetres per pixel."""
     fan, canvas = scene.fan, paint(scene)
-    width = physics.beam_width(canvas.depth, np.hypot(*scene.ovary.centre) - fan.radius, 0.22, 0.008)
-    beam, pulse = np.maximum(width * fan.lines_per_mm(), 0.5), max(0.14 / fan.sample_mm, 0.5)
+    width = physics.beam_width(canvas.depth, np.hypot(*scene.ovary.centre) - fan.radius, 0.2, 0.008)
+    beam, pulse = np.maximum(width * fan.lines_per_mm(), 0.5), max(0.13 / fan.sample_mm, 0.5)
     echoes = physics.insonify(canvas.echo, canvas.mirror, canvas.excess, fan.sample_mm, LOOKS, pulse, beam, rng)
     values = physics.log_compress(echoes, scene.gain, scene.span, 1.8)
     left, top, side = scene.window
