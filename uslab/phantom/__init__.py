@@ -10,7 +10,7 @@ SCENES = ("eus", "fetal_head", "ovary")  # each a module beside this file with m
 
 
 def load(
-    name: str,       # 'fetal_head'
+    name: str,       # 'eus', 'fetal_head' or 'ovary'
     n: int,          # number of images
     size: int,       # side of the square images, pixels, 64 to 512
     seed: int = 0,   # image i depends on (seed, i) alone: a longer set begins with the shorter one
