@@ -4,13 +4,13 @@ import importlib
 
 from uslab.data import ImageSet
 
-__all__ = ["load"]
+__all__ = ["abdomen", "load"]
 
-SCENES = ("fetal_head",)  # each a module beside this file with make(n, size, seed)
+SCENES = ("eus", "fetal_head", "ovary")  # each a module beside this file with make(n, size, seed)
 
 
 def load(
-    name: str,       # 'fetal_head'
+    name: str,       # 'eus', 'fetal_head' or 'ovary'
     n: int,          # number of images
     size: int,       # side of the square images, pixels, 64 to 512
     seed: int = 0,   # image i depends on (seed, i) alone: a longer set begins with the shorter one
@@ -25,3 +25,16 @@ def load(
     if seed < 0:
         raise ValueError(f"seed must not be negative, not {seed}")
     return importlib.import_module(f".{name}", __name__).make(n, size, seed)
+
+
+def abdomen(
+    seed: int,      # the patient; those of the set 'eus' are others
+):
+    """Simulate a CT of the upper abdomen: a uslab.data.volume.Volume of 176x144x96 voxels of 2 mm.
+
+    hu is int16; the labels are liver, pancreas, stomach (with what is in it), aorta, spleen, kidney, spine, ribs and
+    fat. The seed decides anatomy, Hounsfield units and noise. Raises ValueError for a negative seed.
+    """
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, not {seed}")
+    return importlib.import_module(".ct", __name__).volume(seed)

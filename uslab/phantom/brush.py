@@ -1,5 +1,7 @@
 """Tools to paint tissue on a polar grid: levels in dB, uneven texture, mirrors, and shapes that follow an ellipse."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from scipy.signal import lfilter
@@ -37,6 +39,74 @@ def ring_down(echo: np.ndarray, samples: float) -> np.ndarray:
     """Reverberation: what follows a strong echo along depth, decaying by 1/e over so many samples."""
     decay = np.exp(-1 / samples)
     return lfilter([1 - decay], [1, -decay], echo, axis=0).astype(np.float32)
+
+
+def fibres(
+    rng: np.random.Generator,
+    x: np.ndarray,     # mm
+    y: np.ndarray,
+    along: float,      # size of the grain along its direction, mm
+    across: float,     # and across it
+    tilt: float,       # of that direction against the horizontal, radians
+) -> np.ndarray:
+    """A random field of about unit variance whose grain keeps its size in mm, shaped as x: fibres, lobules, clots."""
+    tile = rng.standard_normal((128, 128), dtype=np.float32)
+    c, s = np.cos(tilt), np.sin(tilt)
+    p, q = (x * c + y * s) / along, (y * c - x * s) / across
+    q = q + 0.6 * np.sin(p / rng.uniform(1, 2) + rng.uniform(0, 6))       # fibres bend
+    return 1.3 * cv2.remap(tile, p.astype(np.float32), q.astype(np.float32), cv2.INTER_CUBIC,
+                           borderMode=cv2.BORDER_WRAP)
+
+
+def window(fan: Fan, x, y) -> tuple[slice, slice]:
+    """The part of the grid that holds a rectangle with its corners among points x, y in mm."""
+    x, y = np.asarray(x), np.asarray(y)
+    # The depth over a straight edge is least where it passes the middle of the fan.
+    corners = np.meshgrid([x.min(), np.clip(0, x.min(), x.max()), x.max()], [y.min(), y.max()])
+    sample, line, _ = fan.locate(*corners)
+    return (slice(max(0, int(sample.min()) - 1), max(0, int(sample.max()) + 2)),
+            slice(max(0, int(line.min()) - 1), max(0, int(line.max()) + 2)))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A closed outline: an ellipse with a wavy edge, perhaps bent like a bow. Millimetres and radians."""
+
+    centre: tuple[float, float]
+    axes: tuple[float, float]                # half the diameters
+    tilt: float                              # of the first diameter against the horizontal
+    waves: tuple[tuple[int, float, float], ...] = ()   # of the edge: number around it, height in radii, phase
+    bend: float = 0.0                        # by how much the ends of the first diameter sag, mm
+
+    @property
+    def reach(self) -> float:
+        """Farthest distance of the edge from the centre, mm, at the most."""
+        return max(self.axes) * (1 + sum(abs(height) for _, height, _ in self.waves)) + abs(self.bend)
+
+    def outside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance of points from the edge along the ray from the centre, mm, negative inside."""
+        dx, dy = x - np.float32(self.centre[0]), y - np.float32(self.centre[1])
+        c, s = np.cos(self.tilt), np.sin(self.tilt)
+        u, v = (dx * c + dy * s) / np.float32(self.axes[0]), (dy * c - dx * s) / np.float32(self.axes[1])
+        if self.bend:
+            v = v - np.minimum(u**2, 4) * np.float32(self.bend / self.axes[1])
+            dx, dy = u * np.float32(self.axes[0]), v * np.float32(self.axes[1])
+        radius, edge = np.maximum(np.hypot(u, v), np.float32(1e-3)), 1
+        if self.waves:
+            turn = np.arctan2(v, u)
+            edge = 1 + sum(height * np.cos(count * turn + phase) for count, height, phase in self.waves)
+        return (radius - edge) * np.hypot(dx, dy) / radius
+
+    def around(self, fan: Fan, margin: float) -> tuple[slice, slice]:
+        """The part of the polar grid that holds the shape with a margin in mm."""
+        reach = self.reach + margin
+        return window(fan, [self.centre[0] - reach, self.centre[0] + reach],
+                      [self.centre[1] - reach, self.centre[1] + reach])
+
+
+def wavy(rng: np.random.Generator, height: float, count: int = 6) -> tuple[tuple[int, float, float], ...]:
+    """Waves for a Shape: slow ones higher than fast ones, of the given height (share of the radius) in all, about."""
+    return tuple((k, float(height * rng.normal() / k), float(rng.uniform(0, 2 * np.pi))) for k in range(2, count))
 
 
 class Ellipse:
@@ -77,11 +147,7 @@ class Ellipse:
         """The part of the grid that holds points (u, v) with a margin in mm, so that small things cost little."""
         x, y = self.place(np.array(u), np.array(v))
         x, y = np.add.outer(x, [-margin, margin]).ravel(), np.add.outer(y, [-margin, margin]).ravel()
-        # The depth over a straight edge is least where it passes the middle of the fan.
-        corners = np.meshgrid([x.min(), np.clip(0, x.min(), x.max()), x.max()], [y.min(), y.max()])
-        sample, line, _ = self.fan.locate(*corners)
-        return (slice(max(0, int(sample.min()) - 1), max(0, int(sample.max()) + 2)),
-                slice(max(0, int(line.min()) - 1), max(0, int(line.max()) + 2)))
+        return window(self.fan, x, y)
 
     def blob(
         self,

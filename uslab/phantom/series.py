@@ -38,7 +38,7 @@ def image_set(
         images=torch.from_numpy(np.stack(images))[:, None],
         masks=torch.from_numpy(np.stack(masks))[:, None],
         mask_names=mask_names,
-        labels=torch.from_numpy(table.pop("label").to_numpy(np.int64)) if classes else None,
+        labels=torch.from_numpy(table.pop("label").to_numpy(np.int64, copy=True)) if classes else None,
         classes=classes,
         groups=torch.from_numpy(groups),
         group_names=tuple(f"{number:04d}" for number in numbers),
