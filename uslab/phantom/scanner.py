@@ -20,7 +20,7 @@ CYCLES = 2          # length of the pulse, wavelengths
 APERTURE = 20.0     # width of the array that forms a beam, mm
 SPREAD = 0.6        # growth of the beam away from the focus, over the focal depth
 NOISE = -60.0       # of the receiver, dB below the echo of tissue at the array: a penetration of 120 mm at 5 MHz
-LARGEST_TGC = 120   # what the amplifier can add, dB
+LARGEST_TGC = 80.0  # what the amplifier can add, dB
 TISSUE_GREY = 0.45  # share of white at which tissue is shown at 0 dB of gain
 RADIUS = 50.0       # of the curved array, mm
 SAMPLES, LINES = 768, 321
@@ -32,7 +32,7 @@ WIRES = [(0, depth) for depth in range(10, 150, 20)] + [(1, 50), (3, 50), (6, 50
 WIRE = 300.0        # area of tissue that scatters as much as a wire, mm²
 LESIONS = {(-15, 28): -6, (-7, 28): -3, (7, 28): 3, (15, 28): 6, (-20, 120): -6, (20, 120): 6}    # dB
 LESION = 3.5        # radius, mm
-CYSTS = {(-17, 52): 6.0, (-9, 40): 1.5, (10, 100): 6.0}     # radius, mm
+CYSTS = {(-17, 52): 6.0, (-9, 40): 1.5, (11, 86): 5.0}      # radius, mm
 STONE = (17, 52)
 STONE_RADIUS = 3.0
 STONE_ATTENUATION = 6.0     # dB/cm/MHz
@@ -46,7 +46,7 @@ class Config:
     frequency: float = knob(5.0, 2.0, 12.0, help="MHz: sets pulse length, beam width and attenuation")
     depth: float = knob(100.0, 30.0, 150.0, help="mm shown")
     focus: float = knob(40.0, 10.0, 120.0, help="mm: where the beam is narrowest")
-    density: float = knob(100.0, 0.1, 300.0, log=True, help="scatterers per mm² of tissue")
+    density: float = knob(200.0, 0.1, 300.0, log=True, help="scatterers per mm² of tissue")
     attenuation: float = knob(0.5, 0.0, 1.5, help="of the tissue, dB/cm/MHz, one way")
     tgc: float = knob(0.5, 0.0, 1.5, help="attenuation that the time gain compensation assumes, dB/cm/MHz")
     gain: float = knob(0.0, -30.0, 30.0, help="dB, the same at all depths")
@@ -165,6 +165,19 @@ def echoes(
     tgc = np.minimum(2 * config.tgc * config.frequency / 10 * depth, LARGEST_TGC)
     # The noise enters in the receiver, so it is amplified but was not attenuated.
     return physics.envelope(field + receiver_noise(seed, moment)) * amplitude(tgc)
+
+
+def patch(
+    envelope: np.ndarray,           # as echoes() returns it
+    config: Config,                 # with which it was made
+    across: tuple[float, float],    # from and to, mm from the middle at the patch's middle depth
+    depth: tuple[float, float],     # from and to, mm
+) -> np.ndarray:
+    """The part of the envelope (samples, lines) between two lines and two depths."""
+    fan = view(config.depth)
+    first, last = (int(end / fan.sample_mm) for end in depth)
+    x = fan.grid()[0][(first + last) // 2]
+    return envelope[first:last, (x > across[0]) & (x < across[1])]
 
 
 def scan(
