@@ -2,6 +2,8 @@
 
 import dataclasses
 import threading
+import time
+from types import SimpleNamespace
 
 import nbclient
 import nbformat
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from uslab.models.config import knob
-from uslab.widgets import Monitor, Quiz, knobs
+from uslab.widgets import Explorer, Monitor, Quiz, knobs
 from uslab.widgets.curves import smooth, thin
 from uslab.widgets.monitor import POINTS, duration
 from uslab.widgets.quiz import interval, order, summarise
@@ -267,6 +269,59 @@ def test_knobs_wants_a_config_not_its_class():
         knobs(Config)
 
 
+# --- Explorer
+
+def picture(config):
+    """As uslab.phantom.scanner.scan returns it; every pixel is the batch size."""
+    return SimpleNamespace(pixels=np.full((4, 4), config.batch, np.uint8), pixel_mm=0.5, top_mm=0.0, focus_mm=1.0,
+                           note=f"batch {config.batch}")
+
+
+def test_of_values_that_arrive_while_it_draws_only_the_latest_is_drawn():
+    drawn, at_work, go_on = [], threading.Event(), threading.Event()
+
+    def slow(config):
+        if config.batch != 64:
+            drawn.append(config.batch)
+            at_work.set()
+            go_on.wait(10)
+        return picture(config)
+
+    explorer = Explorer(Config(), slow)
+    for batch in range(100, 110):
+        explorer.panel._parts["batch"][0].value = batch     # as a slider does
+        assert at_work.wait(10)
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while explorer._working and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert drawn == [100, 109]
+    assert explorer.config.batch == 109 and (explorer.picture.pixels == 109).all()
+
+
+def test_apply_draws_at_once_and_refuses_what_knobs_refuse():
+    explorer = Explorer(Config(), picture)
+    explorer.apply(batch=7)
+    assert (explorer.picture.pixels == 7).all() and not explorer._working
+    with pytest.raises(ValueError, match="Config.batch is 1; it must lie between 2 and 512"):
+        explorer.apply(batch=1)
+    assert explorer.config.batch == 7
+    explorer.panel._parts["batch"][0].value = 9         # the slider still moves the picture
+    while explorer._working:
+        time.sleep(0.01)
+    assert (explorer.picture.pixels == 9).all()
+
+
+def test_a_page_gets_the_picture_as_a_message_and_never_as_a_trait():
+    explorer = Explorer(Config(), picture)
+    page = Page(explorer.screen)
+    explorer.screen._on_message(None, {"type": "ready"}, [])
+    explorer.apply(batch=200)
+    assert [arrays[0].tolist() for _, arrays in page.messages] == [[[64] * 4] * 4, [[200] * 4] * 4]
+    assert page.messages[0][0]["whole"] and page.messages[1][0]["note"] == "batch 200"
+    assert set(explorer.screen.get_state()) == STATE
+
+
 # --- Quiz
 
 def test_order_is_balanced_in_each_block_and_position_tells_nothing():
@@ -387,11 +442,20 @@ def test_the_simulated_reader_has_its_dprime_and_is_labelled():
 
 # --- in a saved notebook
 
+EXPLORER = """
+from uslab.phantom import scanner
+from uslab.widgets import Explorer
+explorer = Explorer(scanner.Config(), scanner.scan)
+display(explorer)
+explorer.apply(frequency=9)
+"""
+
+
 def test_a_notebook_run_without_a_browser_shows_everything():
     code = """
 import numpy as np
 from uslab.models.dcgan import Config
-from uslab.widgets import Monitor, Quiz, knobs
+from uslab.widgets import Explorer, Monitor, Quiz, knobs
 monitor = Monitor(3)
 display(monitor)
 for step in (1, 2, 3):
@@ -401,11 +465,12 @@ monitor.close()
 """
     images = "np.random.default_rng(0).integers(0, 256, (4, 1, 8, 8), dtype=np.uint8)"
     cells = [code, f"quiz = Quiz({images}, {images}, n=4)\ndisplay(quiz)", "quiz.autoplay()",
-             "panel = knobs(Config())\ndisplay(panel)\npanel.apply(lr=1e-3)"]
+             "panel = knobs(Config())\ndisplay(panel)\npanel.apply(lr=1e-3)", EXPLORER]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
-    board, quiz, _, panel = [[output["data"] for output in cell.outputs] for cell in notebook.cells]
+    board, quiz, _, panel, explorer = [[output["data"] for output in cell.outputs] for cell in notebook.cells]
     assert [sorted(data) for data in board] == [["text/html", "text/plain"], ["image/png", "text/plain"]]
     assert board[1]["text/plain"].startswith("Training board: step 3 of 3")
     assert "SIMULATED READER" in quiz[1]["text/html"] and "4 of 4 answered" in quiz[1]["text/plain"]
     assert "lr=0.001" in panel[1]["text/html"]
+    assert "image/png" in explorer[1] and "frequency=9.0" in explorer[1]["text/plain"]

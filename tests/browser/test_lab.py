@@ -1,5 +1,8 @@
 """The widgets in a real JupyterLab: a board that moves while its cell trains, knobs by keyboard, a quiz by keyboard."""
 
+import math
+import time
+
 import nbformat
 import pytest
 
@@ -185,3 +188,49 @@ def test_the_page_is_answered_while_another_cell_runs(lab):
     page.keyboard.press("3")
     page.wait_for_selector(".uslab-quiz[data-phase=feedback]", timeout=4000)
     assert page.locator(".jp-InputArea-prompt:has-text('*')").count()
+
+
+EXPLORER = """
+from uslab.phantom import scanner
+from uslab.widgets import Explorer
+explorer = Explorer(scanner.Config(), scanner.scan)
+display(explorer)
+"""
+SCREEN = "() => document.querySelector('.uslab-screen canvas').toDataURL()"
+FRAMES = "() => Number(document.querySelector('.uslab-screen').dataset.frames)"
+
+
+def test_the_picture_follows_a_slider_while_it_is_dragged(lab):
+    notebook = lab(EXPLORER)
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(".uslab-screen[data-frames]")
+    notebook.wait_idle()
+    notebook.shoot("explorer")
+    # The still is for those who open the file without a kernel.
+    assert page.locator(".jp-OutputArea img").count() == 1 and not page.locator(".jp-OutputArea img").is_visible()
+    handle = page.locator(".uslab-explorer .noUi-handle").first        # frequency
+    track = page.locator(".uslab-explorer .noUi-base").first.bounding_box()
+    grip = handle.bounding_box()
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    page.mouse.down()
+    before, start, looks = page.evaluate(FRAMES), time.monotonic(), []
+    for turn in range(120):
+        share = 0.5 + 0.4 * math.sin(turn / 8)
+        page.mouse.move(track["x"] + share * track["width"], track["y"] + 2)
+        page.wait_for_timeout(25)
+        if turn % 40 == 39:
+            looks.append(page.evaluate(SCREEN))
+    seconds, frames = time.monotonic() - start, page.evaluate(FRAMES) - before
+    print(f"\n{frames} pictures in {seconds:.1f} s while the slider is dragged: {frames / seconds:.1f} a second")
+    assert len(set(looks)) == 3         # still dragging
+    page.mouse.move(track["x"] + track["width"] + 30, track["y"] + 2)
+    page.mouse.up()
+    # The last value wins.
+    page.wait_for_function("() => document.querySelector('.uslab-screen .note').innerText.includes('0.13 × 0.26 mm')")
+    page.wait_for_timeout(1000)
+    assert notebook.run("explorer.config.frequency") == "12.0"
+    assert notebook.run("(explorer.picture.pixels == scanner.scan(explorer.config).pixels).all()") == "True"
+    notebook.shoot("explorer_dragged")
+    notebook.save()
+    assert "frequency=12.0" in nbformat.read(notebook.path, 4).cells[0].outputs[1]["data"]["text/plain"]

@@ -3,9 +3,10 @@
 # `knobs` must be bound after its module of the same name has been imported, so these are plain imports; what is
 # slow to import (matplotlib, pandas, scipy) is imported where it is used.
 from uslab.widgets.exercise import check
+from uslab.widgets.explorer import Explorer
 from uslab.widgets.figures import show_images
 from uslab.widgets.knobs import knobs
 from uslab.widgets.monitor import Monitor
 from uslab.widgets.quiz import Quiz
 
-__all__ = ["Monitor", "Quiz", "check", "knobs", "show_images"]
+__all__ = ["Explorer", "Monitor", "Quiz", "check", "knobs", "show_images"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -22,6 +23,7 @@ class Knobs(Still, w.VBox):
     def __init__(self, config: Any):
         self._start = self._config = config
         self._parts = {}        # name -> (control, slider or None, its stops, mark)
+        self._follow = lambda config: None
         rows = []
         for field in dataclasses.fields(config):
             value, meta = getattr(config, field.name), field.metadata
@@ -82,6 +84,10 @@ class Knobs(Still, w.VBox):
         check(config)
         self._set(config)
 
+    def on_change(self, follow: Callable[[Any], None]) -> None:
+        """Call `follow` with the new Config whenever a value has changed."""
+        self._follow = follow
+
     def reset(self) -> None:
         """Back to the values that the panel started from."""
         self._set(self._start)
@@ -101,6 +107,7 @@ class Knobs(Still, w.VBox):
                             f'onclick="this.select()" value="{escape(self.code)}">'
                             f'<button type="button" onclick="{COPY}">Copy as code</button></div>')
         self.refresh()
+        self._follow(config)
 
     def _moved(self, name: str, value: Any) -> None:
         if value != getattr(self._config, name):
