@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy.signal import lfilter
 
-from .physics import Fan
+from .physics import Fan, Linear
 
 
 def amplitude(decibels):
@@ -14,7 +14,7 @@ def amplitude(decibels):
     return np.float32(10) ** (np.asarray(decibels, np.float32) / 20)
 
 
-def unevenness(rng: np.random.Generator, fan: Fan, across: int, down: int) -> np.ndarray:
+def unevenness(rng: np.random.Generator, fan: Fan | Linear, across: int, down: int) -> np.ndarray:
     """A smooth random field of about unit variance on the polar grid, with so many cells along each side."""
     cells = rng.standard_normal((max(down, 2), max(across, 2)), dtype=np.float32)
     return 1.3 * cv2.resize(cells, (fan.lines, fan.samples), interpolation=cv2.INTER_CUBIC)
@@ -58,7 +58,20 @@ def fibres(
                            borderMode=cv2.BORDER_WRAP)
 
 
-def window(fan: Fan, x, y) -> tuple[slice, slice]:
+def sheets(
+    field: np.ndarray,       # (samples, lines)
+    probe: Fan | Linear,
+    width: float,            # of a sheet, mm
+    power: float,            # as for facing()
+) -> np.ndarray:
+    """Thin curved sheets of tissue where a smooth field crosses 0, 1 where the beam meets them squarely."""
+    down, across = np.gradient(field, probe.sample_mm, 1)
+    across *= probe.lines_per_mm()
+    slope = np.hypot(down, across) + np.float32(1e-6)
+    return np.exp(-((field / (slope * np.float32(width))) ** 2)) * np.abs(down / slope) ** np.float32(power)
+
+
+def window(fan: Fan | Linear, x, y) -> tuple[slice, slice]:
     """The part of the grid that holds a rectangle with its corners among points x, y in mm."""
     x, y = np.asarray(x), np.asarray(y)
     # The depth over a straight edge is least where it passes the middle of the fan.
@@ -118,7 +131,7 @@ class Ellipse:
 
     def __init__(
         self,
-        fan: Fan,
+        fan: Fan | Linear,
         centre: tuple[float, float],   # x and y, mm
         axes: tuple[float, float],     # half the long and half the short diameter, mm
         tilt: float,                   # of the long diameter against the horizontal, radians

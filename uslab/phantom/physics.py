@@ -15,10 +15,7 @@ from scipy import fft
 
 @dataclass(frozen=True)
 class Fan:
-    """Field of view of a curved array. Millimetres; the origin is the array's centre of curvature, y points down.
-
-    A linear array is another class with the same grid(), locate() and sample_mm.
-    """
+    """Field of view of a curved array. Millimetres; the origin is the array's centre of curvature, y points down."""
 
     radius: float       # of the edge where the picture begins, mm
     depth: float        # shown beyond that edge, mm
@@ -46,6 +43,43 @@ class Fan:
     def lines_per_mm(self) -> np.ndarray:
         """Line density at each depth, (samples, 1)."""
         return (self.lines - 1) / (2 * self.half_angle * (self.radius + self.grid()[2]))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Field of view of a linear array, with what Fan has. Millimetres; the origin is the middle of the array."""
+
+    width: float        # of the array, mm
+    depth: float        # shown, mm
+    flare: float        # between the central line and the outermost one, radians: 0 a rectangle, else a trapezoid
+    samples: int        # along depth
+    lines: int          # across
+
+    @property
+    def sample_mm(self) -> float:
+        return self.depth / self.samples
+
+    @property
+    def _slope(self) -> float:
+        return 2 * np.tan(self.flare) / self.width    # tangent of a line's angle, per mm of the array
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Where the samples lie: x and y (samples, lines), depth (samples, 1), angle (1, lines)."""
+        depth = (np.arange(self.samples, dtype=np.float32)[:, None] + 0.5) * self.sample_mm
+        start = np.linspace(-self.width / 2, self.width / 2, self.lines, dtype=np.float32)[None]
+        return (start * (1 + self._slope * depth), np.repeat(depth, self.lines, 1), depth,
+                np.arctan(self._slope * start).astype(np.float32))
+
+    def locate(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fractional sample and line of points in mm, and whether they lie in the field of view."""
+        x, y = np.broadcast_arrays(x, y)
+        start = x / (1 + self._slope * np.maximum(y, 0))
+        inside = (y >= 0) & (y <= self.depth) & (np.abs(start) <= self.width / 2)
+        return y / self.sample_mm - 0.5, (start / self.width + 0.5) * (self.lines - 1), inside
+
+    def lines_per_mm(self) -> np.ndarray:
+        """Line density at each depth, (samples, 1)."""
+        return (self.lines - 1) / (self.width * (1 + self._slope * self.grid()[2]))
 
 
 def scatterers(
@@ -120,9 +154,16 @@ def insonify(
     pulse: float,                # as for blur()
     beam: np.ndarray,
     rng: np.random.Generator,
+    noise: np.ndarray | None = None,            # amplitude of the receiver's noise, which no tissue dims: (samples, 1)
+    hiss: np.random.Generator | None = None,    # of the noise, where frames share their speckle but not their noise
 ) -> np.ndarray:
     """All of it: tissue to the amplitude of its echoes, (samples, lines), 1 for soft tissue."""
-    field = (scatterers(echo, looks, rng) + mirror / mirror_gain(pulse, beam)) * transmission(excess, sample_mm)
+    passed = transmission(excess, sample_mm)
+    if noise is not None and hiss is None:
+        echo = np.hypot(echo, noise / passed)     # independent powers add, so one draw serves both
+    field = (scatterers(echo, looks, rng) + mirror / mirror_gain(pulse, beam)) * passed
+    if hiss is not None:
+        field += scatterers(np.broadcast_to(noise, echo.shape), looks, hiss)
     return envelope(blur(field, pulse, beam))
 
 
@@ -149,7 +190,7 @@ def log_compress(
 
 def scan_convert(
     values: np.ndarray,   # (samples, lines) float32 display values
-    fan: Fan,
+    fan: Fan | Linear,
     left: float,          # left edge of the square window, mm
     top: float,           # top edge, mm
     side: float,          # its side, mm

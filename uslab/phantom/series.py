@@ -20,6 +20,17 @@ def groups(
     return np.repeat(np.arange(n), sizes)[:n]
 
 
+def lots(
+    n: int,                     # groups
+    seed: int,
+    counts: tuple[int, ...],    # of each class in the real set
+) -> np.ndarray:
+    """Class of each group, (n,) int64, in nearly the real shares however short the series."""
+    # Steps of the golden ratio fill the unit interval evenly.
+    points = (np.random.default_rng([seed, 3]).random() + np.arange(n) * (np.sqrt(5) - 1) / 2) % 1
+    return np.searchsorted(np.cumsum(counts) / sum(counts), points, side="right")
+
+
 def image_set(
     one,                             # index -> image (H, W) uint8, mask (H, W) uint8, row of the table as a dict
     groups: np.ndarray,              # (n,) group of each image

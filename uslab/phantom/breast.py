@@ -1,0 +1,215 @@
+"""Breast as in BUSI, simulated: a linear array over skin, fat, gland, muscle and ribs, with or without a lesion."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from uslab.data import ImageSet
+
+from . import physics
+from .brush import Ellipse, amplitude, facing, grain, sheets, unevenness
+from .mass import Mass, draw_mass
+from .series import each, exams, lots
+
+SAMPLES, LINES, LOOKS = 320, 256, 4   # the grid, whatever the size of the picture, and the compounded views
+EXAM_SIZES = np.cumsum([0.77, 0.17])  # share of patients with 1, 2 and else 3 images: about 600 of 780 images
+CLASSES = ("normal", "benign", "malignant")
+COUNTS = (133, 437, 210)              # images of BUSI
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an image shows, apart from the chance of its speckle. Lengths in mm, angles in radians, levels in dB."""
+
+    width: float           # of the array
+    depth: float           # of the picture
+    flare: float           # of a trapezoid picture; 0: a rectangle
+    skin: float            # thickness
+    fat: float             # thickness
+    gland: float           # thickness
+    muscle: float          # thickness
+    dense: float           # the gland: 0 is fat with strands, 1 is fibrous
+    tilt: float            # of the layers
+    wavy: float            # height of their waves
+    ribs: bool             # cut across: ovals with a shadow; else the bright line of the pleura
+    levels: tuple[float, float, float]   # of fat, gland and muscle, above soft tissue
+    septa: float           # how much brighter the sheets between the lobules of fat are
+    fade: float            # loss from top to bottom that the time gain leaves
+    noise: float           # of the receiver, at the lower edge, below white
+    gain: float            # level shown as white, above soft tissue
+    span: float            # dynamic range
+    lesion: Mass | None
+    anatomy: int           # seed of everything irregular
+
+
+def draw_scene(rng: np.random.Generator, kind: int) -> Scene:
+    """One patient of a class, an index into CLASSES."""
+    width = rng.uniform(36, 52)
+    depth = width / np.clip(np.exp(rng.normal(0.2, 0.12)), 0.95, 1.6)
+    parts = np.array([rng.uniform(0.06, 0.28), rng.uniform(0.2, 0.45), rng.uniform(0.15, 0.5)]) * depth
+    return Scene(
+        width=float(width),
+        depth=float(depth),
+        flare=float(rng.uniform(0.15, 0.3) if rng.random() < 0.06 else 0),
+        skin=float(rng.uniform(1.2, 2.2)),
+        fat=float(parts[0]),
+        gland=float(parts[1]),
+        muscle=float(parts[2]),
+        dense=float(rng.beta(1.6, 1.4)),
+        tilt=float(rng.normal(0, 0.1)),
+        wavy=float(rng.uniform(0.01, 0.04) * depth),
+        ribs=bool(rng.random() < 0.3),
+        levels=(float(rng.uniform(-15, -7)), float(rng.uniform(-2, 4)), float(rng.uniform(-11, -4))),
+        septa=float(rng.uniform(5, 20)),
+        fade=float(rng.normal(25, 7)),
+        noise=float(rng.normal(-53.5, 3)),
+        gain=float(rng.normal(19.5, 5)),
+        span=float(rng.uniform(56, 66)),
+        lesion=draw_mass(rng, kind == 2, width, depth) if kind else None,
+        anatomy=int(rng.integers(2**32)),
+    )
+
+
+def next_view(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The same breast and lesion in another plane."""
+    turned = scene.lesion
+    if turned:
+        moved = turned.centre[0] + rng.normal(0, 0.04) * scene.width, turned.centre[1] * rng.normal(1, 0.03)
+        turned = replace(turned, centre=moved, axes=tuple(np.array(turned.axes) * rng.normal(1, 0.07, 2)),
+                         shape=int(rng.integers(2**32)))
+    return replace(scene, lesion=turned, tilt=scene.tilt + float(rng.normal(0, 0.05)),
+                   gain=scene.gain + float(rng.normal(0, 1)), anatomy=int(rng.integers(2**32)))
+
+
+def paint(scene: Scene, probe: physics.Linear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tissue on the grid: amplitude of the scatterers, amplitude of mirrors, attenuation beyond the TGC's."""
+    rng = np.random.default_rng(scene.anatomy)
+    x, y, depth, _ = probe.grid()
+    lesion = scene.lesion
+    # Layers follow a bent depth; a smooth mass pushes them apart.
+    bent = y + np.tan(scene.tilt) * x * np.minimum(1, y / 8)
+    bent += scene.wavy * unevenness(rng, probe, 3, 2) * np.minimum(1, y / (0.2 * scene.depth))
+    bent += 0.25 * grain(rng, x, y, 5, 5)
+    if lesion:
+        radius, _ = lesion.radius(x, y)
+        if not lesion.spicules:
+            bent -= 0.6 * (y - lesion.centre[1]) * np.exp(-np.maximum(radius**2 - 1, 0) / 0.8)
+
+    def boundary(at, height, cells):     # smooth step from 0 above to 1 below
+        wave = height * unevenness(rng, probe, cells, 2)
+        return 1 / (1 + np.exp(-(bent - at - wave) / np.float32(0.25)))
+
+    fat_end, gland_end = scene.skin + scene.fat, scene.skin + scene.fat + scene.gland
+    wall = gland_end + scene.muscle
+    in_gland = boundary(fat_end, 0.25 * scene.fat, 6)
+    in_muscle = boundary(gland_end, 0.6, 4)
+    in_chest = boundary(wall, 0.8, 4)
+    # Fat: dark lobules between thin bright sheets.
+    lobules = grain(rng, x, bent, 15, 4)
+    septa = sheets(lobules + 0.25 * grain(rng, x, bent, 4, 1.5), probe, 0.13, 3)
+    septa += 0.5 * sheets(grain(rng, x, bent, 12, 3), probe, 0.1, 3)
+    fat = scene.levels[0] + 1.2 * lobules + 1.5 * grain(rng, x, bent, 3, 1)
+    # Gland: bright fibrous tissue, streaked along the layers, with dark lobules and ducts.
+    streaks = grain(rng, x, bent, 5, 0.8)
+    islands = np.clip(grain(rng, x, bent, 9, 3) + 1.6 * (scene.dense - 0.4), -1, 1)
+    gland = scene.levels[1] + 4 * islands + 2.5 * streaks + 2.5 * grain(rng, x, bent, 2, 0.6)
+    gland -= 9 * np.clip(grain(rng, x, bent, 4, 1.4) - 0.7, 0, 1.3) + 3 * sheets(islands, probe, 0.3, 1)
+    # Muscle: darker, with fibres that run along it.
+    fibres = grain(rng, x, bent, 9, 0.7)
+    muscle = scene.levels[2] + 3 * np.maximum(fibres, -0.7)
+    muscle += 2 * grain(rng, x, bent, 14, 2) + 2 * grain(rng, x, bent, 2.5, 0.5)
+    tissue = fat + (gland - fat) * in_gland
+    tissue += (muscle - tissue) * in_muscle
+    tissue += (scene.levels[2] - 3 + 2 * fibres - tissue) * in_chest
+    tissue += 3 * unevenness(rng, probe, 4, 3)
+    # Thin sheets: bright where the beam meets them squarely, and broken, as all of it is by the speckle.
+    strength = np.clip(0.6 + 0.6 * grain(rng, x, bent, 9, 9) + 0.5 * grain(rng, x, bent, 1.5, 1.5), 0, 2)
+    lines = septa * (1 - in_gland) * np.float32(scene.septa / 9) + 0.5 * septa * in_gland * (1 - in_muscle)
+    lines += 0.6 * sheets(streaks, probe, 0.13, 4) * in_gland
+    lines += 0.5 * sheets(fibres, probe, 0.13, 6) * in_muscle * (1 - in_chest)
+    lines += np.exp(-(((in_muscle - 0.5) / 0.2) ** 2))
+    lines += np.exp(-(((in_chest - 0.5) / 0.3) ** 2)) * (0.3 if scene.ribs else 1.3)
+    tissue += 10 * lines * strength
+    mirror = amplitude(3) * lines * strength
+    # Skin: a bright band with a brighter lower edge.
+    skin = y - scene.skin - 0.12 * unevenness(rng, probe, 7, 2)
+    tissue += 6 * np.clip(0.5 - skin / 0.4, 0, 1) + 9 * np.exp(-((y / 0.35) ** 2)) + 7 * np.exp(-((skin / 0.2) ** 2))
+    # What the time gain does not make up for, and poor contact: dark columns.
+    loss = amplitude(-scene.fade * np.maximum(depth / scene.depth - 0.2, 0) / 0.8)
+    echo, mirror = amplitude(tissue) * loss, mirror * loss
+    excess = 0.2 * np.clip(unevenness(rng, probe, 9, 3) - 0.5, 0, None) * np.minimum(1, y / 6)
+    excess += 0.2 * in_chest
+    if scene.ribs:
+        paint_ribs(scene, probe, rng, wall, amplitude(12) * loss * strength, echo, mirror, excess)
+    if lesion:
+        lesion.paint(probe, rng, loss, echo, mirror, excess)
+    # A beam is as wide as its aperture, so no shadow has a sharp side.
+    return echo, mirror, cv2.GaussianBlur(excess, (0, 0), 3, sigmaY=0.5)
+
+
+def paint_ribs(scene, probe, rng, wall, shine, echo, mirror, excess) -> None:
+    """Ribs cut across, along the chest wall: a bright front, a dark inside, a shadow. Changes the last three."""
+    angle = probe.grid()[3]
+    at = rng.uniform(-0.5, 0.1) * scene.width
+    while at < 0.6 * scene.width:
+        rib = Ellipse(probe, (at, wall - np.tan(scene.tilt) * at + 1), (rng.uniform(5, 8), rng.uniform(2, 3.2)),
+                      -scene.tilt, 1)
+        bone = np.clip(0.5 - rib.outside / 0.6, 0, 1)
+        echo *= 1 - 0.75 * bone
+        mirror *= 1 - bone
+        mirror += shine * np.exp(-((rib.outside / 0.35) ** 2)) * facing(*rib.normal, angle, 6) * (rib.v < 0)
+        excess += 0.5 * bone
+        at += rng.uniform(17, 26)
+
+
+def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Image and lesion mask, both (size, size) uint8, and the millimetres per pixel."""
+    probe = physics.Linear(scene.width, scene.depth, scene.flare, SAMPLES, LINES)
+    echo, mirror, excess = paint(scene, probe)
+    focus = scene.lesion.centre[1] if scene.lesion else 0.4 * scene.depth
+    width = physics.beam_width(probe.grid()[2], focus, 0.21, 0.006)
+    beam = np.maximum(width * probe.lines_per_mm(), 0.5)
+    # The time gain raises the receiver's noise with depth.
+    noise = amplitude(scene.gain + scene.noise - 9 * (1 - probe.grid()[2] / scene.depth))
+    heard = physics.listen(echo, mirror, excess, probe, max(0.12 / probe.sample_mm, 0.6), beam, LOOKS, rng, noise)
+    values = physics.log_compress(heard, scene.gain, scene.span, 1.3)
+    wide = scene.width + 2 * np.tan(scene.flare) * scene.depth
+    side = max(wide, scene.depth)
+    left, top = -side / 2, (scene.depth - side) / 2
+    image = physics.scan_convert(values, probe, left, top, side, size, (-wide / 2, 0, wide / 2, scene.depth))
+    grid = (np.arange(size, dtype=np.float32) + 0.5) * (side / size)
+    x, y = left + grid[None], top + grid[:, None]
+    mask = np.zeros((size, size), np.uint8)
+    if scene.lesion:
+        mask[(scene.lesion.radius(x, y)[0] <= 1) & probe.locate(x, y)[2]] = 1
+    return np.round(255 * image).astype(np.uint8), mask, side / size
+
+
+def make(n: int, size: int, seed: int) -> ImageSet:
+    """The image set that uslab.phantom.load returns."""
+    groups = exams(n, seed, EXAM_SIZES)
+    kinds = lots(groups[-1] + 1, seed, COUNTS)
+
+    def one(index: int):
+        rng = np.random.default_rng([seed, 2, index])
+        patient = groups[index]
+        scene = next_view(draw_scene(np.random.default_rng([seed, 1, patient]), kinds[patient]), rng)
+        return *render(scene, size, rng), scene.lesion.posterior if scene.lesion else np.nan
+
+    images, masks, pixels, behind = each(one, n)
+    return ImageSet(
+        images=torch.from_numpy(np.stack(images))[:, None],
+        labels=torch.from_numpy(kinds[groups]),
+        classes=CLASSES,
+        masks=torch.from_numpy(np.stack(masks))[:, None],
+        mask_names=("background", "lesion"),
+        groups=torch.from_numpy(groups),
+        group_names=tuple(f"{patient:04d}" for patient in range(groups[-1] + 1)),
+        table=pd.DataFrame({"file": [f"{index:05d}" for index in range(n)], "pixel_mm": pixels,
+                            "posterior_db": behind}),
+        card="phantom_breast",
+        source="phantom",
+    )
