@@ -51,8 +51,8 @@ def test_noise_stays_where_a_shadow_hides_the_tissue():
     rng = np.random.default_rng(0)
     excess = np.zeros((300, 200), np.float32)
     excess[100:120] = 10     # 40 dB
-    heard = physics.listen(np.ones((300, 200), np.float32), np.zeros((300, 200), np.float32), excess, WIDE, 1.0,
-                           np.full((300, 1), 1.0), 4, rng, noise=0.1)
+    heard = physics.insonify(np.ones((300, 200), np.float32), np.zeros((300, 200), np.float32), excess, 0.1, 4, 1.0,
+                             np.full((300, 1), 1.0), rng, np.full((300, 1), 0.1))
     power = (heard[:, 12:-12] ** 2).mean(1)
     assert power[20:90].mean() == pytest.approx(1 + 0.1**2, rel=0.05)
     assert power[140:280].mean() == pytest.approx(0.1**2 + 1e-4, rel=0.05)
@@ -126,7 +126,7 @@ def test_classes_have_the_shares_of_busi_in_every_series():
 
 
 def test_about_600_patients_of_one_class_each(breasts):
-    groups = series.exams(780, 0, breast.EXAM_SIZES)
+    groups = series.groups(780, 0, breast.EXAM_SIZES)
     assert groups[-1] + 1 == pytest.approx(600, rel=0.04)
     for group in breasts.groups.unique():
         assert len(breasts.labels[breasts.groups == group].unique()) == 1

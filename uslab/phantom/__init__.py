@@ -6,11 +6,11 @@ from uslab.data import ImageSet
 
 __all__ = ["abdomen", "load"]
 
-SCENES = ("eus", "fetal_head", "ovary")  # each a module beside this file with make(n, size, seed)
+SCENES = ("breast", "eus", "fetal_head", "liver", "ovary")  # each a module beside this file with make(n, size, seed)
 
 
 def load(
-    name: str,       # 'eus', 'fetal_head' or 'ovary'
+    name: str,       # 'breast', 'eus', 'fetal_head', 'liver' or 'ovary'
     n: int,          # number of images
     size: int,       # side of the square images, pixels, 64 to 512
     seed: int = 0,   # image i depends on (seed, i) alone: a longer set begins with the shorter one

@@ -4,15 +4,12 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import pandas as pd
-import torch
 
 from uslab.data import ImageSet
 
-from . import physics
-from .brush import Ellipse, amplitude, facing, grain, sheets, unevenness
+from . import physics, series
+from .brush import Ellipse, amplitude, facing, fibres, sheets, unevenness
 from .mass import Mass, draw_mass
-from .series import each, exams, lots
 
 SAMPLES, LINES, LOOKS = 320, 256, 4   # the grid, whatever the size of the picture, and the compounded views
 EXAM_SIZES = np.cumsum([0.77, 0.17])  # share of patients with 1, 2 and else 3 images: about 600 of 780 images
@@ -92,7 +89,7 @@ def paint(scene: Scene, probe: physics.Linear) -> tuple[np.ndarray, np.ndarray, 
     # Layers follow a bent depth; a smooth mass pushes them apart.
     bent = y + np.tan(scene.tilt) * x * np.minimum(1, y / 8)
     bent += scene.wavy * unevenness(rng, probe, 3, 2) * np.minimum(1, y / (0.2 * scene.depth))
-    bent += 0.25 * grain(rng, x, y, 5, 5)
+    bent += 0.25 * fibres(rng, x, y, 5, 5, 0)
     if lesion:
         radius, _ = lesion.radius(x, y)
         if not lesion.spicules:
@@ -108,28 +105,28 @@ def paint(scene: Scene, probe: physics.Linear) -> tuple[np.ndarray, np.ndarray, 
     in_muscle = boundary(gland_end, 0.6, 4)
     in_chest = boundary(wall, 0.8, 4)
     # Fat: dark lobules between thin bright sheets.
-    lobules = grain(rng, x, bent, 15, 4)
-    septa = sheets(lobules + 0.25 * grain(rng, x, bent, 4, 1.5), probe, 0.13, 3)
-    septa += 0.5 * sheets(grain(rng, x, bent, 12, 3), probe, 0.1, 3)
-    fat = scene.levels[0] + 1.2 * lobules + 1.5 * grain(rng, x, bent, 3, 1)
+    lobules = fibres(rng, x, bent, 15, 4, 0)
+    septa = sheets(lobules + 0.25 * fibres(rng, x, bent, 4, 1.5, 0), probe, 0.13, 3)
+    septa += 0.5 * sheets(fibres(rng, x, bent, 12, 3, 0), probe, 0.1, 3)
+    fat = scene.levels[0] + 1.2 * lobules + 1.5 * fibres(rng, x, bent, 3, 1, 0)
     # Gland: bright fibrous tissue, streaked along the layers, with dark lobules and ducts.
-    streaks = grain(rng, x, bent, 5, 0.8)
-    islands = np.clip(grain(rng, x, bent, 9, 3) + 1.6 * (scene.dense - 0.4), -1, 1)
-    gland = scene.levels[1] + 4 * islands + 2.5 * streaks + 2.5 * grain(rng, x, bent, 2, 0.6)
-    gland -= 9 * np.clip(grain(rng, x, bent, 4, 1.4) - 0.7, 0, 1.3) + 3 * sheets(islands, probe, 0.3, 1)
+    streaks = fibres(rng, x, bent, 5, 0.8, 0)
+    islands = np.clip(fibres(rng, x, bent, 9, 3, 0) + 1.6 * (scene.dense - 0.4), -1, 1)
+    gland = scene.levels[1] + 4 * islands + 2.5 * streaks + 2.5 * fibres(rng, x, bent, 2, 0.6, 0)
+    gland -= 9 * np.clip(fibres(rng, x, bent, 4, 1.4, 0) - 0.7, 0, 1.3) + 3 * sheets(islands, probe, 0.3, 1)
     # Muscle: darker, with fibres that run along it.
-    fibres = grain(rng, x, bent, 9, 0.7)
-    muscle = scene.levels[2] + 3 * np.maximum(fibres, -0.7)
-    muscle += 2 * grain(rng, x, bent, 14, 2) + 2 * grain(rng, x, bent, 2.5, 0.5)
+    strands = fibres(rng, x, bent, 9, 0.7, 0)
+    muscle = scene.levels[2] + 3 * np.maximum(strands, -0.7)
+    muscle += 2 * fibres(rng, x, bent, 14, 2, 0) + 2 * fibres(rng, x, bent, 2.5, 0.5, 0)
     tissue = fat + (gland - fat) * in_gland
     tissue += (muscle - tissue) * in_muscle
-    tissue += (scene.levels[2] - 3 + 2 * fibres - tissue) * in_chest
+    tissue += (scene.levels[2] - 3 + 2 * strands - tissue) * in_chest
     tissue += 3 * unevenness(rng, probe, 4, 3)
     # Thin sheets: bright where the beam meets them squarely, and broken, as all of it is by the speckle.
-    strength = np.clip(0.6 + 0.6 * grain(rng, x, bent, 9, 9) + 0.5 * grain(rng, x, bent, 1.5, 1.5), 0, 2)
+    strength = np.clip(0.6 + 0.6 * fibres(rng, x, bent, 9, 9, 0) + 0.5 * fibres(rng, x, bent, 1.5, 1.5, 0), 0, 2)
     lines = septa * (1 - in_gland) * np.float32(scene.septa / 9) + 0.5 * septa * in_gland * (1 - in_muscle)
     lines += 0.6 * sheets(streaks, probe, 0.13, 4) * in_gland
-    lines += 0.5 * sheets(fibres, probe, 0.13, 6) * in_muscle * (1 - in_chest)
+    lines += 0.5 * sheets(strands, probe, 0.13, 6) * in_muscle * (1 - in_chest)
     lines += np.exp(-(((in_muscle - 0.5) / 0.2) ** 2))
     lines += np.exp(-(((in_chest - 0.5) / 0.3) ** 2)) * (0.3 if scene.ribs else 1.3)
     tissue += 10 * lines * strength
@@ -171,10 +168,10 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     echo, mirror, excess = paint(scene, probe)
     focus = scene.lesion.centre[1] if scene.lesion else 0.4 * scene.depth
     width = physics.beam_width(probe.grid()[2], focus, 0.21, 0.006)
-    beam = np.maximum(width * probe.lines_per_mm(), 0.5)
+    beam, pulse = np.maximum(width * probe.lines_per_mm(), 0.5), max(0.12 / probe.sample_mm, 0.6)
     # The time gain raises the receiver's noise with depth.
     noise = amplitude(scene.gain + scene.noise - 9 * (1 - probe.grid()[2] / scene.depth))
-    heard = physics.listen(echo, mirror, excess, probe, max(0.12 / probe.sample_mm, 0.6), beam, LOOKS, rng, noise)
+    heard = physics.insonify(echo, mirror, excess, probe.sample_mm, LOOKS, pulse, beam, rng, noise)
     values = physics.log_compress(heard, scene.gain, scene.span, 1.3)
     wide = scene.width + 2 * np.tan(scene.flare) * scene.depth
     side = max(wide, scene.depth)
@@ -190,26 +187,15 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
 
 def make(n: int, size: int, seed: int) -> ImageSet:
     """The image set that uslab.phantom.load returns."""
-    groups = exams(n, seed, EXAM_SIZES)
-    kinds = lots(groups[-1] + 1, seed, COUNTS)
+    groups = series.groups(n, seed, EXAM_SIZES)
+    kinds = series.lots(groups[-1] + 1, seed, COUNTS)
 
     def one(index: int):
         rng = np.random.default_rng([seed, 2, index])
         patient = groups[index]
         scene = next_view(draw_scene(np.random.default_rng([seed, 1, patient]), kinds[patient]), rng)
-        return *render(scene, size, rng), scene.lesion.posterior if scene.lesion else np.nan
+        image, mask, pixel = render(scene, size, rng)
+        behind = scene.lesion.posterior if scene.lesion else np.nan
+        return image, mask, {"label": kinds[patient], "pixel_mm": pixel, "posterior_db": behind}
 
-    images, masks, pixels, behind = each(one, n)
-    return ImageSet(
-        images=torch.from_numpy(np.stack(images))[:, None],
-        labels=torch.from_numpy(kinds[groups]),
-        classes=CLASSES,
-        masks=torch.from_numpy(np.stack(masks))[:, None],
-        mask_names=("background", "lesion"),
-        groups=torch.from_numpy(groups),
-        group_names=tuple(f"{patient:04d}" for patient in range(groups[-1] + 1)),
-        table=pd.DataFrame({"file": [f"{index:05d}" for index in range(n)], "pixel_mm": pixels,
-                            "posterior_db": behind}),
-        card="phantom_breast",
-        source="phantom",
-    )
+    return series.image_set(one, groups, "breast", ("background", "lesion"), CLASSES)

@@ -3,14 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
-import torch
 
 from uslab.data import ImageSet
 
-from . import physics
-from .brush import Ellipse, amplitude, at_least, darker, facing, grain, sheets, unevenness
-from .series import each, lots
+from . import physics, series
+from .brush import Ellipse, amplitude, at_least, darker, facing, fibres, sheets, unevenness
 
 SAMPLES, LINES, LOOKS = 320, 224, 2   # the polar grid, whatever the size of the picture, and the compounded views
 FRAMES = 10                           # of each patient, as in the real set
@@ -124,12 +121,12 @@ def paint(scene: Scene, fan: physics.Fan) -> tuple[np.ndarray, np.ndarray, np.nd
     # The edge is blurred behind the kidney.
     beside = np.clip(around_mm / (1 + 4 * np.clip(kidney.v, 0, 1)) + 0.5, 0, 1)
     # The body wall: bright layers, then the liver.
-    arcs = grain(rng, angle * 60 + 0 * depth, depth + 0 * angle, 25, 2.2)
+    arcs = fibres(rng, angle * 60 + 0 * depth, depth + 0 * angle, 25, 2.2, 0)
     wall = 3.5 * arcs + 2 * unevenness(rng, fan, 5, 14) + 7 * np.exp(-(((depth - 0.8 * scene.wall) / 9) ** 2))
     wall -= 11 * np.exp(-((depth / 9) ** 2))
     liver = brightness(scene.fat) - 1 + 1.2 * unevenness(rng, fan, 6, 6) + 0.6 * unevenness(rng, fan, 50, 90)
     # Fat, muscle and bowel around and behind the kidney: bright and streaked.
-    streaks = grain(rng, kidney.u * scene.axes[0], kidney.v * scene.axes[1], 28, 3)
+    streaks = fibres(rng, kidney.u * scene.axes[0], kidney.v * scene.axes[1], 28, 3, 0)
     around = 6 + 4 * unevenness(rng, fan, 6, 6) + 3 * streaks + 2 * unevenness(rng, fan, 30, 30)
     tissue = wall + (liver - wall) * inside
     tissue += (around - tissue) * beside * deep
@@ -191,8 +188,8 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     noise = amplitude(scene.gain + scene.noise - 9 * (1 - depth / scene.depth))
     # A hand is never quite still: a sixth of the speckle's power changes from frame to frame.
     noise = np.hypot(noise, 0.45 * echo * physics.transmission(excess, fan.sample_mm))
-    heard = physics.listen(echo, mirror, excess, fan, max(0.33 / fan.sample_mm, 0.6), beam, LOOKS,
-                           np.random.default_rng([scene.anatomy, 1]), noise, rng)
+    speckle, pulse = np.random.default_rng([scene.anatomy, 1]), max(0.33 / fan.sample_mm, 0.6)
+    heard = physics.insonify(echo, mirror, excess, fan.sample_mm, LOOKS, pulse, beam, speckle, noise, rng)
     values = physics.log_compress(heard, scene.gain, scene.span, 1.0)
     widest = scene.depth * np.sin(scene.half_angle)
     side, top = 2 * widest, scene.depth / 2 - widest
@@ -216,24 +213,13 @@ def truth(scene: Scene, fan: physics.Fan, x: np.ndarray, y: np.ndarray) -> np.nd
 def make(n: int, size: int, seed: int) -> ImageSet:
     """The image set that uslab.phantom.load returns."""
     groups = np.arange(n) // FRAMES
-    kinds = lots(groups[-1] + 1, seed, COUNTS)
+    kinds = series.lots(groups[-1] + 1, seed, COUNTS)
 
     def one(index: int):
         patient = groups[index]
         scene = draw_scene(np.random.default_rng([seed, 1, patient]), kinds[patient])
         rng = np.random.default_rng([seed, 2, index])
-        return *render(next_frame(scene, rng), size, rng), scene.fat
+        image, mask, pixel = render(next_frame(scene, rng), size, rng)
+        return image, mask, {"label": kinds[patient], "pixel_mm": pixel, "fat": scene.fat}
 
-    images, masks, pixels, fat = each(one, n)
-    return ImageSet(
-        images=torch.from_numpy(np.stack(images))[:, None],
-        labels=torch.from_numpy(kinds[groups]),
-        classes=CLASSES,
-        masks=torch.from_numpy(np.stack(masks))[:, None],
-        mask_names=("background", "liver", "kidney"),
-        groups=torch.from_numpy(groups),
-        group_names=tuple(f"{patient:03d}" for patient in range(groups[-1] + 1)),
-        table=pd.DataFrame({"file": [f"{index:05d}" for index in range(n)], "pixel_mm": pixels, "fat": fat}),
-        card="phantom_liver",
-        source="phantom",
-    )
+    return series.image_set(one, groups, "liver", ("background", "liver", "kidney"), CLASSES)
