@@ -26,7 +26,9 @@ def describe(device: torch.device) -> str:
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GB"
     import psutil
 
-    return f"{device.type}, {torch.get_num_threads()} threads, {psutil.virtual_memory().total / 2**30:.0f} GB"
+    threads = torch.get_num_threads()
+    return (f"{device.type}, {threads} thread{'s' if threads > 1 else ''}, "
+            f"{psutil.virtual_memory().total / 2**30:.0f} GB")
 
 
 def has_native_bfloat16(device: torch.device) -> bool:
