@@ -57,7 +57,7 @@ def list_sets(options: argparse.Namespace) -> None:
 
     for name, source in SOURCES.items():
         root = folder(name)
-        how = f"get: {source.size}" if source.files else "ask"
+        how = ("get: " + source.size if source.size else "get") if source.files else "ask"
         print(f"{name:8}{source.title}\n        {source.licence}; {how}; {'in' if root.is_dir() else 'not yet in'} {root}")
 
 

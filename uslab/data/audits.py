@@ -14,7 +14,7 @@ from .imageset import ImageSet
 
 def audit(
     images: ImageSet,                          # one set, all of its splits together
-    split: "list[str] | np.ndarray | None" = None,   # the split of each image; None: the table's column split, if any
+    split: list[str] | np.ndarray | None = None,   # the split of each image; None: the table's column split, if any
 ) -> "Audit":
     """Look for near-duplicates, leaks between splits, imbalance, burnt-in overlays, colour, exposure and sizes.
 

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+
+from .atomic import write_atomically
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +127,7 @@ class ImageSet:
         names = {name: list(getattr(self, name)) for name in ("classes", "mask_names", "group_names", "notes")}
         about = {"card": self.card, "source": self.source, **names,
                  "table": self.table.to_dict(orient="split", index=False)}
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        try:
-            part.write_bytes(save(tensors, {"imageset": json.dumps(about)}))
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(Path(path), lambda part: part.write_bytes(save(tensors, {"imageset": json.dumps(about)})))
 
     @classmethod
     def load(cls, path: str | Path) -> "ImageSet":

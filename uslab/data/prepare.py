@@ -18,7 +18,7 @@ class Frame:
 
 def frame(
     image: np.ndarray,                 # (H, W) uint8, as in the file
-    keep: np.ndarray | None = None,    # (H, W) bool: never cropped nor painted over, such as an annotated lesion
+    keep: np.ndarray | None = None,    # (H, W) bool: never cropped away, such as an annotated lesion
 ) -> Frame:
     """Crop to the scan region, blacken what lies outside it, and paint over text and callipers inside it.
 

@@ -21,20 +21,20 @@ class Source:
 
     title: str
     licence: str
-    size: str                           # of the download, for a person
+    size: str                           # of the download, for a person; empty where it is not known here
     files: tuple[File, ...] = ()        # empty: nobody may fetch it for you, see ask
     ask: str = ""                       # what to request where, and where to put it
 
 
 SOURCES = {
     "hc18": Source(
-        "fetal heads, HC18", "CC BY 4.0", "0.2 GB",
+        "fetal heads, HC18", "CC BY 4.0", "",
         (File("training_set.zip", f"{ZENODO}/1327317/files/training_set.zip", "md5:00eb8198b9a505b2b3a6dfc740382497",
               "training_set"),
          File("training_set_pixel_size_and_HC.csv",
               f"{ZENODO}/1327317/files/training_set_pixel_size_and_HC.csv"))),
     "busi": Source(
-        "breast, BUSI", "cite the authors; no licence stated", "0.2 GB",
+        "breast, BUSI", "cite the authors; no licence stated", "",
         (File("Dataset_BUSI.zip", "https://scholar.cu.edu.eg/Dataset_BUSI.zip",
               "sha256:b2ce09f6063a31a73f628b6a6ee1245187cbaec225e93e563735691d68654de7", "Dataset_BUSI_with_GT"),)),
     "nafld": Source(
@@ -48,15 +48,15 @@ SOURCES = {
               "md5:6b5524af4b15e6ba06ef2d700c0c73e0", "Totalsegmentator_dataset_small_v201"),),
         "The paper's own CT, BTCV, needs a registration: Synapse, syn3193805, RawData.zip; unpack img/ and label/."),
     "mmotu": Source(
-        "ovaries and ovarian tumours, MMOTU 2-D", "CC BY 4.0 as re-users report; the authors state none", "0.3 GB",
+        "ovaries and ovarian tumours, MMOTU 2-D", "CC BY 4.0 as re-users report; the authors state none", "",
         ask="Download OTU_2d.zip by hand from figshare, doi:10.6084/m9.figshare.25058690, and unpack it into {root}, so "
             "that {root}/OTU_2d/images and {root}/OTU_2d/annotations exist."),
     "eus": Source(
-        "endoscopic ultrasound, LEPset", "ask the authors", "about 2 GB",
-        ask="LEPset (DSMT-Net, IEEE Transactions on Medical Imaging 2024) is given out by its authors: ask them for it, "
+        "endoscopic ultrasound, LEPset", "the authors' terms", "",
+        ask="How to get LEPset is for its paper to say (DSMT-Net, IEEE Transactions on Medical Imaging); get it there, "
             "and unpack labeled/ and unlabeled/ into {root}. The paper's own frames (University College Hospital "
             "London) were never published. Frames of your own work too: one folder a patient in {root}."),
     "folder": Source(
-        "your own images", "yours", "-",
+        "your own images", "yours", "",
         ask="Nothing to download: put your images, and a labels.csv if you have labels, into {root}."),
 }

@@ -1,7 +1,6 @@
 """Checkpoints without pickle: tensors in safetensors, everything else as JSON in the same file's header."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Call write(temporary path) and move the result to path: a kill or a full disk leaves the old file whole."""
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        with open(part, "r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise OSError(f"{path} was not written ({error}); what was there is whole. Free some space and run again"
-                      ) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+from ..data.atomic import write_atomically
 
 
 def write_json(path: Path, value: Any) -> None:

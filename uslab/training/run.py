@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..data import ImageSet
+from ..data.atomic import write_atomically
 from . import checkpoint
 from .batches import Batches
 from .device import choose_device, choose_dtype, describe
@@ -152,13 +153,13 @@ class Run:
         """Write images (n, 1, H, W) uint8 as one contact sheet, samples/<step>.png, and return them."""
         path = self.folder / "samples" / f"{self.step:06d}.png"
         png = cv2.imencode(".png", contact_sheet(images))[1]
-        checkpoint.write_atomically(path, lambda part: part.write_bytes(png.tobytes()))
+        write_atomically(path, lambda part: part.write_bytes(png.tobytes()))
         return images
 
     def save_set(self, images: Tensor) -> None:
         """Keep images (n, 1, H, W) uint8 of this step for measuring, samples/<step>.safetensors."""
         path = self.folder / "samples" / f"{self.step:06d}.safetensors"
-        checkpoint.write_atomically(path, lambda part: save_file({"images": images.cpu().contiguous()}, part))
+        write_atomically(path, lambda part: save_file({"images": images.cpu().contiguous()}, part))
 
     def sets(self) -> dict[int, Tensor]:
         """All sets that save_set kept, by step."""
@@ -212,7 +213,7 @@ class Run:
                 break
         kept = [record for record in records if record["step"] <= self.step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
-        checkpoint.write_atomically(self._log_path, lambda part: part.write_text(text))
+        write_atomically(self._log_path, lambda part: part.write_text(text))
         return kept
 
     def _check_finite(self, values: dict[str, Tensor]) -> None:
