@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import json
 import threading
 import zipfile
 
@@ -98,6 +99,26 @@ def test_a_wrong_file_is_refused_and_not_kept(server, tmp_path):
     with pytest.raises(DownloadError, match="left alone; delete"):
         fetch(file, tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == b"put here by hand"
+
+
+def test_a_checksum_is_read_from_the_record_where_none_is_written_down(server, tmp_path):
+    whole = offered(server, "a.mat", CONTENT)
+    record = f"http://127.0.0.1:{server.server_port}/api/records/7"
+    file = File("a.mat", whole.url, record=record)
+    entries = [{"key": "b.csv", "checksum": "md5:0"}, {"key": "a.mat", "checksum": whole.digest}]
+    server.files["api/records/7"] = json.dumps({"files": entries}).encode()
+    assert fetch(file, tmp_path / "right").read_bytes() == CONTENT
+    server.files["a.mat"] = CONTENT[:-1]
+    with pytest.raises(DownloadError, match=f"a.mat has the md5 .*, published is {whole.digest[4:]}"):
+        fetch(file, tmp_path / "wrong")
+    server.files["api/records/7"] = b"<html>moved</html>"
+    with pytest.raises(DownloadError, match="api/records/7 states no checksum of a.mat"):
+        fetch(file, tmp_path / "wrong")
+    assert list((tmp_path / "wrong").iterdir()) == []
+
+
+def test_every_file_that_is_fetched_has_a_checksum():
+    assert all(file.digest or file.record for source in sources.SOURCES.values() for file in source.files)
 
 
 def test_absent_files_and_servers_are_named(server, tmp_path):

@@ -1,11 +1,13 @@
 """Fetch files with progress; go on where a download stopped; refuse what has another checksum."""
 
 import hashlib
+import json
 import os
 import shutil
 import urllib.error
 import urllib.request
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from .sources import File
@@ -30,6 +32,7 @@ def fetch(file: File, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             part = path.with_name(path.name + ".part")
+            file = with_digest(file)
             receive(file.url, part)
             check(part, file, delete=True)
             os.replace(part, path)
@@ -42,6 +45,19 @@ def fetch(file: File, folder: Path) -> Path:
     except OSError as error:
         raise DownloadError(f"{path} cannot be written ({error.strerror or error}): free some space or name another "
                             "folder with --root; what has arrived is kept") from None
+
+
+def with_digest(file: File) -> File:
+    """The file with the checksum that its record at Zenodo states, where none is written down here."""
+    if file.digest or not file.record:
+        return file
+    with urllib.request.urlopen(file.record, timeout=60) as answer:
+        try:
+            stated = {entry["key"]: entry["checksum"] for entry in json.load(answer)["files"]}
+            return replace(file, digest=stated[file.name])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DownloadError(f"{file.record} states no checksum of {file.name} ({error!r}): download it by hand from "
+                                f"{file.url}") from None
 
 
 def receive(url: str, part: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 ZENODO = "https://zenodo.org/records"
+ZENODO_API = "https://zenodo.org/api/records"
 
 
 @dataclass(frozen=True)
@@ -11,8 +12,9 @@ class File:
 
     name: str              # as it is saved, below the set's folder
     url: str
-    digest: str = ""       # 'md5:...' or 'sha256:...' as published; empty where none is: the reader then judges
+    digest: str = ""       # 'md5:...' or 'sha256:...' as published; empty where it is read from the record
     creates: str = ""      # what unpacking it leaves; empty: not an archive
+    record: str = ""       # address of Zenodo's JSON record of the file, which states its checksum
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ SOURCES = {
         (File("training_set.zip", f"{ZENODO}/1327317/files/training_set.zip", "md5:00eb8198b9a505b2b3a6dfc740382497",
               "training_set"),
          File("training_set_pixel_size_and_HC.csv",
-              f"{ZENODO}/1327317/files/training_set_pixel_size_and_HC.csv"))),
+              f"{ZENODO}/1327317/files/training_set_pixel_size_and_HC.csv", record=f"{ZENODO_API}/1327317"))),
     "busi": Source(
         "breast, BUSI", "cite the authors; no licence stated", "",
         (File("Dataset_BUSI.zip", "https://scholar.cu.edu.eg/Dataset_BUSI.zip",
@@ -40,7 +42,8 @@ SOURCES = {
     "nafld": Source(
         "liver and kidney with biopsy fat, Byra 2018", "CC BY 4.0", "52 MB",
         (File("dataset_liver_bmodes_steatosis_assessment_IJCARS.mat",
-              f"{ZENODO}/1009146/files/dataset_liver_bmodes_steatosis_assessment_IJCARS.mat"),)),
+              f"{ZENODO}/1009146/files/dataset_liver_bmodes_steatosis_assessment_IJCARS.mat",
+              record=f"{ZENODO_API}/1009146"),)),
     "ct": Source(
         "abdominal CT with organ masks, TotalSegmentator small", "CC BY 4.0", "3.2 GB",
         (File("Totalsegmentator_dataset_small_v201.zip",
@@ -49,8 +52,10 @@ SOURCES = {
         "The paper's own CT, BTCV, needs a registration: Synapse, syn3193805, RawData.zip; unpack img/ and label/."),
     "mmotu": Source(
         "ovaries and ovarian tumours, MMOTU 2-D", "CC BY 4.0 as re-users report; the authors state none", "",
-        ask="Download OTU_2d.zip by hand from figshare, doi:10.6084/m9.figshare.25058690, and unpack it into {root}, so "
-            "that {root}/OTU_2d/images and {root}/OTU_2d/annotations exist."),
+        ask="Download OTU_2d.zip by hand from the Google Drive folder that the authors' repository names "
+            "(github.com/cv516Buaa/MMOTU_DS2Net; re-users name 1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1), and unpack it into "
+            "{root}, so that {root}/OTU_2d/images, annotations and train_cls.txt exist. The edition on figshare, "
+            "doi:10.6084/m9.figshare.25058690, has fewer images, other folders and no class lists: it is not read."),
     "eus": Source(
         "endoscopic ultrasound, LEPset", "the authors' terms", "",
         ask="How to get LEPset is for its paper to say (DSMT-Net, IEEE Transactions on Medical Imaging); get it there, "
