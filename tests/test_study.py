@@ -1,0 +1,536 @@
+"""Reader studies: order, pack, sealed key, and a store that loses, doubles and hides nothing."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from made import save, scan
+from scipy.stats import chi2_contingency
+
+from uslab.study import PROTOCOLS, Protocol, SimulatedReader, Study, plan
+from uslab.study.build import rows
+from uslab.study.protocol import PRESETS
+from uslab.study.store import Closed, Store
+
+
+def pictures(n: int, seed: int, side: int = 16, low: int = 20, high: int = 110) -> np.ndarray:
+    """Different grey images without text, uint8 (n, 1, side, side)."""
+    return np.random.default_rng(seed).integers(low, high, (n, 1, side, side), dtype=np.uint8)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A function that builds a study of noise pictures."""
+
+    def build(protocol="yesno_conf", methods=("gan",), n=10, name="study", **design) -> Study:
+        images = {method: pictures(3 * n + 8, i + 1) for i, method in enumerate(methods)}
+        return Study.build(pictures(4 * n * len(methods) + 20, 0), images, protocol, out=tmp_path / name,
+                           n_per_method=n, **design)
+
+    return build
+
+
+def reader(study: Study, label: str = "Dr A", form: dict | None = None):
+    """A new reader who has consented."""
+    session = study.session(study.invite(label))
+    session.consent(study.consent_sha256, form)
+    return session
+
+
+def nonce(text) -> str:
+    return hashlib.sha256(str(text).encode()).hexdigest()[:16]
+
+
+# Order
+
+@pytest.mark.parametrize("counts", [(6, 2, 2, 2), (34, 34), (11, 57)])
+def test_position_tells_nothing_of_the_class(counts):
+    strata = np.repeat(np.arange(len(counts)), counts)
+    table = np.zeros((len(strata), len(counts)), int)
+    for seed in range(10_000):
+        items, _ = plan.order(strata, plan.generator(b"secret", seed))
+        table[np.arange(len(items)), strata[items]] += 1
+    assert (table.sum(0) == 10_000 * np.array(counts)).all()
+    # Each order has the same counts, so the test is a little conservative: a low p would mean a dependence.
+    assert chi2_contingency(table).pvalue > 0.001
+    assert np.abs(table / 10_000 - np.array(counts) / len(strata)).max() < 0.025
+
+
+@pytest.mark.parametrize("counts, length", [((120, 40, 40, 40), 18), ((34, 34), 16), ((20, 20), 16), ((10, 5), 15)])
+def test_every_block_holds_the_strata_in_their_shares(counts, length):
+    strata = np.repeat(np.arange(len(counts)), counts)
+    for seed in range(50):
+        items, block = plan.order(strata, plan.generator(b"secret", seed))
+        assert sorted(items) == list(range(len(strata)))
+        for number in np.unique(block):
+            members = strata[items[block == number]]
+            shares = np.bincount(members, minlength=len(counts)) * sum(counts)
+            assert (shares == np.array(counts) * len(members)).all()
+        assert (block == 0).sum() == length
+
+
+def test_blocks_are_nearly_balanced_where_they_cannot_be_exactly():
+    strata = np.repeat([0, 1], [11, 57])
+    for seed in range(50):
+        items, block = plan.order(strata, plan.generator(b"secret", seed))
+        real = [int((strata[items[block == number]] == 0).sum()) for number in range(4)]
+        assert sum(real) >= 10 and set(real) <= {2, 3}
+
+
+def test_the_next_class_cannot_be_told_from_the_last():
+    """Within a block classes are shuffled: no alternation, no runs beyond those of a shuffle of a block."""
+    strata = np.repeat([0, 1], 32)
+    same = np.array([(np.diff(strata[plan.order(strata, plan.generator(b"s", seed))[0]])[:15] == 0).mean()
+                     for seed in range(4000)])
+    assert abs(same.mean() - 7 / 15) < 0.01     # of a shuffle of 8 and 8
+
+
+def test_repetitions_keep_their_distance_and_their_shares():
+    strata = np.repeat([0, 1, 2], [40, 20, 20])
+    for seed in range(100):
+        rng = plan.generator(b"secret", seed)
+        table = plan.with_extras(*plan.order(strata, rng), strata, 0.15, 3, rng)
+        at = {item: i for i, (phase, item, _) in enumerate(table) if phase == "main"}
+        again = {item: i for i, (phase, item, _) in enumerate(table) if phase == "repeat"}
+        assert len(at) == 80 and Counter(strata[list(again)].tolist()) == {0: 6, 1: 3, 2: 3}
+        assert all(again[item] - at[item] >= plan.DISTANCE for item in again)
+        assert sum(phase == "attention" for phase, *_ in table) == 3
+        assert [block for *_, block in table] == sorted(block for *_, block in table)
+    with pytest.raises(ValueError, match="cannot be repeated 7 trials apart"):
+        plan.with_extras(*plan.order(strata[:14], rng), strata[:14], 1.0, 0, rng)
+
+
+def test_sides_are_exactly_balanced(make):
+    study = make("2afc", methods=("a", "b"), n=10, readers=6)
+    key = study.key()
+    for slot in range(6):
+        left = Counter()
+        for _, _, phase, _, stimuli, flip in rows(key, slot):
+            items = [key["stimuli"][name] for name in stimuli.split(",")]
+            assert sorted(item["truth"] == "real" for item in items) == [False, True] and not flip
+            if phase == "main":
+                assert items[0]["pair"] == items[1]["pair"]
+                method = next(item["method"] for item in items if item["truth"] == "synthetic")
+                left[method, items[0]["truth"] == "real"] += 1
+        assert left == {(method, side): 5 for method in "ab" for side in (True, False)}
+    for groups in ([0] * 7, [0] * 7 + [1] * 8):
+        side = plan.sides(np.array(groups), plan.generator(b"x", 1))
+        assert side[:7].sum() in (3, 4) and (len(groups) == 7 or side[7:].sum() == 4)
+
+
+def test_orders_need_the_secret_and_differ_between_readers(make):
+    one, other = make(name="one"), make(name="other")
+    assert one.key()["seed"] == other.key()["seed"]
+    classes = [[study.key()["stimuli"][name]["truth"] for _, _, phase, _, name, _ in rows(study.key(), slot)
+                if phase == "main"] for study in (one, other) for slot in (0, 1)]
+    assert len({tuple(order) for order in classes}) == 4
+    stored = [list(row) for row in one.store.rows("select position, trial, phase, block, stimuli, reversed from plan "
+                                                  "where slot = 1 order by position")]
+    assert stored == rows(one.key(), 1)
+
+
+# Pack and key
+
+def test_public_folder_holds_no_truth(make, tmp_path):
+    study = make(methods=("canary_gan", "canary_other"), attention=2, practice=4)
+    key = study.key()
+    assert stat.S_IMODE((study.folder / "SEALED/key.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((study.folder / "SEALED").stat().st_mode) == 0o700
+    everything = b"".join(path.read_bytes() for path in study.public.iterdir())
+    secrets = [key["secret"], *(item["sha256"] for item in key["stimuli"].values())]
+    assert b"canary" not in everything and not any(secret.encode() in everything for secret in secrets)
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in study.pack.names)
+    assert study.pack.names == sorted(key["stimuli"])
+    # The opaque names are in the order of a keyed hash, so neither the rows of the pack nor the names tell a class.
+    shown = {name for name, item in key["stimuli"].items() if item["phase"] == "practice"}
+    assert set(study.about["practice"]) == shown and len(shown) == 4
+    used = {name for names, in study.store.rows("select stimuli from plan where phase != 'practice'") for name in [names]}
+    assert not used & shown
+
+
+def test_names_of_stimuli_do_not_repeat_between_studies(make):
+    assert not set(make(name="a").pack.names) & set(make(name="b").pack.names)
+
+
+def test_one_preparation_for_all(tmp_path):
+    for i in range(12):
+        save(tmp_path / "real" / f"patient_{i}.png", scan(i, 120, 160))
+        save(tmp_path / "fake" / f"fake_{i}.jpg", scan(100 + i, 90, 90))
+    design = dict(n_per_method=4, practice=2, attention=0, repeats=0, readers=1, acknowledge_text=True)
+    study = Study.build(tmp_path / "real", {"gan": tmp_path / "fake"}, out=tmp_path / "s", **design)
+    assert study.pack.shape == (90, 90)      # the smallest origin's, so nothing is enlarged
+    from uslab.data.files import read_grey
+    from uslab.data.prepare import square
+
+    for name, item in study.key()["stimuli"].items():
+        folder = "real" if item["truth"] == "real" else "fake"
+        expected = square(read_grey(tmp_path / folder / item["file"])[0], 90)
+        np.testing.assert_array_equal(study.pack[name], expected)
+        assert hashlib.sha256(expected.tobytes()).hexdigest() == item["sha256"]
+    with pytest.raises(ValueError, match="size is 120, but gan has images of 90 pixels"):
+        Study.build(tmp_path / "real", {"gan": tmp_path / "fake"}, out=tmp_path / "t", size=120, **design)
+    assert not (tmp_path / "t").exists()
+
+
+def test_text_is_refused_until_acknowledged(tmp_path):
+    import cv2
+
+    real, fake = [np.stack([scan(seed + i, 200, 200) // 2 for i in range(6)])[:, None] for seed in (0, 50)]
+    for image in real[:, 0]:
+        cv2.putText(image, "GE LOGIQ 12", (40, 90), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+    design = dict(n_per_method=3, practice=0, attention=0, repeats=0, readers=1)
+    with pytest.raises(ValueError, match="3 images seem to hold burnt-in text.*real: real"):
+        Study.build(real, {"gan": fake}, out=tmp_path / "s", **design)
+    assert not (tmp_path / "s").exists()
+    study = Study.build(real, {"gan": fake}, out=tmp_path / "s", acknowledge_text=True, **design)
+    assert study.about["text_acknowledged"]
+
+
+def test_runs_and_saved_sets_are_sources(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    run = tmp_path / "run"
+    (run / "samples").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    design = dict(out=tmp_path / "s", n_per_method=3, practice=0, attention=0, repeats=0, readers=1)
+    with pytest.raises(FileNotFoundError, match="gan: .*run is a run that kept no set of samples"):
+        Study.build(pictures(9, 0), {"gan": run}, **design)
+    for step, seed in ((10, 1), (200, 2)):
+        save_file({"images": torch.from_numpy(pictures(5, seed))}, run / "samples" / f"{step:06d}.safetensors")
+    study = Study.build(pictures(9, 0), {"gan": run}, **design)
+    files = {item["file"].split()[0] for item in study.key()["stimuli"].values() if item["truth"] == "synthetic"}
+    assert files == {"000200.safetensors"}
+
+
+def test_images_come_from_as_many_patients_as_there_are():
+    from uslab.study.pack import Source, choose
+
+    images = list(pictures(12, 0)[:, 0])
+    images[11] = images[0]
+    source = Source("real", images, [str(i) for i in range(12)], ["a"] * 6 + ["b"] * 3 + ["c"] * 3)
+    for seed in range(20):
+        chosen = choose(source, 6, np.random.default_rng(seed))
+        assert Counter(source.groups[i] for i in chosen) == {"a": 2, "b": 2, "c": 2}
+        assert not {0, 11} <= set(choose(source, 11, np.random.default_rng(seed)))
+    with pytest.raises(ValueError, match="real: 12 different images are needed, but there are 11 .12 with copies"):
+        choose(source, 12, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"protocol": "guess"}, "no protocol 'guess'"),
+    ({"synthetic": {}}, "synthetic must map"),
+    ({"synthetic": {"Real": None}}, "'Real' cannot be the name of a method"),
+    ({"practice": 3}, "practice is 3; it must be even"),
+    ({"repeats": 15}, "repeats is 15; it is a share"),
+    ({"n_per_method": 0}, "n_per_method is 0"),
+    ({"n_per_method": 500}, "real: 502 different images are needed, but there are 60"),
+    ({"protocol": "2afc", "n_real": 4}, "n_real cannot be set with pairs"),
+    ({"real": np.zeros((4, 3, 8, 8), np.uint8)}, "real: give an ImageSet, a folder, or grey images"),
+    ({"real": "nowhere"}, "real: nowhere is neither a folder"),
+])
+def test_bad_designs_name_the_value(tmp_path, change, message):
+    values = {"real": pictures(60, 0), "synthetic": {"gan": pictures(60, 1)}, "n_per_method": 20} | change
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        Study.build(**values, out=tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_image_in_both_classes_is_refused(tmp_path):
+    images = pictures(8, 0)
+    with pytest.raises(ValueError, match="shows the same pixels as real"):
+        Study.build(images, {"gan": images}, out=tmp_path / "s", n_per_method=8, practice=0, attention=0, repeats=0)
+
+
+def test_key_must_be_the_one_committed_to(make):
+    study = make()
+    path = study.folder / "SEALED/key.json"
+    content = json.loads(path.read_text())
+    name = next(iter(content["key"]["stimuli"]))
+    content["key"]["stimuli"][name]["truth"] = "synthetic" if content["key"]["stimuli"][name]["truth"] == "real" else "real"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="is not the key that this study was built with"):
+        study.key()
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="key.json is missing: name the sealed key's file"):
+        study.key()
+    with pytest.raises(FileExistsError, match="is not empty"):
+        Study.build(pictures(9, 0), {"gan": pictures(9, 1)}, out=study.folder)
+
+
+# Protocols
+
+def test_protocols_survive_json_and_refuse_what_cannot_be_pressed():
+    for protocol in PROTOCOLS.values():
+        assert Protocol.from_dict(json.loads(json.dumps(protocol.to_dict()))) == protocol
+        for button in protocol.buttons:
+            protocol.check(button.choice, button.confidence, 1 if protocol.quality else None)
+    with pytest.raises(ValueError, match="with confidence 4; yesno_conf takes"):
+        PROTOCOLS["yesno_conf"].check("real", 4, None)
+    with pytest.raises(ValueError, match="quality is 6; likert asks for a whole number from 1 to 5"):
+        PROTOCOLS["likert"].check(None, None, 6)
+    with pytest.raises(ValueError, match="quality is 3, but yesno does not ask"):
+        PROTOCOLS["yesno"].check("real", None, 3)
+
+
+def test_presets_are_the_papers_designs(make):
+    # Bautista: 68 images; 32 of 57 is the only fraction below 140 that rounds to the printed 56.14 %.
+    fractions = [(k, n) for n in range(1, 69) for k in range(n + 1) if round(100 * k / n, 2) == 56.14]
+    design = PRESETS["bautista2022"].design
+    assert fractions == [(32, design["n_per_method"])] and design["n_per_method"] + design["n_real"] == 68
+    assert make("bautista2022", n=57).key()["design"]["n_real"] == 11
+    study = make("liang2020", methods=("cGAN", "Sgan", "PGSGan"), n=5, name="liang")
+    assert Counter(item["method"] for item in study.key()["stimuli"].values()) == {
+        "real": 15, "cGAN": 5, "Sgan": 5, "PGSGan": 5}
+    assert study.protocol.name == "yesno" and len(study.store.rows("select distinct slot from plan")) == 3
+
+
+# Sessions and store
+
+def test_a_trial_tells_neither_truth_nor_phase(make):
+    study = make(attention=2, repeats=0.5, practice=4, n=20)
+    session = reader(study)
+    phases = Counter()
+    while trial := session.next():
+        assert set(vars(trial)) == {"trial", "pixels", "buttons", "quality", "phase", "block", "position", "n",
+                                    "exposure_ms", "mask_ms"}
+        assert trial.pixels.shape == (1, 16, 16) and trial.pixels.dtype == np.uint8
+        phases[trial.phase] += 1
+        assert trial.position == phases[trial.phase]
+        assert re.fullmatch(r"t\d{4}", trial.trial) and trial.n == (4 if trial.phase == "practice" else 62)
+        reply = session.answer(trial.trial, "real", 2, nonce=nonce(trial.trial))
+        assert set(reply) == {"nonce", "counts"} | ({"truth"} if trial.phase == "practice" else set())
+    assert phases == {"practice": 4, "main": 62}
+    stimuli = study.key()["stimuli"]
+    practice = study.store.rows("select stimuli from plan where slot = 0 and phase = 'practice' order by position")
+    replies = [session.answer(f"t{i:04d}", "real", 2, nonce=nonce(f"t{i:04d}"))["truth"] for i in range(1, 5)]
+    assert replies == [stimuli[name]["truth"] for name, in practice] and Counter(replies) == {"real": 2, "synthetic": 2}
+
+
+def test_an_answer_counts_exactly_once(make):
+    study = make()
+    session = reader(study)
+    first = session.next().trial
+    reply = session.answer(first, "real", 3, rt_ms=812.5, nonce=nonce(1))
+    assert session.answer(first, "real", 3, rt_ms=812.5, nonce=nonce(1)) == reply and reply["counts"]
+    other = study.session(study.invite("Dr B"))        # the same nonce of another reader is another answer
+    other.consent(study.consent_sha256)
+    assert other.answer(other.next().trial, "real", 1, nonce=nonce(1))["counts"]
+    # A second window of the first reader comes too late.
+    assert not session.answer(first, "synthetic", 3, nonce=nonce(2))["counts"]
+    with pytest.raises(ValueError, match="not due yet"):
+        session.answer("t0005", "real", 3, nonce=nonce(3))
+    with pytest.raises(ValueError, match="came again with trial t0002"):
+        session.answer("t0002", "real", 3, nonce=nonce(1))
+    with pytest.raises(ValueError, match="no trial 't9999'"):
+        session.answer("t9999", "real", 3, nonce=nonce(4))
+    kept = study.store.rows("select trial, body from log where kind = 'answer' and reader = 'R01'")
+    assert len(kept) == 1 and json.loads(kept[0][1])["rt_ms"] == 812.5
+    assert session.progress == (1, session.progress[1]) and session.next().trial == "t0002"
+    assert session.next(ahead=1).trial == "t0003"
+
+
+def test_consent_comes_first_and_names_its_text(make):
+    study = make()
+    session = study.session(study.invite("Dr A"))
+    with pytest.raises(ValueError, match="has not consented"):
+        session.next()
+    with pytest.raises(ValueError, match="another consent text"):
+        session.consent("0" * 64)
+    session.consent(study.consent_sha256, {"role": "engineer"})
+    assert session.next() and study.readers()[0]["form"] == {"role": "engineer"}
+    with pytest.raises(ValueError, match="this invitation is not known"):
+        study.session("guess")
+    with pytest.raises(ValueError, match="'answer' is no event of a page"):
+        session.event("answer")
+
+
+def test_withdrawal_deletes_the_form_and_keeps_the_chain(make):
+    study = make()
+    session = reader(study, "Dr Canary Name", {"role": "canary role"})
+    session.answer(session.next().trial, "real", 3, nonce=nonce(1))
+    reader(study, "Dr B")
+    session.withdraw()
+    session.withdraw()
+    assert session.next() is None
+    with pytest.raises(ValueError, match="withdrawn"):
+        session.answer("t0002", "real", 3, nonce=nonce(2))
+    everything = b"".join(path.read_bytes() for path in study.public.iterdir())
+    assert b"anary" not in everything
+    count, _ = study.store.verify()
+    assert count == len(study.store.mirror.read_bytes().splitlines())
+    assert study.status().state.tolist() == ["withdrawn", "consented"]
+
+
+def test_log_cannot_be_changed_unseen(make):
+    study = make()
+    session = reader(study)
+    for i in range(3):
+        session.answer(session.next().trial, "real", 3, nonce=nonce(i))
+    for sql in ("update log set body = '{}'", "delete from log", "update plan set phase = 'main'", "delete from reader"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            study.store.rows(sql)
+    study.store.verify()
+    db = sqlite3.connect(study.store.path)
+    db.execute("drop trigger log_no_update")
+    db.execute("""update log set body = replace(body, '"real"', '"fake"') where trial = 't0002'""")
+    db.commit()
+    with pytest.raises(ValueError, match="row 5 of the log was changed"):
+        study.store.verify()
+
+
+def test_invitations_end_with_the_orders_and_with_the_study(make):
+    study = make(readers=2)
+    reader(study, "A")
+    with pytest.raises(ValueError, match="'A' is invited already"):
+        study.invite("A")
+    with pytest.raises(ValueError, match="people and simulated readers"):
+        study.autoplay(SimulatedReader())
+    session = reader(study, "B")
+    with pytest.raises(ValueError, match="all 2 orders are given out"):
+        study.invite("C")
+    session.answer("t0001", "real", 3, nonce=nonce(1))
+    study.close()
+    study.close()
+    assert session.next() is None and session.answer("t0001", "real", 3, nonce=nonce(1))["counts"]
+    with pytest.raises(Closed, match="the study is closed"):
+        session.answer("t0002", "real", 3, nonce=nonce(2))
+    assert len(study.store.rows("select 1 from log where kind = 'close'")) == 1
+
+
+def test_threads_and_processes_share_the_store(make):
+    study = make(n=20, readers=4)
+    codes = [study.invite(label) for label in "ABCD"]
+    for code in codes:
+        study.session(code).consent(study.consent_sha256)
+    replies = []
+
+    def work(code: str, window: int, shared: Study):
+        session = shared.session(code)
+        while trial := session.next():
+            try:
+                reply = session.answer(trial.trial, "real", 1, nonce=nonce((code, window, trial.trial)))
+                replies.append((code, trial.trial, reply["counts"]))
+            except ValueError as error:      # the other window was faster by two trials
+                assert "not due" in str(error)
+
+    shared = [study, Study.open(study.folder)]   # two connections, each used by several threads
+    threads = [threading.Thread(target=work, args=(code, window, shared[window])) for code in codes for window in (0, 1)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    n = len(study.store.rows("select 1 from plan where slot = 0"))
+    wins = Counter((code, trial) for code, trial, counts in replies if counts)
+    assert len(wins) == 4 * n and set(wins.values()) == {1}
+    count, head = study.store.verify()
+    lines = [json.loads(line) for line in study.store.mirror.read_text().splitlines()]
+    assert [line["seq"] for line in lines] == list(range(1, count + 1)) and lines[-1]["hash"] == head
+
+
+CHILD = textwrap.dedent("""
+    import os, random, signal, sys, time
+    from uslab.study import Study
+
+    folder, code = sys.argv[1:]
+    acked, pending, kills = set(), None, 0
+    random.seed(0)
+    while kills < 40:
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:       # a kernel: it answers until it is killed; what is pending is sent again, as the page does
+            session = Study.open(folder).session(code)
+            while True:
+                trial, nonce = pending or (session.next().trial, os.urandom(8).hex())
+                pending = None
+                os.write(write, f"send {trial} {nonce}\\n".encode())
+                session.answer(trial, "real", 1, nonce=nonce)
+                os.write(write, f"ack {trial} {nonce}\\n".encode())
+        os.close(write)
+        time.sleep(random.uniform(0.02, 0.15))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kills += 1
+        for line in os.fdopen(read):
+            kind, trial, nonce = line.split()
+            pending = (trial, nonce) if kind == "send" else None
+            if kind == "ack":
+                acked.add((trial, nonce))
+    print(*(" ".join(pair) for pair in acked), sep="\\n")
+""")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own, which needs fork")
+def test_forty_kills_lose_and_double_nothing(make):
+    study = make(n=150, readers=1, repeats=0)
+    code = study.invite("Dr A")
+    study.session(code).consent(study.consent_sha256)
+    out = subprocess.run([sys.executable, "-c", CHILD, str(study.folder), code], capture_output=True, text=True, check=True,
+                         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=100).stdout
+    acked = {tuple(line.split()) for line in out.splitlines()}
+    kept = study.store.rows("select trial, nonce from log where kind = 'answer'")
+    assert len(acked) > 40 and acked <= set(kept)
+    assert len({trial for trial, _ in kept}) == len(kept) <= len(acked) + 1    # the last one may lack its acknowledgement
+    count, head = study.store.verify()
+    study.store._catch_up()
+    lines = [json.loads(line) for line in study.store.mirror.read_text().splitlines()]
+    assert len(lines) == count and lines[-1]["hash"] == head
+
+
+def test_mirror_heals_after_a_torn_line(make):
+    study = make()
+    session = reader(study)
+    session.answer("t0001", "real", 1, nonce=nonce(1))
+    whole = study.store.mirror.read_bytes()
+    for cut in (1, 30, len(whole.splitlines()[-1]) + 5, len(whole)):
+        study.store.mirror.write_bytes(whole[:-cut])
+        Study.open(study.folder)
+        assert study.store.mirror.read_bytes() == whole
+
+
+def test_a_study_is_moved_and_backed_up_while_it_runs(make, tmp_path):
+    study = make(n=30)
+    session = reader(study)
+    stop = threading.Event()
+
+    def answering():
+        while not stop.is_set() and (trial := session.next()):
+            session.answer(trial.trial, "real", 1, nonce=nonce(trial.trial))
+
+    thread = threading.Thread(target=answering)
+    thread.start()
+    while session.progress[0] < 5:
+        pass
+    copies = []
+    for i in range(3):
+        before = session.progress[0]
+        copies.append((Study.open(study.backup(tmp_path / f"backup{i}")), before))
+    stop.set()
+    thread.join()
+    for copy, before in copies:
+        answers = copy.store.rows("select count(*) from log where kind = 'answer'")[0][0]
+        assert copy.store.verify()[0] == answers + 3 and answers >= before
+        assert len(copy.store.mirror.read_bytes().splitlines()) == answers + 3
+    study.store.close()
+    shutil.move(study.folder, tmp_path / "elsewhere")
+    assert Study.open(tmp_path / "elsewhere/public").store.verify()[0] > 5
+    with pytest.raises(FileExistsError):
+        copies[0][0].backup(tmp_path / "backup0")
+
+
+def test_rollback_journal_where_shared_memory_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("uslab.study.store.on_network", lambda folder: True)
+    store = Store(tmp_path, create=True)
+    assert store.mode == "delete" and store.rows("pragma synchronous")[0][0] == 2
+    assert store.answer("R01", "t1", "n", {}) and not store.answer("R01", "t1", "m", {})
+    monkeypatch.undo()
+    assert Store(tmp_path).mode == "wal"

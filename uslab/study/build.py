@@ -1,0 +1,175 @@
+"""Build a study's folder: choose images, prepare all alike, seal the key, plan the order of every reader to come."""
+
+import datetime
+import hashlib
+import json
+import platform
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import uslab
+from uslab.study import pack, plan
+from uslab.study.protocol import PRESETS, PROTOCOLS, REAL, SYNTHETIC, Protocol
+from uslab.study.store import Store
+
+ATTENTION = "attention"
+DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 2, "readers": 20}
+
+
+def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | None]:
+    """The protocol, the design with the defaults of the preset or of DESIGN, and the preset's name if it is one."""
+    preset = protocol if protocol in PRESETS else None
+    defaults = DESIGN
+    if preset:
+        protocol, defaults = PRESETS[preset].protocol, DESIGN | PRESETS[preset].design
+    if isinstance(protocol, str):
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"no protocol {protocol!r}: choose one of {', '.join([*PROTOCOLS, *PRESETS])}, or give a Protocol")
+        protocol = PROTOCOLS[protocol]
+    return protocol, defaults | {name: value for name, value in design.items() if value is not None}, preset
+
+
+def build(
+    real: Any, synthetic: dict[str, Any], protocol: str | Protocol, seed: int, out: Path, title: str,
+    size: int | None, crop: bool, acknowledge_text: bool, **design,
+) -> None:
+    """Study.build's work; see there."""
+    protocol, design, preset = resolve(protocol, **design)
+    check(synthetic, design, protocol)
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
+    origins = pack.prepare([pack.read(REAL, real), *(pack.read(name, given) for name, given in synthetic.items())], size, crop)
+    secret = secrets.token_bytes(32)
+    items, pixels = draw(origins, protocol, design, seed, secret)
+    if not acknowledge_text and (found := pack.with_text([pack.Source(item["method"], [pixels[name]], [item["file"]])
+                                                          for name, item in items.items() if item["truth"] != ATTENTION])):
+        raise ValueError(f"{len(found)} images seem to hold burnt-in text or callipers, which would tell their origin: "
+                         f"{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}. Look at them; crop them (crop=True, "
+                         "--crop), take them out, or acknowledge them (acknowledge_text=True, --acknowledge-text)")
+    key = {"version": 1, "seed": seed, "secret": secret.hex(), "design": design, "methods": list(synthetic),
+           "pair": protocol.pair, "stimuli": items}
+    public, sealed = out / "public", out / "SEALED"
+    plans = [rows(key, slot) for slot in range(design["readers"])]      # what cannot be planned fails before any file
+    public.mkdir(parents=True)
+    sealed.mkdir(mode=0o700)
+    about = {
+        "version": 1, "id": secrets.token_hex(8), "title": title, "protocol": protocol.to_dict(), "preset": preset,
+        "design": design, "n_methods": len(synthetic), "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "pack_sha256": pack.write(public / pack.PACK, pixels), "key_commitment": pack.seal(sealed / "key.json", key),
+        "plan_sha256": hashlib.sha256(json.dumps(plans).encode()).hexdigest(),
+        # Practice items are never analysed, so their truth may be here; no other truth is.
+        "practice": {name: item["truth"] for name, item in items.items() if item["phase"] == "practice"},
+        "text_acknowledged": acknowledge_text,
+        "versions": {"uslab": uslab.__version__, "python": platform.python_version(), "numpy": np.__version__},
+    }
+    (public / "study.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    store = Store(public, create=True)
+    store.write(*(("insert into plan values (?, ?, ?, ?, ?, ?, ?)", (slot, *row))
+                  for slot, table in enumerate(plans) for row in table))
+    store.event("", "build", {"pack": about["pack_sha256"], "key": about["key_commitment"], "plan": about["plan_sha256"]})
+    store.close()
+
+
+def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
+    """Raise ValueError for a design that cannot be, naming the value."""
+    if not isinstance(synthetic, dict) or not synthetic:
+        raise ValueError("synthetic must map at least one method's name to its images, such as {'dcgan': 'runs/a'}")
+    if bad := [name for name in synthetic if name.lower() in (REAL, SYNTHETIC, ATTENTION) or not name.strip()]:
+        raise ValueError(f"{bad[0]!r} cannot be the name of a method")
+    for name, least in (("n_per_method", 1), ("readers", 1), ("practice", 0), ("attention", 0)):
+        if type(design[name]) is not int or design[name] < least:
+            raise ValueError(f"{name} is {design[name]!r}; it must be a whole number, at least {least}")
+    if design["n_real"] is not None and (type(design["n_real"]) is not int or design["n_real"] < 1):
+        raise ValueError(f"n_real is {design['n_real']!r}; it must be a whole number, at least 1, or None for one half")
+    if protocol.pair and design["n_real"] is not None:
+        raise ValueError("n_real cannot be set with pairs: each synthetic image has one real image beside it")
+    if design["practice"] % 2:
+        raise ValueError(f"practice is {design['practice']}; it must be even, half real and half synthetic")
+    if not 0 <= design["repeats"] <= 1:
+        raise ValueError(f"repeats is {design['repeats']}; it is a share of the images, between 0 and 1")
+
+
+def draw(
+    origins: list[pack.Source],     # real first
+    protocol: Protocol,
+    design: dict,
+    seed: int,
+    secret: bytes,
+) -> tuple[dict[str, dict], dict[str, np.ndarray]]:
+    """Choose the images of every phase; returns what the key holds of each, by opaque name, and its pixels."""
+    methods, n = len(origins) - 1, design["n_per_method"]
+    n_real = n * methods if design["n_real"] is None else design["n_real"]
+    trials = design["practice"]
+    practice = trials if protocol.pair else trials // 2                 # images of either class
+    split = [practice // methods + (i < practice % methods) for i in range(methods)]
+    items, pixels = {}, {}
+
+    def add(source: pack.Source, index: int, truth: str, phase: str, pair: int | None, image: np.ndarray | None = None):
+        image = source.images[index] if image is None else image
+        name = pack.identity(secret, image)
+        if name in items:
+            raise ValueError(f"{source.files[index]} ({source.name}) shows the same pixels as {items[name]['file']} "
+                             f"({items[name]['method']}): take one of them out")
+        group = source.groups[index] if source.groups else None
+        items[name] = {"truth": truth, "method": source.name, "phase": phase, "pair": pair, "file": source.files[index],
+                       "group": group, "sha256": hashlib.sha256(image.tobytes()).hexdigest()}
+        pixels[name] = image
+
+    rng = plan.generator(secret, seed, "images")
+    # In pairs, an attention item is noise beside a real image; alone, it is noise.
+    beside = design["attention"] if protocol.pair else 0
+    chosen = pack.choose(origins[0], n_real + practice + beside, rng)
+    for i, index in enumerate(chosen[:n_real]):
+        add(origins[0], index, REAL, "main", i)
+    for i, index in enumerate(chosen[n_real:n_real + practice]):
+        add(origins[0], index, REAL, "practice", i)
+    for i, index in enumerate(chosen[n_real + practice:]):
+        add(origins[0], index, REAL, ATTENTION, i)
+    for i in range(design["attention"]):
+        index = chosen[i % len(chosen)]
+        add(origins[0], index, ATTENTION, ATTENTION, i, pack.noise_like(origins[0].images[index], rng))
+    pair = {"main": 0, "practice": 0}
+    for source, wanted in zip(origins[1:], split):
+        for i, index in enumerate(pack.choose(source, n + wanted, rng)):
+            phase = "main" if i < n else "practice"
+            add(source, index, SYNTHETIC, phase, pair[phase])
+            pair[phase] += 1
+    return items, pixels
+
+
+def rows(key: dict, slot: int) -> list[list]:
+    """The plan of one reader from the key alone: rows position, trial, phase, block, stimuli, reversed.
+
+    Positions count from 1 over the practice and the rest; blocks from 1, the practice is block 0; stimuli are opaque
+    names, two of them, left and right, in pairs. `reversed`: the buttons stand in reversed order.
+    """
+    rng = plan.generator(bytes.fromhex(key["secret"]), key["seed"], "order", slot)
+    design, strata_of = key["design"], {name: i for i, name in enumerate([REAL, *key["methods"]])}
+
+    def trials(phase: str) -> tuple[list[str], np.ndarray]:
+        """Stimuli of each trial of a phase, and its stratum."""
+        by_pair: dict = {}
+        for name, item in sorted(key["stimuli"].items(), key=lambda pair: (pair[1]["truth"] != REAL, pair[0])):
+            if item["phase"] == phase:
+                by_pair.setdefault(item["pair"] if key["pair"] else name, []).append(name)
+        groups = list(by_pair.values())
+        strata = np.array([strata_of[key["stimuli"][names[-1]]["method"]] for names in groups], int)
+        if not key["pair"] or not groups:
+            return [names[0] for names in groups], strata
+        left = plan.sides(strata, rng)
+        return [",".join(names if at_left else names[::-1]) for names, at_left in zip(groups, left)], 2 * strata + left
+
+    table = []
+    names, strata = trials("practice")
+    if names:
+        table += [("practice", names[i], 0) for i in plan.order(strata, rng)[0]]
+    names, strata = trials("main")
+    watchers, _ = trials(ATTENTION)
+    items, block = plan.order(strata, rng)
+    table += [(phase, (watchers if phase == ATTENTION else names)[item], block + 1) for phase, item, block
+              in plan.with_extras(items, block, strata, design["repeats"], len(watchers), rng)]
+    flip = int(slot % 2 and not key["pair"])
+    return [[i, f"t{i:04d}", phase, int(block), stimuli, flip] for i, (phase, stimuli, block) in enumerate(table, 1)]

@@ -1,0 +1,198 @@
+"""The stimuli of a study: one preparation for real and synthetic images, opaque names, and the key that is sealed."""
+
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACK = "stimuli.safetensors"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images of one origin as they came, before the common preparation."""
+
+    name: str
+    images: list[np.ndarray]            # (H, W) uint8 each
+    files: list[str]                    # what each is called where it came from
+    groups: list[str] | None = None     # patient or exam of each, where known
+
+
+def read(
+    name: str,      # 'real', or the method
+    given: Any,     # ImageSet; uint8 (N, 1, H, W) or (N, H, W); a folder of images or of a run; a .safetensors file
+) -> Source:
+    """The images of an origin. Raises ValueError or FileNotFoundError, naming it, for what holds no images.
+
+    A run gives the last set of samples that it kept (`Run.save_set`). Image files are read as grey levels and nothing
+    else is done to them here.
+    """
+    if isinstance(given, (str, Path)):
+        return read_path(name, Path(given).expanduser())
+    groups = None
+    if hasattr(given, "table"):     # an ImageSet
+        files = given.table.file.astype(str).tolist() if "file" in given.table else None
+        if given.groups is not None:
+            groups = [given.group_names[i] for i in given.groups.tolist()]
+        given = given.images
+    else:
+        files = None
+    pixels = np.asarray(given.cpu() if hasattr(given, "cpu") else given)
+    pixels = pixels[:, 0] if pixels.ndim == 4 and pixels.shape[1] == 1 else pixels
+    if pixels.dtype != np.uint8 or pixels.ndim != 3:
+        raise ValueError(f"{name}: give an ImageSet, a folder, or grey images as uint8 (N, 1, H, W), "
+                         f"not {pixels.dtype} {pixels.shape}")
+    return Source(name, list(pixels), files or [f"{name} {i}" for i in range(len(pixels))], groups)
+
+
+def read_path(name: str, path: Path) -> Source:
+    if path.is_dir() and (path / "config.json").is_file():
+        sets = sorted((path / "samples").glob("*.safetensors"))
+        if not sets:
+            raise FileNotFoundError(f"{name}: {path} is a run that kept no set of samples (samples/*.safetensors): train "
+                                    "further, or give images that its generator made")
+        path = sets[-1]
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}: there is no file {path}")
+        with safe_open(path, "np") as file:
+            if "images" not in file.keys():
+                raise ValueError(f"{name}: {path} holds no tensor 'images'")
+            images = file.get_tensor("images")
+        return Source(name, list(images[:, 0]), [f"{path.name} {i}" for i in range(len(images))])
+    if not path.is_dir():
+        raise FileNotFoundError(f"{name}: {path} is neither a folder of images, nor of a run, nor a .safetensors file")
+    from uslab.data.files import SUFFIXES, read_grey, walk
+
+    files = walk(path)
+    if not files:
+        raise FileNotFoundError(f"{name}: {path} holds no image ({', '.join(SUFFIXES)})")
+    return Source(name, [read_grey(file)[0] for file in files], [file.relative_to(path).as_posix() for file in files])
+
+
+def choose(source: Source, n: int, rng: np.random.Generator) -> list[int]:
+    """n different images at random, from as many patients as there are. Raises ValueError if there are too few."""
+    seen, groups, rank = set(), {}, []
+    for i in rng.permutation(len(source.images)):
+        digest = hashlib.sha256(source.images[i].tobytes()).digest()
+        if digest not in seen:      # an image saved twice would come back as if it were a repetition
+            seen.add(digest)
+            group = source.groups[i] if source.groups else int(i)
+            groups[group] = groups.get(group, 0) + 1
+            rank.append((groups[group], int(i)))
+    if len(rank) < n:
+        raise ValueError(f"{source.name}: {n} different images are needed, but there are {len(rank)} "
+                         f"({len(source.images)} with copies)")
+    return [i for _, i in sorted(rank, key=lambda pair: pair[0])][:n]
+
+
+def prepare(
+    sources: list[Source],      # all origins, real and synthetic
+    size: int | None,           # side of the images, pixels; None: the smallest longest side among all
+    crop: bool,                 # crop every image to its scan region first, and paint over text
+) -> list[Source]:
+    """The same preparation for every image, whatever its origin: crop if asked, pad to a square, resize.
+
+    Nothing is enlarged: a size above the smallest image's would tell its origin by blur. Raises ValueError for that.
+    """
+    from uslab.data import prepare as common
+
+    if crop:
+        sources = [Source(s.name, [common.frame(image).image for image in s.images], s.files, s.groups) for s in sources]
+    sides = {s.name: min(max(image.shape) for image in s.images) for s in sources}
+    smallest = min(sides, key=sides.get)
+    if size and size > sides[smallest]:
+        raise ValueError(f"size is {size}, but {smallest} has images of {sides[smallest]} pixels: enlarging them alone "
+                         "would tell them from the rest; take at most that size")
+    size = size or sides[smallest]
+    return [Source(s.name, [common.square(image, size) for image in s.images], s.files, s.groups) for s in sources]
+
+
+def with_text(sources: list[Source]) -> list[str]:
+    """'origin: file' of each image that seems to hold burnt-in text or callipers."""
+    from uslab.data.prepare import burnt_in
+
+    return [f"{s.name}: {file}" for s in sources for image, file in zip(s.images, s.files) if burnt_in(image).any()]
+
+
+def identity(secret: bytes, image: np.ndarray) -> str:
+    """The opaque name of an image: 16 hexadecimal digits that only the holder of the secret can connect with pixels."""
+    return hmac.new(secret, repr(image.shape).encode() + image.tobytes(), hashlib.sha256).hexdigest()[:16]
+
+
+def noise_like(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An attention item: the pixels of a real image in random order, which nobody can take for a scan."""
+    return rng.permutation(image.reshape(-1)).reshape(image.shape)
+
+
+def write(path: Path, stimuli: dict[str, np.ndarray]) -> str:
+    """Write the pack, images of one shape in the order of their opaque names; returns its SHA-256."""
+    from safetensors.numpy import save
+
+    names = sorted(stimuli)
+    content = save({"pixels": np.stack([stimuli[name] for name in names])}, {"names": json.dumps(names)})
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+class Pack:
+    """The stimuli on disk; an image is read when it is asked for."""
+
+    def __init__(self, path: Path):
+        from safetensors import safe_open
+
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: copy the study's folder public/ whole")
+        self.path = path
+        with safe_open(path, "np") as file:
+            self.names = json.loads(file.metadata()["names"])
+            self.shape = tuple(file.get_slice("pixels").get_shape()[1:])
+        self._row = {name: row for row, name in enumerate(self.names)}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """(H, W) uint8 of one stimulus."""
+        from safetensors import safe_open
+
+        row = self._row[name]
+        with safe_open(self.path, "np") as file:
+            return file.get_slice("pixels")[row:row + 1][0]
+
+    def sha256(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def commitment(key: dict, nonce: str) -> str:
+    """SHA-256 of the key's canonical JSON and a secret nonce: published now, it proves later that nothing was changed."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode() + bytes.fromhex(nonce)).hexdigest()
+
+
+def seal(path: Path, key: dict) -> str:
+    """Write the key readable by its owner alone; returns the commitment."""
+    import os
+
+    nonce = secrets.token_hex(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"nonce": nonce, "key": key}, file, indent=1, sort_keys=True)
+    return commitment(key, nonce)
+
+
+def unseal(path: Path, expected: str) -> dict:
+    """The key. Raises ValueError if it is not the one that the study was built with."""
+    try:
+        content = json.loads(path.read_text())
+        found = commitment(content["key"], content["nonce"])
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: name the sealed key's file, or the folder SEALED") from None
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no key of a study ({error})") from None
+    if found != expected:
+        raise ValueError(f"{path} is not the key that this study was built with: its hash is {found[:12]}..., the study "
+                         f"committed itself to {expected[:12]}.... Find the original file; no result may rest on this one")
+    return content["key"]

@@ -1,0 +1,205 @@
+"""What readers did, kept so that nothing acknowledged is lost, doubled or changed unseen: SQLite, a hash chain, a mirror.
+
+One table, `log`, holds every answer and event in order; triggers forbid to change or delete a row, and each row's hash
+covers the row before it. `person` alone can be deleted from: it holds what readers say of themselves.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+DATABASE, MIRROR = "answers.db", "answers.jsonl"
+COLUMNS = ("seq", "at", "reader", "kind", "trial", "nonce", "body")
+NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "drvfs", "davfs", "afs", "ncp")   # file systems without shared memory
+
+SCHEMA = """
+create table if not exists reader (id text primary key, code_hash text unique not null, slot integer unique not null,
+                                   simulated integer not null);
+create table if not exists person (reader text primary key references reader, label text not null, form text);
+create table if not exists plan (slot integer, position integer, trial text, phase text, block integer, stimuli text,
+                                 reversed integer, primary key (slot, position), unique (slot, trial));
+create table if not exists log (seq integer primary key, at real not null, reader text not null, kind text not null,
+                                trial text, nonce text, body text not null, hash text not null);
+create unique index if not exists one_answer on log (reader, trial) where kind = 'answer';
+create unique index if not exists one_nonce on log (reader, nonce) where kind = 'answer';
+"""
+TRIGGERS = "".join(
+    f"create trigger if not exists {table}_no_{verb} before {verb} on {table} "
+    f"begin select raise(abort, '{table} is append-only'); end;\n"
+    for table in ("log", "plan", "reader") for verb in ("update", "delete"))
+
+
+class Store:
+    """The database of one study. Safe to use from several threads and from several processes at once.
+
+    Write-ahead log with full sync, so that an answer is on the disk before it is acknowledged; on network file systems,
+    which have no shared memory, a rollback journal with full sync.
+    """
+
+    def __init__(self, folder: Path, create: bool = False):
+        self.path, self.mirror = folder / DATABASE, folder / MIRROR
+        if not create and not self.path.is_file():
+            raise FileNotFoundError(f"{self.path} is missing: copy the study's folder public/ whole")
+        self._lock = threading.RLock()      # JupyterLab handles a page's messages in threads of their own
+        self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+        self.mode = self._db.execute(f"pragma journal_mode={'delete' if on_network(folder) else 'wal'}").fetchone()[0]
+        self._db.execute("pragma synchronous=full")
+        self._db.execute("pragma secure_delete=on")     # what a reader withdraws is overwritten
+        if create:
+            self._db.executescript(SCHEMA + TRIGGERS)
+        self._catch_up()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def rows(self, query: str, *values) -> list[tuple]:
+        """The rows of a query."""
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    def write(self, *statements: tuple[str, tuple]) -> None:
+        """Carry out statements in one transaction."""
+        with self._lock, self._transaction():
+            for statement, values in statements:
+                self._db.execute(statement, values)
+
+    def event(self, reader: str, kind: str, body: dict | None = None, trial: str | None = None) -> None:
+        """Append an event; reader '' stands for the organiser."""
+        with self._lock:
+            with self._transaction():
+                self._append(reader, kind, trial, None, body or {})
+            self._catch_up()
+
+    def answer(self, reader: str, trial: str, nonce: str, body: dict) -> bool:
+        """Append an answer exactly once; True if it counts, False if this trial had its answer from another window.
+
+        The same nonce gives the same reply, however often it is sent. Raises ValueError if a nonce comes again with
+        another trial, and Closed if the study is closed and this answer is new.
+        """
+        with self._lock:
+            with self._transaction():
+                before = self._db.execute("select trial from log where kind = 'answer' and reader = ? and nonce = ?",
+                                          (reader, nonce)).fetchone()
+                if before:
+                    if before[0] != trial:
+                        raise ValueError(f"the nonce of trial {before[0]} came again with trial {trial}")
+                    return True
+                if self.closed():
+                    raise Closed("the study is closed: no answers are taken any more")
+                taken = self._db.execute("select 1 from log where kind = 'answer' and reader = ? and trial = ?",
+                                         (reader, trial)).fetchone()
+                if taken:
+                    return False
+                self._append(reader, "answer", trial, nonce, body)
+            self._catch_up()
+            return True
+
+    def closed(self) -> bool:
+        return bool(self.rows("select 1 from log where kind = 'close'"))
+
+    def verify(self) -> tuple[int, str]:
+        """Number of rows of the log and the hash of the last. Raises ValueError, naming the row, if the chain is broken."""
+        head = ""
+        count = 0
+        for *values, found in self.rows(f"select {', '.join(COLUMNS)}, hash from log order by seq"):
+            count += 1
+            head = digest(head, values)
+            if head != found or values[0] != count:
+                raise ValueError(f"{self.path}: row {values[0]} of the log was changed, or a row before it taken out: "
+                                 f"the answers cannot be trusted. Compare with {self.mirror.name} and with a backup")
+        return count, head
+
+    def backup(self, folder: Path) -> None:
+        """Copy the database whole while readers answer, and its mirror."""
+        with self._lock:
+            copy = sqlite3.connect(folder / DATABASE)
+            self._db.backup(copy)
+            copy.close()
+        Store(folder).close()     # writes its mirror
+
+    # Inside
+
+    def _transaction(self):
+        return _Transaction(self._db)
+
+    def _append(self, reader: str, kind: str, trial: str | None, nonce: str | None, body: dict) -> None:
+        last = self._db.execute("select seq, hash from log order by seq desc limit 1").fetchone() or (0, "")
+        values = [last[0] + 1, round(time.time(), 3), reader, kind, trial, nonce, json.dumps(body, sort_keys=True)]
+        self._db.execute("insert into log values (?, ?, ?, ?, ?, ?, ?, ?)", (*values, digest(last[1], values)))
+
+    def _catch_up(self) -> None:
+        """Bring the mirror up to the log: after every commit, and after a kill between a commit and this.
+
+        The database's own write lock keeps two processes apart. A mirror that cannot be written stops nobody: the
+        answers are safe, and the next row tries again.
+        """
+        try:
+            with self._transaction():
+                if not self._db.execute("select 1 from sqlite_master where name = 'log'").fetchone():
+                    return
+                with open(self.mirror, "a+b") as file:
+                    done = _last_complete(file)
+                    rows = self._db.execute("select * from log where seq > ? order by seq", (done,)).fetchall()
+                    for row in rows:
+                        line = dict(zip((*COLUMNS, "hash"), row))
+                        file.write(json.dumps({**line, "body": json.loads(line["body"])}).encode() + b"\n")
+                    if rows:
+                        file.flush()
+                        os.fsync(file.fileno())
+        except OSError:
+            pass
+
+
+class Closed(ValueError):
+    """The study takes no answers any more."""
+
+
+class _Transaction:
+    """Begin with the write lock; commit, or roll back on an error."""
+
+    def __init__(self, db: sqlite3.Connection):
+        self.db = db
+
+    def __enter__(self):
+        self.db.execute("begin immediate")
+
+    def __exit__(self, kind, *_):
+        self.db.execute("rollback" if kind else "commit")
+
+
+def digest(before: str, values: list) -> str:
+    """SHA-256 of a row of the log and of the hash before it."""
+    return hashlib.sha256((before + json.dumps(list(values))).encode()).hexdigest()
+
+
+def _last_complete(file) -> int:
+    """The number of the mirror's last whole line; a line that a kill cut off is removed."""
+    end = file.seek(0, os.SEEK_END)
+    tail = b""
+    while end and tail.count(b"\n") < 2:
+        start = max(0, end - 65536)
+        file.seek(start)
+        tail = file.read(end - start) + tail
+        end = start
+    whole = tail[:tail.rfind(b"\n") + 1]
+    if len(whole) < len(tail):
+        file.truncate(end + len(whole))
+    file.seek(0, os.SEEK_END)
+    return json.loads(whole.splitlines()[-1])["seq"] if whole else 0
+
+
+def on_network(folder: Path) -> bool:
+    """Whether a folder lies on a network file system, where a write-ahead log must not be used."""
+    import psutil
+
+    folder = str(folder.resolve())
+    places = [part for part in psutil.disk_partitions(all=True)
+              if folder == part.mountpoint or folder.startswith(part.mountpoint.rstrip("/\\") + os.sep)]
+    kind = max(places, key=lambda part: len(part.mountpoint)).fstype.lower() if places else ""
+    return kind.startswith(NETWORK)

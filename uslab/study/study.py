@@ -1,0 +1,184 @@
+"""Study: a folder with what is served (public/) and what is sealed (SEALED/), from build to report."""
+
+import hashlib
+import json
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from uslab.study.pack import PACK, Pack, unseal
+from uslab.study.protocol import Protocol
+from uslab.study.session import Session
+from uslab.study.store import Store
+
+
+class Study:
+    """A blinded reader study on disk.
+
+    public/  study.json (protocol, design, commitment to the key), stimuli.safetensors (pixels under opaque names),
+             answers.db and its readable mirror answers.jsonl. It is what is served, and holds no truth but of the
+             practice. Give it to nobody who reads: the orders of many readers, balanced as they are, could be solved
+             for the truth by whoever has them all; one reader's page gets one order, trial by trial.
+    SEALED/  key.json: the truth, method and source of every stimulus, and the secret of the orders. Move it to another
+             machine until the study is closed.
+    """
+
+    def __init__(self, folder: str | Path):
+        folder = Path(folder).expanduser()
+        self.folder = folder.parent if folder.name == "public" else folder
+        self.public = self.folder / "public"
+        path = self.public / "study.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: name the folder that `uslab study build` wrote")
+        self.about = json.loads(path.read_text(encoding="utf-8"))
+        self.protocol = Protocol.from_dict(self.about["protocol"])
+        self.store = Store(self.public)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Study":
+        """The study in a folder, or in its public/ alone. Raises FileNotFoundError if there is none."""
+        return cls(folder)
+
+    @classmethod
+    def build(
+        cls,
+        real: Any,                          # ImageSet, uint8 (N, 1, H, W), folder of images, or .safetensors file
+        synthetic: dict[str, Any],          # method -> the same, or the folder of a run, which gives its last samples
+        protocol: str | Protocol = "yesno_conf",   # a key of PROTOCOLS or PRESETS, or a Protocol
+        *,
+        out: str | Path,                    # the study's folder, new or empty
+        n_per_method: int | None = None,    # synthetic images (pairs, in 2afc) of each method; default 20
+        n_real: int | None = None,          # real images; default: as many as synthetic ones
+        repeats: float | None = None,       # share of the images shown twice, for agreement within readers; 0.15
+        practice: int | None = None,        # trials with feedback before, never analysed, even; 4
+        attention: int | None = None,       # items of pure noise, to find readers who do not look; 2
+        readers: int | None = None,         # readers that can be invited at most, each with an order of their own; 20
+        seed: int = 0,                      # of the choice of images and of the orders, together with the sealed secret
+        title: str = "Reader study",        # readers see it
+        size: int | None = None,            # side of the images, pixels; default: the smallest origin's
+        crop: bool = False,                 # crop all images to the scan region and paint over text first
+        acknowledge_text: bool = False,     # go on though images seem to hold burnt-in text
+    ) -> "Study":
+        """Build a study. Nothing given stays in it but pixels: no file name, metadata, size or format reaches a reader.
+
+        Raises ValueError, naming the value or file, for too few images, equal images, burnt-in text, an impossible
+        design; FileExistsError if the folder is in use.
+        """
+        from uslab.study.build import build
+
+        build(real, synthetic, protocol, seed, Path(out).expanduser(), title, size, crop, acknowledge_text,
+              n_per_method=n_per_method, n_real=n_real, repeats=repeats, practice=practice, attention=attention,
+              readers=readers)
+        return cls(out)
+
+    def __repr__(self) -> str:
+        n = self.store.rows("select count(*) from plan where slot = 0")[0][0]
+        return (f"Study({self.about['title']!r}, {self.protocol.name}: {n} trials a reader, "
+                f"{len(self.readers())} readers invited{', closed' if self.store.closed() else ''})")
+
+    @cached_property
+    def pack(self) -> Pack:
+        return Pack(self.public / PACK)
+
+    @property
+    def consent_sha256(self) -> str:
+        """Hash of the consent text, which a page hands back with the consent."""
+        return hashlib.sha256(self.protocol.consent.encode()).hexdigest()
+
+    def readers(self) -> list[dict]:
+        """Every invited reader: id, slot, simulated, label (None after a withdrawal), form."""
+        rows = self.store.rows("select r.id, r.slot, r.simulated, p.label, p.form from reader r left join person p "
+                               "on p.reader = r.id order by r.slot")
+        return [{"reader": id, "slot": slot, "simulated": bool(simulated), "label": label, "form": json.loads(form or "{}")}
+                for id, slot, simulated, label, form in rows]
+
+    def invite(
+        self,
+        label: str,                 # how the organiser knows the reader; deleted if the reader withdraws
+        simulated: bool = False,    # a SimulatedReader; a study has either people or simulated readers
+    ) -> str:
+        """A new reader; returns the code of their link. Only its hash is kept, so note it: it cannot be shown again."""
+        readers = self.readers()
+        if any(reader["simulated"] != simulated for reader in readers):
+            raise ValueError("people and simulated readers cannot be in one study: build another one")
+        if any(reader["label"] == label for reader in readers):
+            raise ValueError(f"{label!r} is invited already: give every reader a label of their own")
+        if self.store.closed():
+            raise ValueError("the study is closed: nobody can be invited any more")
+        slots = self.store.rows("select count(distinct slot) from plan")[0][0]
+        if len(readers) >= slots:
+            raise ValueError(f"all {slots} orders are given out: build the study with more readers")
+        code, slot = secrets.token_urlsafe(12), len(readers)
+        reader = f"R{slot + 1:02d}"
+        self.store.write(("insert into reader values (?, ?, ?, ?)", (reader, _hash(code), slot, int(simulated))),
+                         ("insert into person values (?, ?, null)", (reader, label)))
+        self.store.event("", "invite", {"reader": reader, "simulated": simulated})
+        return code
+
+    def session(
+        self,
+        code: str,      # from the reader's link
+    ) -> Session:
+        """The session of a reader, new or resumed. Raises ValueError for a code that belongs to nobody."""
+        found = self.store.rows("select id, slot, simulated from reader where code_hash = ?", _hash(code))
+        if not found:
+            raise ValueError("this invitation is not known here: check the link")
+        return Session(self, *found[0])
+
+    def status(self):
+        """DataFrame, one row a reader: reader, label, answered, of, state, last (UTC time of the last answer)."""
+        import pandas as pd
+
+        n = self.store.rows("select count(*) from plan where slot = 0")[0][0]
+        rows = []
+        for reader in self.readers():
+            done, last = self.store.rows("select count(*), max(at) from log where reader = ? and kind = 'answer'",
+                                         reader["reader"])[0]
+            kinds = {kind for kind, in self.store.rows("select distinct kind from log where reader = ?", reader["reader"])}
+            state = ("withdrawn" if "withdraw" in kinds else "complete" if done == n else "reading" if done
+                     else "consented" if "consent" in kinds else "invited")
+            rows.append((reader["reader"], reader["label"], done, n, state, reader["simulated"],
+                         pd.to_datetime(last, unit="s", utc=True).floor("s") if last else pd.NaT))
+        return pd.DataFrame(rows, columns=["reader", "label", "answered", "of", "state", "simulated", "last"])
+
+    def close(self) -> None:
+        """Take no answers any more. It cannot be undone."""
+        if not self.store.closed():
+            self.store.event("", "close")
+
+    def backup(self, folder: str | Path) -> Path:
+        """Copy public/ whole into a new folder while readers answer; SEALED is not copied."""
+        import shutil
+
+        folder = Path(folder).expanduser()
+        if folder.exists():
+            raise FileExistsError(f"{folder} exists: nothing is overwritten; name another folder")
+        (folder / "public").mkdir(parents=True)
+        for name in ("study.json", PACK):
+            shutil.copy2(self.public / name, folder / "public" / name)
+        self.store.backup(folder / "public")
+        return folder
+
+    def autoplay(
+        self,
+        *readers,                           # SimulatedReader each; a study with people in it takes none
+        key: str | Path | None = None,      # as for key(); simulated readers need the truth
+    ) -> None:
+        """Let simulated readers answer every trial. They are marked so, and so is every result that rests on them."""
+        import numpy as np
+
+        stimuli = self.key(key)["stimuli"]
+        for reader in readers:
+            session = self.session(self.invite(f"simulated {len(self.readers()) + 1}", simulated=True))
+            session.consent(self.consent_sha256)
+            session.play(reader, stimuli, np.random.default_rng([reader.seed, len(self.readers())]))
+
+    def key(self, path: str | Path | None = None) -> dict:
+        """The sealed key, checked against the commitment. path: key.json or the folder SEALED; None: SEALED/ beside public/."""
+        path = Path(path).expanduser() if path else self.folder / "SEALED"
+        return unseal(path / "key.json" if path.is_dir() else path, self.about["key_commitment"])
+
+
+def _hash(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()
