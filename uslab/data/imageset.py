@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .atomic import write_atomically
 
+NAMES = ("classes", "mask_names", "group_names", "notes", "seen")   # the fields that are tuples of words
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -32,6 +34,7 @@ class ImageSet:
     groups: Tensor | None = None        # (N,) int64, an index into group_names: the patient or exam
     group_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()         # what a reader must know, such as outlines that had to be closed
+    seen: tuple[str, ...] = ()          # of synthetic images: what their generator was trained on, see uslab.tasks
 
     def __post_init__(self):
         n = len(self.images)
@@ -124,7 +127,7 @@ class ImageSet:
 
         tensors = {name: getattr(self, name).cpu().contiguous() for name in ("images", "labels", "masks", "groups")
                    if getattr(self, name) is not None}
-        names = {name: list(getattr(self, name)) for name in ("classes", "mask_names", "group_names", "notes")}
+        names = {name: list(getattr(self, name)) for name in NAMES}
         about = {"card": self.card, "source": self.source, **names,
                  "table": self.table.to_dict(orient="split", index=False)}
         write_atomically(Path(path), lambda part: part.write_bytes(save(tensors, {"imageset": json.dumps(about)})))
@@ -141,5 +144,5 @@ class ImageSet:
         except (SafetensorError, KeyError) as error:
             raise ValueError(f"{path} is not a saved ImageSet, or is damaged ({error}); save it again") from error
         table = pd.DataFrame(**about.pop("table"))
-        names = {name: tuple(about.pop(name)) for name in ("classes", "mask_names", "group_names", "notes")}
+        names = {name: tuple(about.pop(name, ())) for name in NAMES}
         return cls(table=table, **tensors, **names, **about)

@@ -198,4 +198,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         behind = scene.lesion.posterior if scene.lesion else np.nan
         return image, mask, {"label": kinds[patient], "pixel_mm": pixel, "posterior_db": behind}
 
-    return series.image_set(one, groups, "breast", ("background", "lesion"), CLASSES)
+    return series.image_set(one, groups, "breast", seed, ("background", "lesion"), CLASSES)

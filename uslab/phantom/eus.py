@@ -169,4 +169,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(patient, pose, poor, size, rng)
         return image, mask, {"pixel_mm": pixel, "label": label}
 
-    return series.image_set(one, np.arange(n) % PATIENTS, "eus", MASKS, CLASSES)
+    return series.image_set(one, np.arange(n) % PATIENTS, "eus", seed, MASKS, CLASSES)

@@ -262,4 +262,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(scene, size, rng)
         return image, mask, {"pixel_mm": pixel, "hc_mm": scene.hc}
 
-    return series.image_set(one, groups, "fetal_head", ("background", "head"))
+    return series.image_set(one, groups, "fetal_head", seed, ("background", "head"))

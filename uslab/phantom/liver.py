@@ -222,4 +222,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(next_frame(scene, rng), size, rng)
         return image, mask, {"label": kinds[patient], "pixel_mm": pixel, "fat": scene.fat}
 
-    return series.image_set(one, groups, "liver", ("background", "liver", "kidney"), CLASSES)
+    return series.image_set(one, groups, "liver", seed, ("background", "liver", "kidney"), CLASSES)

@@ -278,4 +278,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(scene, size, rng)
         return image, mask, {"pixel_mm": pixel, "follicles": len(scene.follicles)}
 
-    return series.image_set(one, patients, "ovary", ("background", "ovary", "follicle"))
+    return series.image_set(one, patients, "ovary", seed, ("background", "ovary", "follicle"))

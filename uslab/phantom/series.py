@@ -35,6 +35,7 @@ def image_set(
     one,                             # index -> image (H, W) uint8, mask (H, W) uint8, row of the table as a dict
     groups: np.ndarray,              # (n,) group of each image
     name: str,                       # of the scene
+    seed: int,                       # part of the groups' names: another seed has other patients
     mask_names: tuple[str, ...],
     classes: tuple[str, ...] = (),   # of the labels, where the rows have one under "label"
 ) -> ImageSet:
@@ -52,7 +53,7 @@ def image_set(
         labels=torch.from_numpy(table.pop("label").to_numpy(np.int64, copy=True)) if classes else None,
         classes=classes,
         groups=torch.from_numpy(groups),
-        group_names=tuple(f"{number:04d}" for number in numbers),
+        group_names=tuple(f"{seed}-{number:04d}" for number in numbers),
         table=table,
         card=f"phantom_{name}",
         source="phantom",

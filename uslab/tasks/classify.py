@@ -1,0 +1,110 @@
+"""classify: train a classifier on real images, or on real and synthetic ones, and test it on real images."""
+
+import numpy as np
+import pandas as pd
+
+from ..data import ImageSet
+from .mix import SYNTHETIC, join, mix
+from .result import Result
+from .splits import group_numbers, guard
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)   # of the logistic regression, tried where there is a validation set
+
+
+def classify(
+    train: ImageSet,                    # real images with labels
+    test: ImageSet,                     # real images of other patients; the result is about these
+    model: str = "features",            # 'features', 'efficientnet-b2', 'lite2', 'vgg16': see uslab.tasks.networks
+    *,
+    val: ImageSet | None = None,        # real images of further patients, to choose the epoch or the regularisation
+    synthetic: ImageSet | None = None,  # from synthetic_set; all of them are added unless share or relative is given
+    share: float | None = None,         # synthetic images in the training set, see mix
+    relative: float | None = None,      # synthetic images for each real one, see mix
+    fixed: str = "real",                # 'real' or 'total', see mix
+    weighted: bool = True,              # weigh each class by the inverse of its number of training images
+    epochs: int = 10,                   # passes through the training set; not used by 'features'
+    lr: float | None = None,            # Adam's learning rate; None: the network's own default; not used by 'features'
+    batch: int = 32,                    # images a step; not used by 'features'
+    weights: str | None = None,         # file of ImageNet weights for 'efficientnet-b2' or 'vgg16'
+    seed: int = 0,                      # of the mixture, the initial weights and the batches
+    device: str = "auto",               # auto, cpu, cuda or mps
+) -> Result:
+    """Train on `train` (and synthetic images), test on `test`; a Result with tables, predictions and the network.
+
+    'features' is a logistic regression on the frozen features of EfficientNet-Lite0: seconds on a laptop, no network is
+    trained. Raises ValueError where a test or validation image or its patient is in the training set or was seen by
+    the generator, for sets without labels or with other classes, and for an unknown model.
+    """
+    from . import networks
+
+    if model not in ("features", *networks.NETWORKS):
+        raise ValueError(f"unknown model {model!r}: choose features, {', '.join(networks.NETWORKS)}")
+    for name, images in (("train", train), ("test", test), ("val", val), ("synthetic", synthetic)):
+        if images is not None and (images.labels is None or images.classes != train.classes):
+            raise ValueError(f"{name} has the classes {images.classes or 'none'}, expected those of train, {train.classes}")
+    guard(test, train)
+    for images in [test] + ([val] if val is not None else []):
+        if synthetic is not None:
+            guard(images, synthetic)
+    if val is not None:
+        guard(val, train)
+        guard(test, val)
+    if synthetic is None and (share or relative):
+        raise ValueError("share and relative need synthetic images: give synthetic")
+    if synthetic is not None:
+        train = join(train, synthetic) if share is None and relative is None else mix(
+            train, synthetic, share=share, relative=relative, fixed=fixed, seed=seed)
+
+    if model == "features":
+        probabilities, about = by_features(train, test, val, weighted, seed)
+        trained, losses = None, ()
+    else:
+        from .fit import fit, probabilities_of
+
+        trained, losses, about = fit(train, val, model, weighted, epochs, lr, batch, weights, seed, device)
+        probabilities = probabilities_of(trained, test)
+    made = int(np.sum(train.table.get(SYNTHETIC, False)))
+    counts = {"real": len(train) - made, "synthetic": made}
+    return Result(f"{about}; trained on {counts['real']} real and {made} synthetic images"
+                  f"{', classes weighted' if weighted else ''}", train.classes, predictions(test, probabilities), counts,
+                  trained, losses, test.groups is not None)
+
+
+def predictions(test: ImageSet, probabilities: np.ndarray) -> pd.DataFrame:
+    """One row a test image: file, group, truth, predicted, correct, and the probability of each class, p_<class>."""
+    names = np.array(test.classes)
+    numbers = group_numbers(test)
+    truth, predicted = names[test.labels.cpu().numpy()], names[probabilities.argmax(1)]
+    return pd.DataFrame({
+        "file": test.table.file.to_numpy(),
+        "group": [test.group_names[i] for i in numbers] if test.groups is not None else numbers,
+        "truth": truth, "predicted": predicted, "correct": truth == predicted,
+        **{f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}})
+
+
+def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted: bool, seed: int):
+    """Class probabilities (N, K) of the test images by logistic regression on Lite0 features, and what it was."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from ..metrics import features
+    from ..metrics.features import lite0
+
+    def fitted(strength: float):
+        regression = LogisticRegression(C=strength, class_weight="balanced" if weighted else None, max_iter=1000,
+                                        random_state=seed)
+        return make_pipeline(StandardScaler(), regression).fit(x, train.labels.cpu().numpy())
+
+    x = features(train, "lite0")
+    if val is None:
+        strength, how = 1e-2, "C = 0.01"
+    else:
+        z, labels = features(val, "lite0"), val.labels.cpu().numpy()
+        strength = max(STRENGTHS, key=lambda c: balanced_accuracy_score(labels, fitted(c).predict(z)))
+        how = f"C = {strength:g} chosen on {len(val)} validation images"
+    best = fitted(strength)
+    found = np.zeros((len(test), len(train.classes)))
+    found[:, best.classes_] = best.predict_proba(features(test, "lite0"))   # a class may lack training images
+    return found, f"logistic regression ({how}) on frozen features of {lite0().about}"
