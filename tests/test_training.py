@@ -1,5 +1,6 @@
 """Run: resume to the bit after a kill, interrupts, divergence, full disks, and the order of the batches."""
 
+import dataclasses
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from uslab.data import ImageSet
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run, checkpoint
+from uslab.training.batches import Batches
 from uslab.training.run import contact_sheet
 
 SMALL = Config(batch=8, z=8, ngf=8, ndf=8)
@@ -138,6 +140,21 @@ def test_every_image_is_seen_equally_often(tmp_path):
     for epoch in range(6):
         assert sorted(seen[epoch * 20:(epoch + 1) * 20]) == list(range(20))
     assert seen[:20] != seen[20:40]
+
+
+def test_two_domains_go_through_epochs_of_their_own(tmp_path):
+    batches = Batches({"ct": noise_set(20), "us": noise_set(12)}, size=8, seed=0)
+    seen = {name: torch.cat([batches[step][name][:, 0, 0, 0] for step in range(15)]).tolist() for name in ("ct", "us")}
+    for name, n in (("ct", 20), ("us", 12)):
+        epochs = [seen[name][start:start + n] for start in range(0, 120, n)]
+        assert all(sorted(epoch) == list(range(n)) for epoch in epochs) and epochs[0] != epochs[1]
+    alone = Batches(noise_set(20), size=8, seed=0)
+    assert torch.equal(alone[3]["image"], batches[3]["ct"]) and set(batches[3]) == {"ct", "us"}
+    twins = Batches({"ct": noise_set(20), "us": noise_set(20)}, size=20, seed=0)[0]
+    assert not torch.equal(twins["ct"], twins["us"]), "unpaired domains must not be shuffled alike"
+    marked = dataclasses.replace(noise_set(20), masks=noise_set(20).images, mask_names=tuple("a" * 256))
+    batch = Batches({"ct": marked, "us": noise_set(12)}, size=8, seed=0)[7]
+    assert set(batch) == {"ct", "ct_mask", "us"} and torch.equal(batch["ct"], batch["ct_mask"])
 
 
 def test_steps_draw_different_random_numbers_and_other_seeds_others(tmp_path):

@@ -76,6 +76,12 @@ class ImageSet:
                   for name in ("images", "labels", "masks", "groups")}
         return dataclasses.replace(self, table=self.table.iloc[rows].reset_index(drop=True), **values)
 
+    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+        """What a training step gets of these images: 'image', with 'label' and 'mask' where known."""
+        named = {"image": self.images, "label": self.labels, "mask": self.masks}
+        rows = rows.to(self.images.device)
+        return {name: value[rows] for name, value in named.items() if value is not None}
+
     def to(self, device: torch.device | str) -> "ImageSet":
         """The same set with its tensors on a device."""
         values = {name: None if getattr(self, name) is None else getattr(self, name).to(device)

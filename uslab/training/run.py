@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Run:
         folder: str | Path,               # the run's own folder; made if it is not there
         model: type,                      # the GAN's class, such as DCGAN
         config,                           # its Config
-        data: ImageSet,                   # training images; they move to the device once
+        data: ImageSet | Mapping,         # training images, or unpaired domains by name; they move to the device once
         seed: int = 0,                    # of weights, batches, latents and augmentation
         device: str = "auto",             # 'auto', 'cpu', 'cuda' or 'mps'
         log_every: int = 10,              # steps between two lines of log.jsonl
@@ -62,10 +62,11 @@ class Run:
         self._stop = threading.Event()
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
-                    "data": data.card, "data_sha256": data.sha256()}
+                    "data": each(data, lambda part: part.card),
+                    "data_sha256": each(data, lambda part: part.sha256())}
         (self.folder / "samples").mkdir(parents=True, exist_ok=True)
         self._claim(identity)
-        self.data = data.to(self.device)
+        self.data = each(data, lambda part: part.to(self.device))
         self._batches = Batches(self.data, config.batch, seed)
 
         saved = self._load()
@@ -78,7 +79,9 @@ class Run:
         self.records = self._trimmed_log()
 
     def __repr__(self) -> str:
-        return (f"Run({self.folder.name}: {type(self.gan).__name__} at step {self.step}, {len(self.data)} images, on "
+        sizes = each(self.data, len)
+        images = ", ".join(f"{n} {name}" for name, n in sizes.items()) if isinstance(sizes, dict) else sizes
+        return (f"Run({self.folder.name}: {type(self.gan).__name__} at step {self.step}, {images} images, on "
                 f"{describe(self.device)}, {str(self.gan.dtype).removeprefix('torch.')}"
                 f"{'' if self.deterministic else ', not deterministic'})")
 
@@ -87,7 +90,8 @@ class Run:
     def batches(self, steps: int) -> Iterator[dict[str, Tensor]]:
         """Batches of config.batch images until step `steps`, counted over all sessions of the run.
 
-        Yields {'image': (B, 1, H, W) uint8} on the device, with 'label' (B,) and 'mask' (B, 1, H, W) where known.
+        Yields {'image': (B, 1, H, W) uint8} on the device, with 'label' (B,) and 'mask' (B, 1, H, W) where known; of
+        several domains {'ct': ..., 'ct_mask': ..., 'us': ...}.
         An interrupt (Ctrl-C, the stop button of Jupyter, stop()) ends the loop after the step under way, with a
         checkpoint. Raises Diverged, with the last good checkpoint restored, if a loss is not finite.
         """
@@ -259,6 +263,11 @@ def contact_sheet(images: Tensor, columns: int | None = None) -> np.ndarray:
     sheet = images.new_zeros(rows * columns, h, w)
     sheet[:n] = images[:, 0]
     return sheet.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w).cpu().numpy()
+
+
+def each(data, function: Callable):
+    """The function of a set, or {name: function of the set} of several domains."""
+    return {name: function(part) for name, part in data.items()} if isinstance(data, Mapping) else function(data)
 
 
 def _tensors(state, name: str = "") -> Iterator[tuple[str, Tensor]]:
