@@ -116,13 +116,20 @@ class DCGAN:
         dtype: torch.dtype = torch.float32,   # of the networks' arithmetic: float32 or bfloat16
     ):
         self.config, self.device, self.dtype = config, torch.device(device), dtype
-        self.G, self.D = Generator(config), Discriminator(config)
+        self.G, self.D = self.build()
         for network in (self.G, self.D):
-            init_weights(network, config.init_std)
             network.to(self.device, memory_format=torch.channels_last)
         self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+            name: torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=config.lr,
+                                   betas=(config.beta1, config.beta2), fused=True)
             for name, network in (("G", self.G), ("D", self.D))}
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator with their initial weights, on the CPU."""
+        networks = Generator(self.config), Discriminator(self.config)
+        for network in networks:
+            init_weights(network, self.config.init_std)
+        return networks
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'], (B, 1, H, W) uint8 on the GAN's device."""
@@ -167,7 +174,7 @@ class DCGAN:
     def sample(self, n: int, seed: int, condition: None = None) -> Tensor:
         """n synthetic images, uint8 (n, 1, size, size); the same seed gives the same latents, drawn on the CPU."""
         if condition is not None:
-            raise ValueError("DCGAN is unconditional: leave condition at None")
+            raise ValueError(f"{type(self).__name__} is unconditional: leave condition at None")
         latents = torch.randn(n, self.config.z, 1, 1, generator=torch.Generator().manual_seed(seed)).to(self.device)
         self.G.eval()
         try:

@@ -1,0 +1,219 @@
+"""Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from . import dcgan
+from .attention import SelfAttention
+from .config import check, knob
+from .dcgan import DCGAN, init_weights, normalise
+
+WEIGHTS = "/gan/G/"   # how the names of the generator's tensors begin in a run's checkpoint
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every hyperparameter of both stages: train with stage 1, then with the same values, stage 2 and stage1."""
+
+    stage: int = knob(1, options=(1, 2), help="which stage a step trains; the other one stays as it is")
+    stage1: str = knob("", help="for stage 2: folder of the run that trained stage 1")
+    size: int = knob(256, options=(64, 128, 256), help="side of the images, pixels (Che, section 3.1: 256)")
+    size1: int = knob(256, options=(64, 128, 256), help="side of stage I's images, pixels: 'mid-resolution' in Che's "
+                                                        "section 2, 256 in section 2.2")
+    spectral: bool = knob(False, options=(False, True), help="spectral normalisation in stage I's G and D (Miyato 2018)")
+    attention: int = knob(0, options=(0, 8, 16, 32, 64), help="side of the feature maps with self-attention in stage I's G "
+                                                           "and D; 0: none (SAGAN, table 2: 32 or 64)")
+    skips: bool = knob(True, options=(False, True), help="skip connections from stage II's encoder into its decoder")
+    batch: int = knob(16, 2, 512, help="images a step (Che, section 3.1: 16)")
+    lr: float = knob(2e-4, 1e-5, 1e-2, log=True, help="learning rate of all Adam optimisers (Che, section 3.1)")
+    beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Che, section 3.1)")
+    beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Che, section 3.1)")
+    z: int = knob(100, 8, 512, help="dimensions of the latent vector (Radford: 100)")
+    ngf: int = knob(64, 4, 512, help="width of both generators: channels before the last layer (Radford: 64 at 64 px)")
+    ndf: int = knob(64, 4, 512, help="width of both discriminators: channels after the first layer")
+    init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
+
+    def __post_init__(self):
+        check(self)
+        if self.size1 > self.size:
+            raise ValueError(f"Config.size1 is {self.size1}; it must not exceed size, {self.size}")
+        if self.attention >= self.size1:
+            raise ValueError(f"Config.attention is {self.attention}; it must lie below size1, {self.size1}")
+        if self.stage == 2 and not self.stage1:
+            raise ValueError("Config.stage1 is empty; stage 2 needs the folder of the run that trained stage 1")
+
+    def dcgan(self, size: int) -> dcgan.Config:
+        """The DCGAN of these widths for images of a size."""
+        return dcgan.Config(size=size, z=self.z, ngf=self.ngf, ndf=self.ndf)
+
+
+class Generator(dcgan.Generator):
+    """Stage I: z (B, z, 1, 1) to images (B, 1, size1, size1) in [-1, 1]; DCGAN's, with attention where it is wanted."""
+
+    def __init__(self, config: Config):
+        super().__init__(config.dcgan(config.size1))
+        if config.attention:  # after the block of convolution, BatchNorm and ReLU that reaches the side
+            at = next(3 * i + 3 for i in range(6) if 4 << i == config.attention)
+            self.main.insert(at, SelfAttention(config.ngf * config.size1 // (2 * config.attention)))
+
+
+class Discriminator(dcgan.Discriminator):
+    """Stage I: images (B, 1, size1, size1) in [-1, 1] to logits (B,); DCGAN's, with attention where it is wanted."""
+
+    def __init__(self, config: Config):
+        super().__init__(config.dcgan(config.size1))
+        if config.attention:  # the first block has no BatchNorm, so the i-th block from 0 ends at 3 i + 2
+            at = next(3 * i + 2 for i in range(6) if config.size1 >> (i + 1) == config.attention)
+            self.main.insert(at, SelfAttention(config.ndf * config.size1 // (2 * config.attention)))
+
+
+class Refiner(nn.Module):
+    """Stage II: the image (B, 1, size1, size1) of stage I and its latent to (B, 1, size, size), all in [-1, 1].
+
+    The encoder's blocks are convolution and max-pooling down to 4x4, where z joins as channels; the decoder is DCGAN's
+    from there, and takes the encoder's feature map of the same side at each side where both have one (Che, section 2.2).
+    """
+
+    def __init__(self, config: Config):
+        super().__init__()
+
+        def width(side: int) -> int:
+            return max(1, config.ngf * config.size // (2 * side))  # DCGAN's: ngf at the last hidden side, then doubling
+
+        self.encoder, self.decoder, self.skips = nn.ModuleList(), nn.ModuleList(), config.skips
+        channels, side = 1, config.size1
+        while side > 4:
+            # The block that works at a side ends in the width of the next one, so that pooling meets the decoder's.
+            self.encoder.append(nn.Sequential(nn.Conv2d(channels, width(side), 3, 1, 1, bias=False),
+                                              nn.BatchNorm2d(width(side)), nn.LeakyReLU(0.2, True)))
+            channels, side = width(side), side // 2
+        channels += config.z
+        while 2 * side < config.size:
+            side *= 2
+            self.decoder.append(nn.Sequential(nn.ConvTranspose2d(channels, width(side), 4, 2, 1, bias=False),
+                                              nn.BatchNorm2d(width(side)), nn.ReLU(True)))
+            channels = width(side) * (2 if config.skips and side <= config.size1 else 1)
+        self.last = nn.Sequential(nn.ConvTranspose2d(channels, 1, 4, 2, 1, bias=False), nn.Tanh())
+
+    def forward(self, image: Tensor, z: Tensor) -> Tensor:
+        return self.decode(*self.encode(image), z)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The bottleneck (B, C, 4, 4), and the feature maps for the skip connections from the smallest side, 8, up."""
+        maps = []
+        for block in self.encoder:
+            maps.append(block(image))
+            image = F.max_pool2d(maps[-1], 2)
+        return image, maps[::-1]
+
+    def decode(self, bottleneck: Tensor, maps: list[Tensor], z: Tensor) -> Tensor:
+        """What encode() gave, and z (B, z, 1, 1), to the image."""
+        x = torch.cat([bottleneck, z.to(bottleneck.dtype).expand(-1, -1, 4, 4)], 1)
+        for i, block in enumerate(self.decoder):
+            x = block(x)
+            if self.skips and i < len(maps):
+                x = torch.cat([x, maps[i]], 1)
+        return self.last(x)
+
+
+class Stack(nn.Module):
+    """z (B, z, 1, 1) to images (B, 1, size, size) in [-1, 1] through a frozen stage I and the refiner."""
+
+    def __init__(self, first: Generator, second: Refiner):
+        super().__init__()
+        self.first, self.second = first.requires_grad_(False), second
+        self.train()
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.no_grad():
+            image = self.first(z)
+        return self.second(image, z)
+
+    def train(self, mode: bool = True) -> "Stack":
+        """Put stage II into training mode. Stage I stays in eval mode: in training mode its BatchNorm would go on
+        averaging, its spectral norm iterating, and one latent's image would depend on the rest of the batch.
+        """
+        super().train(mode)
+        self.first.eval()
+        return self
+
+
+class StackGAN(DCGAN):
+    """One class's stacked GAN; a step trains the stage that the config names (Che 2021, equation 1).
+
+    In stage 1, G and D are a DCGAN on the images reduced to size1. In stage 2, G is stage I, frozen, and the refiner,
+    and D is DCGAN's on the whole images. Both stages draw the same latents from the same seed, so sample(n, seed)
+    gives the same livers before and after stage II.
+    """
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        config = self.config
+        if config.stage == 1:
+            G, D = Generator(config), Discriminator(config)
+        else:
+            G, D = Refiner(config), dcgan.Discriminator(config.dcgan(config.size))
+        for network in (G, D):
+            init_weights(network, config.init_std)
+            if config.spectral and config.stage == 1:
+                normalise_spectrum(network)
+        return (G, D) if config.stage == 1 else (Stack(stage_one(config), G), D)
+
+    def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One update of D and one of G on batch['image'], (B, 1, size, size) uint8 on the GAN's device."""
+        config, images = self.config, batch["image"]
+        if images.shape[2:] != (config.size, config.size):
+            raise ValueError(f"the images are {images.shape[2]}x{images.shape[3]} px, but Config.size is {config.size}; "
+                             "both stages take images of size")
+        real = images.float()
+        if config.stage == 1:
+            real = F.avg_pool2d(real, config.size // config.size1)
+        return self.update(normalise(real), torch.randn(len(real), config.z, 1, 1, device=self.device))
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restore what state_dict gave. Raises ValueError if stage I has been trained on since."""
+        if self.config.stage == 2:
+            for name, value in self.G.first.state_dict().items():
+                if not torch.equal(value, state["G"][f"first.{name}"].to(value.device)):
+                    raise ValueError(f"stage I in {self.config.stage1} is not the one that this stage II was trained on "
+                                     f"({name} differs): train stage II anew, in another folder")
+        super().load_state_dict(state)
+
+
+def normalise_spectrum(network: nn.Module) -> None:
+    """Divide every convolution's weight by its largest singular value, estimated by power iteration (Miyato 2018).
+
+    The matrix is that of the reshaped weight, output channels by the rest, as in the paper: not the convolution's own
+    operator norm. In training mode each forward pass makes one iteration; eval mode leaves the estimate as it is.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            spectral_norm(module)
+
+
+def stage_one(config: Config) -> Generator:
+    """Stage I's trained generator from the checkpoint in config.stage1.
+
+    Raises FileNotFoundError without it, and ValueError for another file or one of another config.
+    """
+    path = Path(config.stage1) / "checkpoint.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: train stage 1 first (Config(stage=1, ...)), and give its run's "
+                                "folder as stage1")
+    first = Generator(config)
+    if config.spectral:
+        normalise_spectrum(first)
+    try:
+        weights = {name.removeprefix(WEIGHTS): value for name, value in load_file(path).items()
+                   if name.startswith(WEIGHTS)}
+        first.load_state_dict(weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold stage I of this config: size1, z, ngf, spectral and attention must be "
+                         f"those that it was trained with ({str(error).splitlines()[-1].strip()})") from error
+    return first
