@@ -358,6 +358,12 @@ def test_a_quiz_that_cannot_be_fair_is_refused(real, synthetic, n, message):
         Quiz(real, synthetic, n=n)
 
 
+def answer_message(item, choice, **more):
+    """What the page sends for an answer."""
+    return {"type": "answer", "id": item, "reply": {"choice": choice, **more}, "rt_ms": 500.0, "nonce": f"{choice} {item}",
+            "facts": {}}
+
+
 def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():
     quiz = Quiz(speckle(10), speckle(10, seed=1), n=4, quality=False)
     assert set(quiz.get_state()) == STATE == set(Monitor(10).get_state())
@@ -365,12 +371,14 @@ def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():
     quiz._on_message(quiz, {"type": "ready"}, [])
     for item in range(1, 5):
         message, (pixels,) = page.messages[-1]
-        assert set(message) == {"whole", "type", "done", "n", "h", "w", "quality", "marks"}
+        assert set(message) == {"whole", "type", "id", "done", "n", "h", "w", "zoom", "steps", "hint", "marks"}
         assert message["done"] == len(message["marks"]) == item - 1 and pixels.shape == (16, 16)
-        quiz._on_message(quiz, {"type": "answer", "item": item, "answer": "real", "quality": None, "rt_ms": 500.0}, [])
+        quiz._on_message(quiz, answer_message(item, "real"), [])
         message, _ = page.messages[-1]
-        assert message == {"type": "feedback", "item": item, "truth": quiz._truth[item - 1], "answer": "real",
-                           "correct": quiz._truth[item - 1] == "real"}
+        truth = quiz._truth[item - 1]
+        text = f"{'Right' if truth == 'real' else 'Wrong'}: this image is {truth}."
+        assert message == {"type": "ack", "nonce": f"real {item}",
+                           "feedback": {"correct": truth == "real", "last": item == 4, "text": text}}
         quiz._on_message(quiz, {"type": "next"}, [])
     assert page.messages[-1][0]["type"] == "summary" and page.messages[-1][0]["right"] == 2
 
@@ -379,9 +387,10 @@ def test_an_answer_that_comes_twice_counts_once():
     quiz = Quiz(speckle(10), speckle(10, seed=1), n=4)
     page = Page(quiz)
     for answer in ("real", "synthetic"):
-        quiz._on_message(quiz, {"type": "answer", "item": 1, "answer": answer, "quality": 3, "rt_ms": 700.0}, [])
-    assert quiz.results.answer.tolist() == ["real"]
-    assert [message["answer"] for message, _ in page.messages] == ["real", "real"]
+        quiz._on_message(quiz, answer_message(1, answer, quality=3), [])
+    assert quiz.results.answer.tolist() == ["real"] and quiz.results.quality.tolist() == [3]
+    first, second = [message for message, _ in page.messages]
+    assert first["feedback"] == second["feedback"] and (first["nonce"], second["nonce"]) == ("real 1", "synthetic 1")
 
 
 def test_answers_without_a_browser():

@@ -147,7 +147,7 @@ def test_the_quiz_by_keyboard_and_after_a_reload(lab):
         page.keyboard.press(key)
         page.wait_for_selector(f".uslab-quiz[data-phase={phase}]")
 
-    press("r", "rate")
+    press("r", "quality")
     notebook.shoot("quiz_rate")
     press("4", "feedback")
     notebook.shoot("quiz_feedback")
@@ -156,7 +156,7 @@ def test_the_quiz_by_keyboard_and_after_a_reload(lab):
     page.click(".uslab-quiz .buttons button")
     page.wait_for_selector(".uslab-quiz[data-phase=choice][data-done='1']")
     page.click(".uslab-quiz button:has-text('Synthetic')")     # by mouse; the keys must go on working
-    page.wait_for_selector(".uslab-quiz[data-phase=rate]")
+    page.wait_for_selector(".uslab-quiz[data-phase=quality]")
     press("1", "feedback")
 
     notebook.reload()
@@ -165,7 +165,7 @@ def test_the_quiz_by_keyboard_and_after_a_reload(lab):
     page.locator(".uslab-quiz").focus()
     for done in (3, 4):
         page.wait_for_timeout(100)      # two frames, before which a key does not count
-        press("s", "rate")
+        press("s", "quality")
         press("5", "feedback")
         press("Enter", "choice" if done < 4 else "summary")
     notebook.shoot("quiz_summary")

@@ -1,9 +1,13 @@
 """Pictures that every notebook draws: sheets of images side by side."""
 
-from torch import Tensor
+from __future__ import annotations
 
-from ..data import ImageSet
-from ..training.run import contact_sheet
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:       # torch takes seconds, and the page of a reader, which needs none, imports this package
+    from torch import Tensor
+
+    from uslab.data import ImageSet
 
 
 def show_images(
@@ -15,10 +19,12 @@ def show_images(
     """Draw the sheets beside each other in one grey scale, 0 black and 255 white; returns the matplotlib Figure."""
     import matplotlib.pyplot as plt
 
+    from uslab.training.run import contact_sheet
+
     figure, axes = plt.subplots(1, len(sets), figsize=(width, width / len(sets) * rows / columns + 0.35),
                                 squeeze=False, layout="constrained")
     for axis, (title, images) in zip(axes[0], sets.items()):
-        images = images.images if isinstance(images, ImageSet) else images
+        images = getattr(images, "images", images)
         axis.imshow(contact_sheet(images[:rows * columns], columns), cmap="gray", vmin=0, vmax=255)
         axis.set_title(title, fontsize=10)
         axis.axis("off")

@@ -8,6 +8,15 @@ from uslab.widgets.live import Live, source
 
 CLASSES = ("real", "synthetic")
 BLOCK = 4       # items of a block hold both classes equally, so position tells nothing and runs stay short
+QUALITY = {     # the question that follows the choice, as the page is told it
+    "name": "quality", "ask": "How good is the image?",
+    "options": [{"value": value, "text": str(value), "key": str(value), "word": word, "label": f"quality {value}, {word}"}
+                for value, word in enumerate(("poor", "fair", "good", "very good", "excellent"), start=1)],
+}
+CHOICE = {
+    "name": "choice", "ask": "Is this image real or synthetic?",
+    "options": [{"value": name, "text": name.capitalize(), "key": name[0]} for name in CLASSES],
+}
 
 
 class Quiz(Live):
@@ -18,7 +27,7 @@ class Quiz(Live):
     the key is in this object: it teaches, it does not blind.
     """
 
-    _esm = source("live.js", "quiz.js")
+    _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
     _css = source("live.css", "quiz.css")
 
     def __init__(
@@ -108,11 +117,13 @@ class Quiz(Live):
 
     def receive(self, message: dict) -> None:
         """An answer from the page, or its wish for the next image. A repeated answer is confirmed, not counted again."""
-        if message["type"] == "answer" and message["item"] <= len(self._rows) + 1:
-            if message["item"] == len(self._rows) + 1:
-                self._record(message["answer"], message["quality"], message["rt_ms"])
-            row = self._rows[message["item"] - 1]
-            self.tell({"type": "feedback", **{key: row[key] for key in ("item", "truth", "answer", "correct")}})
+        if message["type"] == "answer" and message["id"] <= len(self._rows) + 1:
+            if message["id"] == len(self._rows) + 1:
+                self._record(message["reply"]["choice"], message["reply"].get("quality"), message["rt_ms"])
+            row = self._rows[message["id"] - 1]
+            feedback = {"correct": row["correct"], "last": message["id"] == self.n,
+                        "text": f"{'Right' if row['correct'] else 'Wrong'}: this image is {row['truth']}."}
+            self.tell({"type": "ack", "nonce": message["nonce"], "feedback": feedback})
             self.refresh()
         elif message["type"] == "next":
             self._show()
@@ -135,14 +146,16 @@ class Quiz(Live):
     def _show(self) -> None:
         """Send the current image, or the summary at the end."""
         done = len(self._rows)
-        about = {"whole": True, "done": done, "n": self.n, "quality": self.quality,
-                 "marks": [row["correct"] for row in self._rows]}
+        about = {"whole": True, "done": done, "n": self.n, "marks": [row["correct"] for row in self._rows]}
         if done < self.n:
             h, w = self._images[done].shape
-            self.tell({**about, "type": "item", "h": h, "w": w}, self._images[done])
+            self.tell({**about, "type": "item", "id": done + 1, "h": h, "w": w, "zoom": True,
+                       "steps": [CHOICE, QUALITY] if self.quality else [CHOICE],
+                       "hint": "self-test: the answer follows each image"}, self._images[done])
         else:
             right = sum(row["correct"] for row in self._rows)
-            self.tell({**about, "type": "summary", "lines": summarise(self._rows, self.n, self._simulated),
+            lines = summarise(self._rows, self.n, self._simulated)
+            self.tell({**about, "type": "summary", "id": "summary", "heading": lines[0], "lines": lines,
                        "right": right, "interval": list(interval(right, done))})
 
 

@@ -1,160 +1,334 @@
-// The self-test: one image, the answer, its quality, feedback, the next; at the end a summary.
-// The kernel decides what is shown. A page knows no more than the current image and what was answered.
+// Questions about images: an image, one or two questions, the kernel's confirmation, the next. At the end a page.
+// It serves the self-test, where the answer follows each image, and the blinded study, where it never does.
+// The kernel decides what is shown and how it is worded. A page knows no more than the current image.
 
-const CHOICES = [{ value: "real", text: "Real", key: "r" }, { value: "synthetic", text: "Synthetic", key: "s" }];
-const QUALITY = ["poor", "fair", "good", "very good", "excellent"].map((word, i) =>
-  ({ value: i + 1, text: String(i + 1), key: String(i + 1), word }));
+const RETRY = 2000;         // milliseconds until what the kernel did not confirm is sent again
+const STUCK = 10000;        // and until the page offers to load itself again
+
+// Random hexadecimal digits; crypto.randomUUID would need https.
+const nonce = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+
+// What the page still has to deliver, kept through a reload: one answer for each reader, and no more than that.
+const kept = {
+  at: (seat) => `uslab-study-${seat}`,
+  get(seat) { try { return JSON.parse(localStorage.getItem(this.at(seat))); } catch { return null; } },
+  put(seat, message) { try { localStorage.setItem(this.at(seat), JSON.stringify(message)); } catch { /* none here */ } },
+  drop(seat) { try { localStorage.removeItem(this.at(seat)); } catch { /* none here */ } },
+};
 
 export default () => {
-  // What the kernel said last, and how far the current image has come: choice, rate, wait, feedback.
-  const state = { item: null, phase: "wait", reply: {}, feedback: null, shown: 0 };
+  // What the kernel said last, and how far the reader has come with it. Phases: wait, show (not on the screen yet),
+  // the name of a question, feedback, page, summary.
+  const state = { item: null, phase: "wait", step: 0, reply: {}, facts: {}, feedback: null, shown: Infinity,
+    pending: null, trouble: 0 };
   const views = new Set();
-  let model = null, retry = 0;
-  const draw = () => { for (const view of views) view(); };
+  let model = null, ask = null, timer = 0, asked = 0;
+  const draw = () => { for (const view of views) view.draw(); };
 
-  // Sent again until the kernel confirms it, which counts an answer once however often it comes.
-  function submit() {
-    state.phase = "wait";
-    const message = { type: "answer", item: state.item.done + 1, quality: null, ...state.reply };
-    let wait = 1000;
-    const send = () => { model.send(message); retry = setTimeout(send, wait = Math.min(2 * wait, 60000)); };
+  function post(message) {
+    try { model.send(message); } catch { /* no kernel: what matters is sent again */ }
+  }
+
+  // --- the line to the kernel
+
+  // Send an answer until the kernel confirms it. It counts once, however often it comes.
+  function deliver(message) {
+    state.pending = message;
+    const since = Date.now();
+    const send = () => {
+      post(message);
+      timer = setTimeout(() => {
+        state.trouble = Date.now() - since > STUCK ? 2 : 1;
+        send();
+        draw();
+      }, RETRY);
+    };
+    clearTimeout(timer);
     send();
+  }
+
+  // Wait for what the kernel shows next, and ask for it if nothing comes.
+  function wait() {
+    state.phase = "wait";
+    clearTimeout(asked);
+    asked = setTimeout(() => { ask(); state.trouble = 1; draw(); }, RETRY);
     draw();
   }
 
-  function press(value, time) {
-    if (state.phase === "choice") {
-      if (time < state.shown) return;     // not on the screen yet
-      state.reply = { answer: value, rt_ms: time - state.shown };
-      if (state.item.quality) state.phase = "rate"; else return submit();
-    } else if (state.phase === "rate") {
-      state.reply.quality = value;
-      return submit();
-    } else if (state.phase === "feedback") {
-      state.phase = "wait";
-      model.send({ type: "next" });
+  function submit() {
+    const facts = { ...state.facts, epoch_ms: Date.now(), pixel_ratio: devicePixelRatio };
+    const message = { type: "answer", id: state.item.id, reply: state.reply, rt_ms: state.rt, nonce: nonce(), facts };
+    if (state.item.seat) kept.put(state.item.seat, message);
+    state.phase = "wait";
+    deliver(message);
+    draw();
+  }
+
+  function confirmed(message) {
+    if (message.nonce !== state.pending?.nonce) return;
+    clearTimeout(timer);
+    if (state.item.seat) kept.drop(state.item.seat);
+    const own = state.pending.id === state.item.id;
+    Object.assign(state, { pending: null, trouble: 0 });
+    if (message.feedback && own) Object.assign(state, { feedback: message.feedback, phase: "feedback" });
+    else if (own) wait();
+    draw();
+  }
+
+  // The kernel may show the same thing twice. The image that is here already must not throw away a choice half made,
+  // and the next one must wait until the feedback has been read.
+  function received(message, buffers) {
+    if (message.type === "ack") return confirmed(message);
+    clearTimeout(asked);
+    if (!state.pending) state.trouble = 0;
+    if (state.phase === "feedback") return;
+    const same = state.item?.type === message.type && state.item.id === message.id;
+    if (!same) {
+      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: {}, facts: { by: [] }, shown: Infinity, feedback: null });
+    }
+    const open = message.type === "item" ? (state.shown < Infinity ? message.steps[state.step].name : "show") : message.type;
+    if (state.pending?.id !== message.id) state.phase = open;
+    const left = message.seat && !state.pending && kept.get(message.seat);
+    if (left) {             // of this page before a reload
+      if (left.id === message.id) state.phase = "wait";
+      deliver(left);
     }
     draw();
+    introduce();
   }
 
-  // The kernel may answer a request twice. The image that is here already must not throw away a choice half made, and
-  // the next one must wait until the feedback has been read.
-  function fresh({ done }) {
-    if (!state.item) return true;
-    return done !== state.item.done && !(state.phase === "feedback" && done === state.item.done + 1);
+  // --- what the reader does
+
+  function press(value, time, by) {
+    const { item } = state, step = item.steps?.[state.step];
+    if (state.phase === "feedback") {
+      post({ type: "next" });
+      return wait();
+    }
+    if (!step || state.phase !== step.name || time < state.shown) return;     // not on the screen yet
+    if (state.step === 0) state.rt = time - state.shown;
+    state.reply[step.name] = value;
+    state.facts.by.push(by);
+    if (++state.step === item.steps.length) return submit();
+    state.phase = item.steps[state.step].name;
+    draw();
   }
+
+  function back() {
+    if (state.phase === "wait" || !state.step) return;
+    state.facts.changed = (state.facts.changed ?? 0) + 1;
+    state.phase = state.item.steps[--state.step].name;
+    draw();
+  }
+
+  // What the reader's screen is like, once: the refresh rate is the median of 30 frames.
+  let told = false;
+  function introduce() {
+    if (told || !state.item.seat || state.item.type !== "item") return;
+    told = true;
+    const times = [];
+    requestAnimationFrame(function look(time) {
+      times.push(time);
+      if (times.length < 31) return requestAnimationFrame(look);
+      const gaps = times.slice(1).map((t, i) => t - times[i]).sort((a, b) => a - b);
+      note("ready", { agent: navigator.userAgent, window: [innerWidth, innerHeight], screen: [screen.width, screen.height],
+        pixel_ratio: devicePixelRatio, touch: navigator.maxTouchPoints, frame_ms: gaps[15],
+        zone: Intl.DateTimeFormat().resolvedOptions().timeZone }, false);
+    });
+  }
+
+  // Something that the study's record should know of; `own` counts it among the facts of the answer too.
+  function note(kind, body = {}, own = true) {
+    if (!state.item?.seat) return;
+    if (own && state.item.type === "item") state.facts[kind] = (state.facts[kind] ?? 0) + 1;
+    post({ type: "event", kind, body: { ...body, id: state.item.id, epoch_ms: Date.now() } });
+  }
+
+  const act = {
+    press, back, note,
+    seen(time) {
+      if (time > state.shown) return;
+      state.shown = time;
+      if (state.phase === "show") state.phase = state.item.steps[0].name;
+      draw();
+    },
+    fact(name, value) { state.facts[name] = value; },
+    send(message) {
+      post(message);
+      wait();
+    },
+  };
 
   return {
     initialize(context) {
       model = context.model;
-      connect(model, (message, buffers) => {
-        if (message.type === "feedback") {
-          clearTimeout(retry);
-          if (state.item?.done === message.item - 1) Object.assign(state, { feedback: message, phase: "feedback" });
-        } else if (fresh(message)) {
-          clearTimeout(retry);
-          const phase = message.type === "summary" ? "summary" : "choice";
-          Object.assign(state, { item: { ...message, pixels: buffers[0] && bytes(buffers[0]) }, phase, shown: Infinity });
-        }
-        draw();
-      });
+      ask = connect(model, received);
+      const away = () => note(document.hidden ? "hidden" : "visible", {}, document.hidden);
+      const blur = () => note("blur"), focus = () => note("focus", {}, false);
+      document.addEventListener("visibilitychange", away);
+      addEventListener("blur", blur);
+      addEventListener("focus", focus);
+      return () => {
+        document.removeEventListener("visibilitychange", away);
+        removeEventListener("blur", blur);
+        removeEventListener("focus", focus);
+        clearTimeout(timer);
+        clearTimeout(asked);
+      };
     },
     render({ el }) {
-      const view = mount(el, state, press);
+      const view = mount(el, state, act);
       views.add(view);
-      view();
-      return () => views.delete(view);
+      view.draw();
+      return () => { views.delete(view); view.end(); };
     },
   };
 };
 
-function mount(el, state, press) {
-  const progress = element("b"), hint = element("span", { text: "self-test: the answer follows each image" });
-  const marks = element("div", { class: "marks" });
-  const stage = element("div", { class: "stage" }), note = element("div", { class: "note" });
-  const ask = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
-  const head = element("div", { class: "head" }, progress, hint);
+function mount(el, state, act) {
+  const progress = element("b"), hint = element("span"), head = element("div", { class: "head" }, progress, hint);
+  const marks = element("div", { class: "marks" }), warning = element("div", { class: "warning", role: "note" });
+  const stage = makeStage(), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
+  const question = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
+  const trouble = element("div", { class: "trouble", role: "status" });
+  const body = element("div", { class: "body" });
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
-    role: "group", "aria-label": "quiz: real or synthetic" }, head, marks, stage, note, ask, buttons);
+    role: "group", "aria-label": "questions about images" }, warning, head, marks, body, trouble);
   el.append(root);
   let offered = [], drawn = null;
 
+  const zoom = (by) => {
+    if (!state.item?.zoom) return;
+    const level = stage.zoom(by);
+    act.fact("zoom", level);
+    act.note("zooms", { level });
+  };
+  const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
+  const further = [tool("−", "smaller (key −)", () => zoom(-1)), tool("+", "larger (key +)", () => zoom(1))];
+  const pause = tool("Pause", "pause: the image is hidden until you go on", () => { stage.say(""); act.send({ type: "pause" }); });
+
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const option = offered.find((option) => option.keys.includes(event.key.toLowerCase()));
-    const native = event.target !== root && (event.key === "Enter" || event.key === " ");    // presses the button in focus
-    if (option && !native && !event.repeat) {
-      event.preventDefault();
-      press(option.value, event.timeStamp);
+    const key = event.key.toLowerCase(), typing = event.target.closest("form");
+    const option = offered.find((option) => option.keys.includes(key));
+    const native = event.target !== root && (key === "enter" || key === " ");    // presses the button in focus
+    if (!typing && !native && !event.repeat) {
+      if (option) act.press(option.value, event.timeStamp, "key");
+      else if (key === "enter") body.querySelector(".page button:not(.quiet)")?.click();
+      else if (key === "+" || key === "=" || key === "-") zoom(key === "-" ? -1 : 1);
+      else if (key === "backspace") act.back();
+      if (option || key === "backspace") event.preventDefault();
     }
     event.stopPropagation();
   });
+  // The stage has its size only once it is in the page, and another one when the window has.
+  function fit() {
+    stage.size();
+    if (drawn?.type !== "item") return;
+    const each = stage.scale();
+    remark.textContent = `${drawn.w}×${drawn.h} pixels` + (each > 1 ? `, each ${each}×${each} on the screen` : "");
+    act.fact("scale", each);
+  }
+  const resized = new ResizeObserver(fit);
+  resized.observe(stage.node);
+
+  // The keys must go on working when the button that had the focus is gone, and must not reach the notebook. Where
+  // nothing else is on the page, they work from the start.
+  function refocus(had) {
+    if (had || state.item.alone) root.focus({ preventScroll: true });
+  }
 
   function offer(options) {
     offered = options.map((option) => ({ ...option, keys: option.keys ?? [option.key] }));
     const had = root.contains(document.activeElement);
-    buttons.replaceChildren(...offered.map((option) => element("button", { type: "button",
-      "aria-label": option.word ? `quality ${option.value}, ${option.word}` : option.text,
-      onclick: (event) => press(option.value, event.timeStamp) }, option.text,
-      option.word ? element("small", { text: option.word }) : element("kbd", { text: option.key }))));
-    // A button that had the focus is gone now; the keys must go on working, and must not reach the notebook.
-    if (had) root.focus({ preventScroll: true });
+    buttons.replaceChildren(...offered.map((option) => {
+      let down = null;      // a finger or a mouse answers when it comes down, as a key does
+      return element("button", { type: "button", "aria-label": option.label ?? option.text,
+        onpointerdown: (event) => { down = event.timeStamp; },
+        onclick: (event) => act.press(option.value, (event.pointerType && down) || event.timeStamp, event.pointerType || "key"),
+      }, element("span", { text: option.text }),
+      option.word ? element("small", { text: option.word }) : element("kbd", { text: option.key }));
+    }));
+    refocus(had);
   }
 
-  return () => {
-    const { item, phase, feedback } = state;
+  function drawItem(item, phase) {
+    const { feedback } = state;
+    if (item !== drawn) {
+      drawn = item;
+      body.replaceChildren(stage.node, tools, question, buttons);
+      tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.seat ? [pause] : []));
+      stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
+      fit();
+      refocus(false);
+    }
+    const step = item.steps.find((step) => step.name === phase);
+    question.className = "ask" + (phase === "feedback" ? (feedback.correct ? " right" : " wrong") : "");
+    buttons.classList.toggle("many", (step?.options.length ?? 0) > 5);
+    if (step) {
+      const first = item.steps[0], chosen = first.options.find((option) => option.value === state.reply[first.name]);
+      const earlier = step !== first && element("button", { type: "button", class: "back", text: "Back", onclick: act.back });
+      question.replaceChildren(...(earlier ? [`${chosen.said ?? chosen.text}. `, step.ask, earlier] : [step.ask]));
+      offer(step.options);
+    } else if (phase === "feedback") {
+      question.textContent = feedback.text;
+      offer([{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
+    } else {
+      question.textContent = phase === "show" ? item.steps[0].ask : "…";
+      if (phase === "show" && !buttons.children.length) offer(item.steps[0].options);
+      for (const button of buttons.children) button.disabled = true;
+      offered = [];
+    }
+  }
+
+  function draw() {
+    const { item, phase } = state;
     if (!item) {
-      stage.textContent = "waiting for the kernel";
+      body.textContent = "waiting for the kernel";
       return;
     }
     root.classList.add("uslab-live");
     root.dataset.phase = phase;
-    const answered = phase === "feedback" ? [...item.marks, feedback.correct] : item.marks;
-    root.dataset.done = answered.length;
-    marks.replaceChildren(...Array.from({ length: item.n }, (_, i) =>
-      element("i", { class: i < answered.length ? (answered[i] ? "right" : "wrong") : i === item.done ? "now" : "" })));
-    if (phase === "summary") {
-      progress.textContent = item.lines[0];
-      stage.replaceWith(summary(item));
-      for (const part of [note, ask, buttons, hint]) part.remove();
-      offered = [];
-      return;
+    root.dataset.name = item.name ?? "";
+    const answered = item.marks && (phase === "feedback" ? [...item.marks, state.feedback.correct] : item.marks);
+    const done = (item.done ?? 0) + (phase === "feedback" ? 1 : 0);
+    root.dataset.done = done;
+    root.classList.toggle("pair", item.buffers.length > 1);
+    root.classList.toggle("alone", Boolean(item.alone));
+    warning.textContent = item.warning ?? "";
+    hint.textContent = item.hint ?? "";
+    progress.textContent = item.type === "item" ? `${item.label ?? "Image"} ${item.done + 1} of ${item.n}` : item.heading ?? "";
+    // One mark for each image while they can be told apart, else one bar.
+    marks.hidden = !item.n;
+    if (item.n > 60) marks.replaceChildren(element("i", { class: "bar", style: `flex: ${done}` }), element("i", { style: `flex: ${item.n - done}` }));
+    else if (item.n) {
+      marks.replaceChildren(...Array.from({ length: item.n }, (_, i) =>
+        element("i", { class: i < done ? (answered ? (answered[i] ? "right" : "wrong") : "bar") : i === item.done ? "now" : "" })));
     }
-    progress.textContent = `Image ${item.done + 1} of ${item.n}`;
-    if (item !== drawn) {
-      drawn = item;
-      // Whole enlargement without interpolation: what is seen are the image's own pixels.
-      const zoom = Math.max(1, Math.floor(384 / Math.max(item.w, item.h)));
-      const canvas = grey(item.pixels, item.w, item.h);
-      canvas.style.width = item.w * zoom + "px";
-      canvas.style.height = item.h * zoom + "px";
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `image ${item.done + 1} of ${item.n}`);
-      stage.replaceChildren(canvas);
-      note.textContent = `${item.w}×${item.h} pixels` + (zoom > 1 ? `, each shown as ${zoom}×${zoom}, not smoothed` : "");
-      // The second frame after the drawing is the first in which the image is surely on the screen.
-      requestAnimationFrame(() => requestAnimationFrame((time) => { state.shown = Math.min(state.shown, time); }));
+    if (item.type === "item") drawItem(item, phase);
+    else {
+      if (item !== drawn) {
+        drawn = item;
+        offered = [];
+        const had = root.contains(document.activeElement);
+        body.replaceChildren(item.type === "summary" ? summary(item) : makePage(item, act.send));
+        refocus(had);
+      }
+      for (const button of body.querySelectorAll("button")) button.disabled = phase === "wait";
     }
-    ask.className = "ask" + (phase === "feedback" ? (feedback.correct ? " right" : " wrong") : "");
-    if (phase === "choice") {
-      ask.textContent = "Is this image real or synthetic?";
-      offer(CHOICES);
-    } else if (phase === "rate") {
-      ask.textContent = `You say ${state.reply.answer}. How good is the image? (keys 1 to 5)`;
-      offer(QUALITY);
-    } else if (phase === "feedback") {
-      ask.textContent = `${feedback.correct ? "Right" : "Wrong"}: this image is ${feedback.truth}.`;
-      offer([{ value: null, text: item.done + 1 < item.n ? "Next image" : "Summary", key: "Enter", keys: ["enter", " "] }]);
-    } else {
-      ask.textContent = "waiting for the kernel…";
-      for (const button of buttons.children) button.disabled = true;
-      offered = [];
+    trouble.replaceChildren();
+    if (state.trouble) {
+      trouble.append(!state.pending ? "No answer from the server yet, retrying. " : "Not saved yet, retrying. "
+        + (item.seat ? "Your answer is kept in this browser. " : ""));
+      if (state.trouble > 1) trouble.append(element("button", { type: "button", text: "Load the page again", onclick: () => location.reload() }));
     }
-  };
+  }
+
+  return { draw, end: () => resized.disconnect() };
 }
 
-// The end: the accuracy as a dot with its interval on a line from 0 to 1, and the kernel's sentences.
+// The self-test's end: the accuracy as a dot with its interval on a line from 0 to 1, and the kernel's sentences.
 function summary(item) {
   const [low, high] = item.interval.map((v) => 100 * v), at = 100 * item.right / item.n;
   const box = element("div", { class: "summary" }, element("p", { class: "figure", text: `${item.right} of ${item.n} right` }));

@@ -1,0 +1,253 @@
+"""The reader's page without a browser: what it tells, what it keeps, and that a saved notebook holds nothing of it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nbclient
+import nbformat
+import numpy as np
+import pytest
+from test_widgets import STATE, Page
+
+from uslab.study import Study
+from uslab.widgets.reading import EVENTS, SERVED, Reading
+
+# Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
+COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
+ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "exposure_ms", "mask_ms", "fixation_ms", "pad"}
+PAGE = COMMON | {"name", "title", "text", "fields", "heading", "buttons"}
+CLASS_WORDS = re.compile(r"\b(real|synthetic|fake|truth|dcgan)\b", re.IGNORECASE)
+
+
+def pictures(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(20, 110, (n, 1, 16, 16), dtype=np.uint8)
+
+
+@pytest.fixture
+def study(tmp_path, request):
+    """20 images, 2 of practice; another protocol by the test's parameter."""
+    protocol = getattr(request, "param", "yesno_conf")
+    return Study.build(pictures(60, 0), {"dcgan": pictures(40, 1)}, protocol, out=tmp_path / "study", n_per_method=10,
+                       practice=2, attention=0, repeats=0.0, title="Heads")
+
+
+class Reader:
+    """A reader's page as the browser plays it: agrees, goes on, and answers."""
+
+    def __init__(self, study: Study, code: str, agree: bool = True):
+        self.widget = Reading(study, code)
+        self.page = Page(self.widget)
+        self.say(type="ready")
+        if agree:
+            self.say(type="consent", form={"agreed": True, "role": "student"})
+            self.say(type="go")
+
+    def say(self, **message) -> None:
+        self.widget._on_message(self.widget, message, [])
+
+    @property
+    def last(self) -> dict:
+        return self.page.messages[-1][0]
+
+    def answer(self, nonce: str = "", **reply) -> dict:
+        """Answer the image that is shown; returns the confirmation."""
+        item = next(message for message, _ in reversed(self.page.messages) if message["type"] == "item")
+        before = len(self.page.messages)
+        reply = reply or {step["name"]: step["options"][0]["value"] for step in item["steps"]}
+        self.say(type="answer", id=item["id"], reply=reply, rt_ms=512.5, nonce=nonce or f"nonce {item['id']}", facts={"by": ["key"]})
+        return next(message for message, _ in self.page.messages[before:] if message["type"] == "ack")
+
+    def go_on(self) -> None:
+        """To the next image, past feedback and breaks."""
+        self.say(type="next")
+        if self.last["type"] == "page":
+            self.say(type="go")
+
+
+@pytest.mark.parametrize("study", ["yesno_conf", "2afc", "likert", "yesno_likert", "timed"], indirect=True)
+def test_the_page_is_told_what_it_may_know_and_nothing_else(study, monkeypatch):
+    monkeypatch.setenv(SERVED, "1")
+    reader = Reader(study, study.invite("Dr A"))
+    while reader.last["type"] == "item":
+        reader.answer()
+        reader.go_on()
+    assert reader.last["name"] == "done" and reader.widget.session.progress == (22, 22) if study.protocol.name != "2afc" \
+        else reader.widget.session.progress == (12, 12)
+    lengths, told = set(), []
+    for message, arrays in reader.page.messages:
+        if message["type"] == "item":
+            assert set(message) == ITEM and len(arrays) == 1 + study.protocol.pair
+            assert all(array.shape == (16, 16) and array.dtype == np.uint8 for array in arrays)
+            lengths.add(len(json.dumps(message)))
+        elif message["type"] == "ack":
+            assert set(message) == {"type", "nonce", "feedback"}
+            told.append(message["feedback"] is not None)
+        else:
+            assert set(message) == PAGE and not arrays
+    assert len(lengths) == 1, "the length of a message must not tell one image from another"
+    assert told == [bool(study.protocol.buttons)] * 2 + [False] * (len(told) - 2)     # only practice is told
+    # The question and its options stand in the same words beside every image.
+    assert len({json.dumps(message["steps"]) for message, _ in reader.page.messages if message["type"] == "item"}) == 1
+
+
+def test_no_trait_holds_anything_of_the_study(study):
+    state = Reading(study, study.invite("Dr A")).get_state()
+    assert set(state) == STATE
+    assert not CLASS_WORDS.search(json.dumps({name: value for name, value in state.items() if isinstance(value, str)}))
+
+
+def test_a_saved_notebook_holds_no_image_and_no_class(study):
+    code = (f"from uslab.widgets.reading import Reading\nreading = Reading({str(study.folder)!r}, {study.invite('Dr A')!r})\n"
+            "display(reading)\nreading._on_message(reading, {'type': 'ready'}, [])\n"
+            "reading._on_message(reading, {'type': 'consent', 'form': {}}, [])\n"
+            "reading._on_message(reading, {'type': 'go'}, [])\nassert reading._shown")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    saved = nbformat.writes(notebook)
+    assert "0 of 22 answered" in saved
+    found = json.loads(saved)
+    del found["cells"][0]["source"]
+    assert "iVBOR" not in saved and "buffers\": [{" not in saved
+    assert not CLASS_WORDS.search(json.dumps(found))
+
+
+def test_an_answer_counts_once_and_is_confirmed_as_often_as_it_comes(study):
+    reader = Reader(study, study.invite("Dr A"))
+    item = reader.last
+    for _ in range(3):
+        reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=300.0, nonce="the same nonce", facts={})
+    acks = [message for message, _ in reader.page.messages if message["type"] == "ack"]
+    assert [ack["nonce"] for ack in acks] == ["the same nonce"] * 3
+    assert reader.widget.session.progress[0] == 1
+    body = json.loads(study.store.rows("select body from log where kind = 'answer'")[0][0])
+    assert (body["choice"], body["confidence"], body["rt_ms"], body["client"]["shows"]) == ("synthetic", 3, 300.0, 1)
+
+
+def test_the_last_answer_is_confirmed_again_after_its_confirmation_was_lost(study):
+    reader = Reader(study, study.invite("Dr A"))
+    for _ in range(22):
+        reader.answer()
+        reader.go_on()
+    assert reader.answer()["nonce"] and reader.last["name"] == "done"
+    assert not study.store.rows("select 1 from log where kind in ('refused', 'error')")
+
+
+def test_in_two_windows_the_first_answer_counts(study):
+    code = study.invite("Dr A")
+    first, second = Reader(study, code), Reader(study, code, agree=False)
+    assert second.last["title"] == "How it works"       # nothing answered yet, but agreed in the other window
+    second.say(type="go")
+    assert first.last["id"] == second.last["id"]
+    first.answer(choice=0)
+    second.answer(nonce="another nonce", choice=5)
+    second.go_on()
+    assert second.widget.session.progress[0] == 1 and second.last["id"] != first.last.get("id")
+    assert "answered in another window" in second.last["warning"]
+    first.go_on()
+    assert first.last["id"] == second.last["id"] and "another window" not in first.last["warning"]
+
+
+def test_who_comes_back_goes_on_where_they_were(study):
+    code = study.invite("Dr A")
+    reader = Reader(study, code)
+    for _ in range(5):
+        reader.answer()
+        reader.go_on()
+    where = reader.last["id"]
+    again = Reader(Study.open(study.public), code, agree=False)
+    assert again.last["name"] == "welcome" and "5 of 22" in again.last["text"][0]
+    again.say(type="go")
+    assert again.last["id"] == where and (again.page.messages[-1][1][0] == reader.page.messages[-1][1][0]).all()
+
+
+def test_a_pause_hides_the_image_and_is_in_the_record(study):
+    reader = Reader(study, study.invite("Dr A"))
+    reader.say(type="pause")
+    assert reader.last["name"] == "pause"
+    reader.say(type="ready")            # a reload during the pause shows no image either
+    assert reader.last["name"] == "pause"
+    reader.say(type="go")
+    assert reader.last["type"] == "item"
+    reader.answer()
+    kinds = [kind for kind, in study.store.rows("select kind from log where reader != '' order by seq")]
+    assert kinds == ["consent", "open", "pause", "resume", "answer"]
+    assert '"shows": 2' in study.store.rows("select body from log where kind = 'answer'")[0][0]
+
+
+def test_withdrawing_asks_once_and_deletes_the_form(study):
+    reader = Reader(study, study.invite("Dr A"))
+    assert study.readers()[0]["form"] == {"role": "student"}
+    reader.say(type="withdraw")
+    assert reader.last["name"] == "withdraw" and not reader.widget.session.withdrawn
+    reader.say(type="withdraw", sure=True)
+    assert reader.last["name"] == "withdrawn" and study.readers()[0]["form"] == {}
+    reader.say(type="go")
+    assert reader.last["name"] == "withdrawn"
+
+
+def test_nothing_is_kept_of_who_does_not_agree(study):
+    reader = Reader(study, study.invite("Dr A"), agree=False)
+    assert reader.last["name"] == "consent"
+    reader.say(type="event", kind="blur", body={})
+    reader.say(type="answer", id="t0001", reply={"choice": 0}, rt_ms=1.0, nonce="too early 1", facts={})
+    reader.say(type="decline")
+    assert reader.last["name"] == "declined"
+    assert not study.store.rows("select 1 from log where reader != ''")
+
+
+def test_an_unknown_invitation_learns_nothing(study):
+    reader = Reader(study, "guess", agree=False)
+    for message in ({"type": "go"}, {"type": "next"}, {"type": "answer", "id": "t0001"}, {"type": "withdraw", "sure": True}):
+        reader.say(**message)
+    assert {message["name"] for message, _ in reader.page.messages} == {"refused"}
+    assert not study.store.rows("select 1 from log where reader != ''")
+
+
+def test_what_fails_is_neither_confirmed_nor_told(study):
+    reader = Reader(study, study.invite("Dr A"))
+    item, before = reader.last, len(reader.page.messages)
+    reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=1.0, nonce=None, facts={})     # malformed
+    reader.say(type="nonsense", body={"x": object})
+    study.store._db.execute("create trigger full before insert on log when new.kind = 'answer' begin "
+                            "select raise(rollback, 'database or disk is full'); end")
+    reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=1.0, nonce="disk is full", facts={})
+    texts = json.dumps([message for message, _ in reader.page.messages[before:]])
+    assert "disk is full" not in texts and "Error" not in texts and "Traceback" not in texts
+    assert reader.widget.session.progress[0] == 0
+    study.store._db.execute("drop trigger full")
+    reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=1.0, nonce="disk is full", facts={})    # the retry
+    assert any(message.get("nonce") == "disk is full" for message, _ in reader.page.messages[before:])
+    assert reader.widget.session.progress[0] == 1
+
+
+def test_a_page_enters_no_event_of_its_own_invention(study):
+    reader = Reader(study, study.invite("Dr A"))
+    for kind in ("unblind", "close", "answer", "anything"):
+        reader.say(type="event", kind=kind, body={})
+    reader.say(type="event", kind="blur", body={"long": "x" * 5000})
+    reader.say(type="event", kind="blur", body={"id": "t0001"})
+    kinds = [kind for kind, in study.store.rows("select kind from log where reader != '' order by seq")]
+    assert kinds == ["consent", "open", "blur"] and "blur" in EVENTS
+
+
+def test_it_says_when_it_is_not_blinded(study, monkeypatch):
+    code = study.invite("Dr A")
+    assert "Not blinded" in Reader(study, code).last["warning"]
+    monkeypatch.setenv(SERVED, "1")
+    assert Reader(study, code, agree=False).last["warning"] == ""
+    opened = [json.loads(body)["served"] for body, in study.store.rows("select body from log where kind = 'open' order by seq")]
+    assert opened == [False, True]      # the report can say so
+
+
+def test_a_closed_study_takes_no_answer(study):
+    reader = Reader(study, study.invite("Dr A"))
+    study.close()
+    ack = reader.answer()
+    assert ack["feedback"] is None and reader.last["name"] == "closed"
+
+
+def test_a_readers_kernel_does_without_what_is_slow():
+    code = "import sys, uslab.widgets.reading; print([m for m in ('torch', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

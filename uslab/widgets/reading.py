@@ -1,0 +1,252 @@
+"""Reading: one reader's page in a blinded study. It tells the browser what Session hands out, and that is no truth."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from uslab.study import Session, Study, Trial
+from uslab.widgets.live import Live, source
+
+SERVED = "USLAB_STUDY_SERVED"       # set by `uslab study serve` in the environment of the kernels that it starts
+FIXATION_MS = 500                   # a cross before each timed exposure, so that the eye is where the image will be
+EVENTS = {"ready", "blur", "focus", "hidden", "visible", "zooms"}    # what a page may enter in the record
+LONGEST_EVENT = 2000                # characters, and as many for the facts of an answer
+PAD = 1024                          # an image's message is padded to a multiple of this, whatever number it carries
+NOT_BLINDED = ("Not blinded: who can run code here can look up answers. For a study, send readers links of "
+               "`uslab study serve`.")
+
+
+class Reading(Live):
+    """The page through which one invited reader takes part: consent, practice, images, pauses, thanks.
+
+    Every answer is on the disk before the page is told so. After a reload, a crash or on another computer the reader
+    goes on where they were. Pixels travel as binary messages of one length; nothing of an image is a trait, so no saved
+    notebook holds it.
+    """
+
+    _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
+    _css = source("live.css", "quiz.css")
+
+    def __init__(
+        self,
+        study: Study | str | Path,  # the study, or its folder
+        code: str,                  # from the reader's invitation; any other text shows a page that says so
+    ):
+        self.study = study if isinstance(study, Study) else Study.open(study)
+        try:
+            self.session: Session | None = self.study.session(code)
+        except ValueError:
+            self.session = None
+        self.served = os.environ.get(SERVED) == "1"
+        self._stop: str | None = "welcome"      # the page to show before the next image, if any
+        self._notice = ""                       # what the reader must be told with the next image
+        self._shown: dict[str, int] = {}        # how often each trial was sent
+        super().__init__()
+        if self.session and self.session.consented:
+            self._opened()
+
+    def __repr__(self) -> str:
+        if not self.session:
+            return f"Reader's page of {self.study.about['title']!r}: this invitation is not known"
+        done, n = self.session.progress
+        return f"Reader's page of {self.study.about['title']!r}: {done} of {n} answered"
+
+    def resend(self) -> None:
+        if self.session is None:
+            return self._page("refused", "This link is not known here", ["Open the link that you were sent, whole as it "
+                              "is. If that does not help, ask the person who invited you."])
+        if self.session.withdrawn:
+            return self._page("withdrawn", "You have withdrawn", ["What you said of yourself is deleted, and your answers "
+                              "are not analysed. You may close this page."])
+        if not self.session.consented:
+            return self._page("consent", self.study.about["title"],
+                              [self.study.protocol.instructions, self.study.protocol.consent],
+                              ("I agree, begin", {"type": "consent"}, "form"), ("I do not take part", {"type": "decline"}),
+                              fields=fields(self.study.protocol))
+        trial = self.session.next()
+        if self._stop == "withdraw":
+            return self._page("withdraw", "Withdraw from the study?", ["What you said of yourself is deleted, and your "
+                              "answers are not analysed. This cannot be undone."],
+                              ("No, go back", {"type": "go"}), ("Yes, withdraw", {"type": "withdraw", "sure": True}))
+        if trial is None:
+            return self._end()
+        if self._stop:
+            return self._before(trial)
+        self._item(trial)
+
+    def receive(self, message: dict) -> None:
+        """A message of the page. What fails is entered in the record and never told to the page."""
+        try:
+            self._receive(message)
+        except Exception as error:      # the page retries what matters; a traceback might say too much
+            if self.session and self.session.consented:
+                self.session.event("error", {"error": f"{type(error).__name__}: {error}"[:500]})
+
+    # Inside
+
+    def _receive(self, message: dict) -> None:
+        kind = message["type"]
+        if self.session is None:
+            return self.resend()
+        if kind == "answer":
+            return self._answer(message)
+        if kind == "event":
+            body = message.get("body") or {}
+            if message["kind"] in EVENTS and self.session.consented and len(json.dumps(body)) <= LONGEST_EVENT:
+                self.session.event(message["kind"], body)
+            return
+        if kind == "consent":
+            form = {name: str(value) for name, value in message["form"].items()
+                    if name in self.study.protocol.form and value is not None}
+            self.session.consent(self.study.consent_sha256, form)
+            self._opened()
+        elif kind == "decline":
+            return self._page("declined", "You do not take part", ["Nothing was kept. You may close this page, or load it "
+                              "again if you change your mind."])
+        elif kind == "go":
+            if self._stop == "pause":
+                self.session.event("resume")
+            self._stop = None
+        elif kind == "pause":
+            self.session.event("pause")
+            self._stop = "pause"
+        elif kind == "withdraw":
+            if message.get("sure"):
+                self.session.withdraw()
+            self._stop = "withdraw"
+        self.resend()       # and so after 'next'
+
+    def _opened(self) -> None:
+        self.session.event("open", {"served": self.served, "server": os.environ.get("SERVER_SOFTWARE", "")})
+
+    def _answer(self, message: dict) -> None:
+        """Keep an answer and confirm it. What can never be kept is confirmed as not counted, or the page would retry."""
+        trial, reply, ack = message["id"], message["reply"], {}
+        facts = message["facts"] if len(json.dumps(message["facts"])) <= LONGEST_EVENT else {}
+        before = self.session.next() if self.session.consented else None
+        try:
+            button = self.study.protocol.buttons[reply["choice"]] if "choice" in reply else None
+            ack = self.session.answer(trial, button and button.choice, button and button.confidence, reply.get("quality"),
+                                      message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)})
+        except (ValueError, IndexError) as error:
+            if self.session.consented:
+                self.session.event("refused", {"error": str(error)[:500], "trial": trial})
+        if ack.get("counts") is False:
+            self._notice = "That image was answered in another window already; the first answer counts."
+            self.session.event("takeover", {"trial": trial})
+        after = self.session.next() if self.session.consented else None
+        if before and after and before.trial == trial and after.block != before.block:
+            self._stop = "break"
+        feedback = None
+        if "truth" in ack:
+            right = button.choice == ack["truth"]
+            what = f"the real image is on the {ack['truth']}" if self.study.protocol.pair else f"this image is {ack['truth']}"
+            feedback = {"correct": right, "text": f"{'Right' if right else 'Wrong'}: {what}.",
+                        "last": not after or after.phase != "practice"}
+        self.tell({"type": "ack", "nonce": message["nonce"], "feedback": feedback})
+        if not feedback:
+            self.resend()
+        if not self.served:
+            self.refresh()
+
+    def _common(self) -> dict:
+        """What every message to the page carries."""
+        about = {"whole": True, "alone": self.served, "warning": self._notice or ("" if self.served else NOT_BLINDED)}
+        return about | ({"seat": f"{self.study.about['id']}-{self.session.reader}"} if self.session else {})
+
+    def _page(self, name: str, title: str, text: list[str], *buttons: tuple, fields: tuple = (), heading: str = "") -> None:
+        """Send a page. A button is its text, its message, and 'form' where that carries the form; only the first of a
+        page that goes on is not quiet."""
+        self.tell(self._common() | {
+            "type": "page", "id": f"{name} {title}", "name": name, "title": title, "text": text, "fields": list(fields),
+            "heading": heading,
+            "buttons": [{"text": text, "message": message, "form": bool(form), "quiet": bool(i) or name == "done"}
+                        for i, (text, message, *form) in enumerate(buttons)]})
+
+    def _before(self, trial: Trial) -> None:
+        """A page between the images: before the first, between blocks, and when the reader has asked for a pause."""
+        done, n = self.session.progress
+        go, leave = ("Go on", {"type": "go"}), ("Withdraw from the study", {"type": "withdraw"})
+        if self._stop == "welcome" and not done:
+            self._page("welcome", "How it works", guide(self.study.protocol, trial, n), ("Begin", {"type": "go"}))
+        elif self._stop == "welcome":
+            self._page("welcome", "Welcome back", [f"{done} of {n} are answered and saved.",
+                                                   *guide(self.study.protocol, trial, n)[1:]], go, leave)
+        elif self._stop == "pause":
+            self._page("pause", "Paused", [f"{done} of {n} are answered and saved. You may close this page and go on later "
+                                           "with the same link, here or on another computer."], go, leave)
+        elif trial.position == 1:
+            self._page("break", "The practice is over", ["From now on you are not told the answer, and every answer "
+                                                         "counts."], go)
+        else:
+            self._page("break", "Time for a break, if you like", [f"{done} of {n} are answered and saved."], go, leave)
+
+    def _end(self) -> None:
+        done, n = self.session.progress
+        if done < n:
+            return self._page("closed", "The study is closed", [f"{done} of {n} were answered and are saved. Thank you."])
+        self._page("done", "Thank you", [f"All {n} are answered and saved. You may close this page."],
+                   ("Withdraw from the study", {"type": "withdraw"}))
+
+    def _item(self, trial: Trial) -> None:
+        protocol = self.study.protocol
+        h, w = trial.pixels.shape[1:]
+        practice = trial.phase == "practice"
+        message = self._common() | {
+            "type": "item", "id": trial.trial, "done": trial.position - 1, "n": trial.n, "w": w, "h": h,
+            "label": "Practice" if practice else "Pair" if protocol.pair else "Image",
+            "hint": "the answer follows each" if practice and trial.buttons else "", "steps": steps(protocol, trial),
+            "zoom": protocol.zoom, "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
+            "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "pad": ""}
+        message["pad"] = " " * (-len(json.dumps(message)) % PAD)
+        self._notice = ""
+        self._shown[trial.trial] = self._shown.get(trial.trial, 0) + 1
+        self.tell(message, *trial.pixels)
+
+
+def page() -> Reading:
+    """The page of the reader whose link was opened: the one cell of the notebook that `uslab study serve` serves."""
+    code = parse_qs(os.environ.get("QUERY_STRING", "")).get("r", [""])[0]
+    return Reading(Path.cwd(), code)
+
+
+def fields(protocol) -> list[dict]:
+    """The reader form's fields, and the consent's tick at its end."""
+    form = [{"name": name, "label": label, "kind": "choice" if options else "text", "options": list(options)}
+            for name, (label, options) in protocol.form.items()]
+    return [*form, {"name": "agreed", "label": "I have read this and take part of my own will.", "kind": "check",
+                    "required": True}]
+
+
+def steps(protocol, trial: Trial) -> list[dict]:
+    """The questions of a trial as the page is told them: which button, then how good."""
+    found = []
+    if trial.buttons:
+        pair = [("←", ["arrowleft"]), ("→", ["arrowright"])]
+        keys = pair if len(trial.buttons) == 2 else [(str(i), [str(i)]) for i in range(1, len(trial.buttons) + 1)]
+        places = {(button.choice, button.confidence): i for i, button in enumerate(protocol.buttons)}
+        found.append({"name": "choice", "ask": protocol.question, "options": [
+            {"value": places[button["choice"], button["confidence"]], "text": button["label"], "key": key, "keys": keys}
+            for button, (key, keys) in zip(trial.buttons, keys)]})
+    if trial.quality:
+        ask = "How good is it?" if trial.buttons else protocol.question
+        found.append({"name": "quality", "ask": ask, "options": [
+            {"value": i, "text": str(i), "key": str(i), "word": word, "label": f"{i}, {word}"}
+            for i, word in enumerate(trial.quality, 1)]})
+    return found
+
+
+def guide(protocol, trial: Trial, n: int) -> list[str]:
+    """What a reader must know before the first image, as paragraphs."""
+    keys = "the arrow keys" if len(trial.buttons) == 2 else "the number keys"
+    what = "pairs of images" if protocol.pair else "images"
+    text = [protocol.instructions,
+            f"{n} {what} in all. Answer with the buttons or with {keys}" + (", and rate with the number keys." if
+            protocol.quality and trial.buttons else ".") + (" The keys + and − enlarge and reduce." if protocol.zoom else ""),
+            "Each answer is saved at once. You may pause at any time, close the page, and go on with the same link, here or "
+            "on another computer."]
+    if trial.phase == "practice":
+        text.append(f"The first {trial.n} are for practice and do not count"
+                    + ("; you are told the answer after each." if trial.buttons else "."))
+    return text
