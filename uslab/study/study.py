@@ -174,6 +174,26 @@ class Study:
             session.consent(self.consent_sha256)
             session.play(reader, stimuli, np.random.default_rng([reader.seed, len(self.readers())]))
 
+    def audit(self, key: str | Path | None = None):
+        """Side channels and cues, an audit.Audit; `blinded` is False if a side channel is open. key: as for key()."""
+        from uslab.study.audit import audit
+
+        return audit(self, self.key(key))
+
+    def unblind(
+        self,
+        key: str | Path | None = None,  # as for key()
+        early: str | None = None,       # why the answers are looked at before the study is closed; kept in the log
+    ):
+        """Answers with their truth, a DataFrame (see unblind.answers), also kept as UNBLINDED/answers.csv.
+
+        Raises ValueError while the study is open and no reason is given, if the key is another one, or if the log was
+        changed.
+        """
+        from uslab.study.unblind import unblind
+
+        return unblind(self, key, early)
+
     def key(self, path: str | Path | None = None) -> dict:
         """The sealed key, checked against the commitment. path: key.json or the folder SEALED; None: SEALED/ beside public/."""
         path = Path(path).expanduser() if path else self.folder / "SEALED"

@@ -1,0 +1,205 @@
+"""Before a study is called blinded: side channels, which must be none, and cues in the pixels, which are reported."""
+
+import json
+import os
+import re
+import stat
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from uslab.study.build import ATTENTION, rows
+from uslab.study.pack import PACK
+from uslab.study.protocol import REAL, SYNTHETIC
+from uslab.study.store import DATABASE, MIRROR
+
+ALLOWED = {"version", "id", "title", "protocol", "preset", "design", "n_methods", "built", "pack_sha256", "key_commitment",
+           "plan_sha256", "practice", "text_acknowledged", "versions"}
+FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"}
+CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
+NOTABLE = 0.7       # area from which a single cue is worth a reader's while
+
+# What each cue is and what to do if it tells the origins apart. The same remedy goes to both classes, always.
+ADVICE = {
+    "file size": "how well an image compresses: texture and noise differ; no file is sent, so no reader sees this number",
+    "resolution": "the finest detail: train at a higher resolution, or build the study at a smaller size",
+    "fine texture": "the share of high frequencies: build at a smaller size, or state that synthetic images are smoother",
+    "periodic pattern": "regular traces of upsampling: look at the spectra; another upsampling layer in the generator",
+    "8x8 blocks": "traces of JPEG in one class: get the originals, or compress both classes alike before building",
+    "darkest level": "the grey range: prepare both classes with the same range",
+    "brightest level": "the grey range: prepare both classes with the same range",
+    "grey levels used": "gaps in the histogram, as after a contrast change: prepare both classes with the same range",
+    "saturated pixels": "the grey range: prepare both classes with the same range",
+    "black pixels": "the background of the fan: crop or mask both classes alike",
+    "black border": "the frame around the image: crop both classes alike",
+    "border brightness": "the frame around the image: crop both classes alike",
+    "mean brightness": "overall gain: a real difference of the generator, unless the preparation made it",
+    "contrast": "overall contrast: a real difference of the generator, unless the preparation made it",
+}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found. `blinded` is False if any side channel is open."""
+
+    channels: pd.DataFrame      # check, ok, detail
+    cues: pd.DataFrame          # method, cue, area (0.5 to 1), low, high, advice; sorted
+    together: pd.DataFrame      # method, area of all cues together, cross-validated, n
+    copies: pd.DataFrame        # synthetic images that nearly equal a real one of the study: method, file, real, correlation
+
+    @property
+    def blinded(self) -> bool:
+        return bool(self.channels.ok.all())
+
+    def __repr__(self) -> str:
+        bad = self.channels[~self.channels.ok]
+        lines = [f"Side channels: {'none open' if bad.empty else f'{len(bad)} OPEN'} of {len(self.channels)} checked"]
+        lines += [f"  OPEN  {row.check}: {row.detail}" for row in bad.itertuples()]
+        notable = self.cues[self.cues.area >= NOTABLE]
+        lines.append(f"Cues in the pixels with an area of {NOTABLE} or more: {len(notable)} of {len(self.cues)}")
+        lines += [f"  {row.area:.2f}  {row.method}: {row.cue} ({row.advice})" for row in notable.itertuples()]
+        lines += [f"  {row.area:.2f}  {row.method}: all cues together, cross-validated, {row.n} images"
+                  for row in self.together.itertuples()]
+        lines.append(f"Synthetic images that nearly equal a real one: {len(self.copies)}")
+        return "\n".join(lines)
+
+
+def audit(study, key: dict) -> Audit:
+    """Check a study against its key (Study.key)."""
+    images = {name: study.pack[name] for name in study.pack.names}
+    main = {name: item for name, item in key["stimuli"].items() if item["phase"] == "main"}
+    return Audit(channels(study, key, images), *cues(main, images), copies(main, images))
+
+
+def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Side channels: what would tell the truth without looking at an image."""
+    stimuli, checks = key["stimuli"], []
+
+    def check(name: str, ok: bool, detail: str = "") -> None:
+        checks.append((name, bool(ok), "" if ok else detail))
+
+    shapes = {image.shape for image in images.values()}
+    check("every stimulus has the same size in bytes", len(shapes) == 1, f"shapes {shapes}")
+    odd = [name for name in images if not re.fullmatch("[0-9a-f]{16}", name)]
+    check("names of stimuli are opaque", not odd, f"{odd[:3]}")
+    truth = np.array([stimuli[name]["truth"] == SYNTHETIC for name in sorted(images) if stimuli[name]["truth"] != ATTENTION])
+    p = _rank_test(np.flatnonzero(truth), np.flatnonzero(~truth))
+    check("the order of the pack does not follow the truth", p > CHANCE, f"p = {p:.2g}")
+    extra = {path.name for path in study.public.iterdir()} - FILES - {"quiz.ipynb", "voila.json"}
+    check("public/ holds only what a study needs", not extra, f"also {', '.join(sorted(extra))}: move it elsewhere")
+    told = set(study.about) - ALLOWED
+    check("study.json holds only what it may", not told, f"also {', '.join(sorted(told))}")
+    practice = {name for name, item in stimuli.items() if item["phase"] == "practice"}
+    check("truth is public for practice items only", set(study.about["practice"]) == practice, "study.json names others")
+    served = b"".join(path.read_bytes() for path in study.public.iterdir() if path.suffix != ".ipynb")
+    words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])} | set(key["methods"]) | {key["secret"]}
+    found = sorted(word for word in words if len(word) > 3 and word.encode() in served)
+    check("no file name, method or secret in public/", not found, f"found {', '.join(found[:3])}")
+    plans = [[list(row) for row in study.store.rows(
+        "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
+        for slot in range(key["design"]["readers"])]
+    check("the orders are those that the key makes", plans == [rows(key, slot) for slot in range(len(plans))], "they differ")
+    seen: dict[bool, list] = {True: [], False: []}
+    for plan in plans:
+        for position, _, phase, _, names, _ in plan:
+            if phase == "main":
+                seen[stimuli[names.split(",")[0]]["truth"] == SYNTHETIC].append(position)
+    p = _rank_test(*map(np.array, seen.values()))
+    check("positions do not follow the truth" if not key["pair"] else "sides do not follow positions", p > CHANCE, f"p = {p:.2g}")
+    check("the pack is the one that was built", study.pack.sha256() == study.about["pack_sha256"], "its hash differs")
+    sealed = study.folder / "SEALED"
+    if os.name == "posix" and sealed.is_dir():
+        open_to = stat.S_IMODE(sealed.stat().st_mode) & 0o077
+        check("SEALED/ is closed to other accounts", not open_to, f"mode {stat.S_IMODE(sealed.stat().st_mode):o}: chmod 700")
+    return pd.DataFrame(checks, columns=["check", "ok", "detail"])
+
+
+def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How well each simple cue, and all together, tell real images from each method's."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from uslab.study.statistics import area
+
+    table = pd.DataFrame([{"method": item["method"], **measure(images[name])} for name, item in main.items()])
+    real, single, joint = table[table.method == REAL], [], []
+    for method, own in table[table.method != REAL].groupby("method"):
+        for cue in ADVICE:
+            found = area(real[cue].to_numpy(), own[cue].to_numpy())
+            low, high = found.low, found.high
+            value = max(found.value, 1 - found.value)
+            if found.value < 0.5:
+                low, high = 1 - high, 1 - low
+            single.append((method, cue, value, low, high, ADVICE[cue]))
+        both = pd.concat([real, own])[list(ADVICE)].to_numpy()
+        label = np.repeat([0, 1], [len(real), len(own)])
+        folds = min(5, len(real), len(own))
+        if folds >= 2:
+            guess = cross_val_predict(make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)), both, label,
+                                      cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="decision_function")
+            found = area(guess[label == 0], guess[label == 1])
+            joint.append((method, found.value, found.low, found.high, len(label)))
+    return (pd.DataFrame(single, columns=["method", "cue", "area", "low", "high", "advice"])
+            .sort_values("area", ascending=False, ignore_index=True),
+            pd.DataFrame(joint, columns=["method", "area", "low", "high", "n"]))
+
+
+def measure(image: np.ndarray) -> dict[str, float]:
+    """The cues of one image, (H, W) uint8; each a number without a unit."""
+    levels = image.astype(float)
+    h, w = image.shape
+    window = np.hanning(h)[:, None] * np.hanning(w)
+    power = np.abs(np.fft.fft2((levels - levels.mean()) * window)) ** 2
+    down, across = np.abs(np.fft.fftfreq(h))[:, None], np.abs(np.fft.fftfreq(w))
+    radius = np.hypot(down, across)
+    order = np.argsort(radius, axis=None)
+    total = np.cumsum(power.ravel()[order]) / max(power.sum(), 1e-12)
+    # A generator's upsampling leaves peaks at multiples of a quarter of the sampling rate.
+    lattice = (down % 0.25 < 1e-9) & (across % 0.25 < 1e-9) & (radius > 0)
+    near = (radius > 0.2) & ~lattice
+    step = np.abs(np.diff(levels, axis=1)).mean(0)
+    edge = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+    lit = np.flatnonzero(levels.max(0) > 4)
+    return {
+        "file size": len(zlib.compress(image.tobytes(), 6)),
+        "resolution": float(radius.ravel()[order][min(np.searchsorted(total, 0.99), total.size - 1)]),
+        "fine texture": float(power[radius > 0.25].sum() / max(power.sum(), 1e-12)),
+        "periodic pattern": float(power[lattice].mean() / max(power[near].mean(), 1e-12)),
+        "8x8 blocks": float(step[7::8].mean() / max(step.mean(), 1e-12)) if w > 16 else 0.0,
+        "darkest level": float(np.percentile(levels, 1)), "brightest level": float(np.percentile(levels, 99)),
+        "grey levels used": len(np.unique(image)), "saturated pixels": float((image >= 254).mean()),
+        "black pixels": float((image <= 2).mean()), "black border": float(w - np.ptp(lit) - 1 if len(lit) else w),
+        "border brightness": float(edge.mean()), "mean brightness": float(levels.mean()), "contrast": float(levels.std()),
+    }
+
+
+def copies(main: dict[str, dict], images: dict[str, np.ndarray], limit: float = 0.95) -> pd.DataFrame:
+    """Synthetic images whose pixels correlate above a limit with a real image of the study: memorised ones."""
+    def flat(names: list[str]) -> np.ndarray:
+        table = np.stack([images[name].ravel() for name in names]).astype(np.float32)
+        table -= table.mean(1, keepdims=True)
+        return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-6)
+
+    real = [name for name, item in main.items() if item["truth"] == REAL]
+    synthetic = [name for name, item in main.items() if item["truth"] == SYNTHETIC]
+    match = flat(synthetic) @ flat(real).T
+    found = [(main[name]["method"], main[name]["file"], main[real[int(row.argmax())]]["file"], round(float(row.max()), 3))
+             for name, row in zip(synthetic, match) if row.max() > limit]
+    return pd.DataFrame(found, columns=["method", "file", "real", "correlation"])
+
+
+def _rank_test(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(a, b).pvalue) if len(a) and len(b) else 1.0
+
+
+def as_json(found: Audit) -> str:
+    """The audit as JSON, to be kept with the report."""
+    return json.dumps({"blinded": found.blinded, "channels": found.channels.to_dict("records"),
+                       "cues": found.cues.round(4).to_dict("records"), "together": found.together.round(4).to_dict("records"),
+                       "copies": found.copies.to_dict("records")}, indent=1)

@@ -1,0 +1,102 @@
+"""Join answers and truth, after the study is closed; check first that neither was changed."""
+
+import json
+
+import pandas as pd
+
+from uslab.study.build import ATTENTION, rows
+from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
+
+COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice", "confidence",
+           "quality", "rating", "correct", "rt_ms", "at", "file", "group"]
+
+
+def unblind(study, key_path, early: str | None) -> pd.DataFrame:
+    """Study.unblind's work; see there."""
+    if not study.store.closed() and not (early and early.strip()):
+        raise ValueError("the study is still open: close it first (Study.close, `uslab study close`). To look at the "
+                         "answers before, give a reason (early=..., --early); it will stand in the report")
+    key = study.key(key_path)
+    head = study.store.verify()
+    study.store.event("", "unblind", {"early": None if study.store.closed() else early, "rows": head[0], "head": head[1]})
+    table = answers(study, key)
+    folder = study.folder / "UNBLINDED"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    table.to_csv(folder / "answers.csv", index=False)
+    return table
+
+
+def answers(study, key: dict) -> pd.DataFrame:
+    """One row an answer that counts, of readers who have not withdrawn.
+
+    case: the stimulus, in pairs the synthetic one, under its opaque name. truth: 'real' or 'synthetic', in pairs 'left' or
+    'right', the real one's side; 'attention' for items of noise. rating: higher for 'synthetic', by choice and confidence,
+    or by quality alone where there is no choice. correct: of attention items, whether the noise was seen to be noise.
+    """
+    withdrawn = {reader for reader, in study.store.rows("select reader from log where kind = 'withdraw'")}
+    readers = {reader["reader"]: reader for reader in study.readers() if reader["reader"] not in withdrawn}
+    plans = {name: {row[1]: row for row in rows(key, reader["slot"])} for name, reader in readers.items()}
+    table = []
+    for reader, trial, at, body in study.store.rows("select reader, trial, at, body from log where kind = 'answer' order by seq"):
+        if reader in readers:
+            position, _, phase, block, names, _ = plans[reader][trial]
+            reply = json.loads(body)
+            table.append({"reader": reader, "simulated": readers[reader]["simulated"], "trial": trial, "position": position,
+                          "phase": phase, "block": block, "at": at,
+                          **judge([(name, key["stimuli"][name]) for name in names.split(",")], reply, study.protocol),
+                          **{name: reply[name] for name in ("choice", "confidence", "quality", "rt_ms")}})
+    frame = pd.DataFrame(table, columns=COLUMNS)
+    return frame.astype({"confidence": "Int64", "quality": "Int64", "correct": "boolean", "rating": float, "rt_ms": float,
+                         "simulated": bool})
+
+
+def judge(shown: list[tuple[str, dict]], reply: dict, protocol) -> dict:
+    """Truth, method, case, rating and correctness of one answer."""
+    case, item = next((pair for pair in shown if pair[1]["truth"] != REAL), shown[0])
+    truth = item["truth"]
+    if protocol.pair:
+        side = LEFT if shown[0][1]["truth"] == REAL else RIGHT
+        correct = reply["choice"] == side
+        truth = ATTENTION if truth == ATTENTION else side
+    elif truth == ATTENTION:
+        correct = reply["choice"] == SYNTHETIC if protocol.buttons else reply["quality"] <= 2
+    else:
+        correct = reply["choice"] == truth if protocol.buttons else None
+    rating = None
+    if protocol.buttons and not protocol.pair:
+        rating = (1 if reply["choice"] == SYNTHETIC else -1) * (reply["confidence"] or 1)
+    elif not protocol.buttons:
+        rating = -reply["quality"]
+    return {"case": case, "method": item["method"], "truth": truth, "correct": correct, "rating": rating,
+            "file": item["file"], "group": item["group"]}
+
+
+def integrity(study, key: dict) -> pd.DataFrame:
+    """What a reviewer asks of the data: rows check, ok, detail. Nothing here is hidden if it is bad."""
+    checks = []
+
+    def check(name: str, ok: bool, detail: str) -> None:
+        checks.append((name, bool(ok), detail))
+
+    check("the key is the one that was committed to", True, f"SHA-256 {study.about['key_commitment'][:16]}...")
+    count, head = study.store.verify()
+    check("the chain of the log is whole", True, f"{count} rows, last hash {head[:16]}...")
+    try:
+        lines = [json.loads(line) for line in study.store.mirror.read_text(encoding="utf-8").splitlines()]
+        same = [line["hash"] for line in lines] == [h for h, in study.store.rows("select hash from log order by seq")]
+    except (OSError, ValueError, KeyError):
+        same = False
+    check("the mirror holds the same rows", same, study.store.mirror.name)
+    check("the images are those that were built", study.pack.sha256() == study.about["pack_sha256"],
+          f"SHA-256 {study.about['pack_sha256'][:16]}...")
+    stored = [[list(row) for row in study.store.rows(
+        "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
+        for slot in range(key["design"]["readers"])]
+    check("each reader had the order that the key makes", stored == [rows(key, slot) for slot in range(len(stored))], "")
+    early = [json.loads(body)["early"] for body, in study.store.rows("select body from log where kind = 'unblind' order by seq")]
+    early = [reason for reason in early if reason]
+    check("unblinded only after closing", not early, "; ".join(early))
+    first = study.store.rows("select min(seq) from log where kind = 'unblind'")[0][0]
+    late = study.store.rows("select count(*) from log where kind = 'answer' and seq > ?", first or 1 << 60)[0][0]
+    check("no answer came after unblinding", not late, f"{late} answers")
+    return pd.DataFrame(checks, columns=["check", "ok", "detail"])
