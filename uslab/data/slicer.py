@@ -5,6 +5,7 @@ array, z out of the plane, the origin in the middle of the array's face; the pat
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +68,16 @@ class Slicer:
     ) -> tuple[Tensor, Tensor]:
         """Hounsfield units, trilinear, (n, 1, H, W) float32, and labels, nearest, (n, 1, H, W) uint8."""
         poses, depth = poses.double().cpu(), depth.double().cpu()
-        parts = [self._cut(*part) for part in zip(poses.split(8), depth.split(8))]    # eight fit into the cache
-        return torch.cat([hu for hu, _ in parts]), torch.cat([labels for _, labels in parts])
+        parts = list(zip(poses.split(8), depth.split(8)))     # eight fit into the cache
+        # Threads that share every operation wait for each other at each; so each part has one thread to itself.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                cut = list((pool.map if len(parts) > 1 else map)(lambda part: self._cut(*part), parts))
+        finally:
+            torch.set_num_threads(threads)
+        return torch.cat([hu for hu, _ in cut]), torch.cat([labels for _, labels in cut])
 
     def _cut(self, poses: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         view, device = self.view, self.hu.device

@@ -1,0 +1,306 @@
+"""CycleGAN (Zhu 2017) with Grimwood 2021's denoiser: CT planes to endoscopic ultrasound and back, unpaired."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .config import check, knob
+from .dcgan import normalise, to_uint8
+from .denoiser import pretrained
+
+DOMAINS = ("us", "ct")     # G["us"] makes ultrasound from CT, G["ct"] CT from ultrasound; D[x] judges images of x
+KEPT = 64                  # CT planes that are kept for sampling without a condition
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every hyperparameter; the defaults are Zhu 2017's and his code's, which Grimwood 2021 (section 2.3) kept."""
+
+    size: int = knob(256, 32, 1024, help="width of the images, pixels; their height is free. Both less the margin are "
+                                         "multiples of 4")
+    batch: int = knob(1, 1, 64, help="images of each domain a step (Grimwood: 1)")
+    lr: float = knob(2e-4, 1e-5, 1e-2, log=True, help="learning rate of both Adam optimisers (Grimwood, section 2.3)")
+    beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Zhu's code)")
+    beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Zhu's code)")
+    epoch: int = knob(1000, 1, 1_000_000, log=True, help="steps an epoch (Grimwood: the organ's ultrasound images)")
+    epochs: int = knob(100, 1, 10_000, help="epochs at the whole learning rate (Zhu: 100)")
+    decay: int = knob(100, 0, 10_000, help="further epochs, in which the rate falls linearly (Zhu: 100)")
+    ngf: int = knob(64, 4, 256, help="width of the generators: channels of the first layer (Zhu: 64)")
+    ndf: int = knob(64, 4, 256, help="width of the discriminators (Zhu: 64)")
+    blocks: int = knob(9, 1, 20, help="residual blocks (Zhu: 9 at 256 pixels, 6 at 128)")
+    layers: int = knob(3, 1, 5, help="strided layers of the discriminators: 1 to 5 see patches of 16, 34, 70, 142, 286")
+    cycle: float = knob(10.0, 0.0, 100.0, help="weight of the cycle loss (Zhu: 10); 0: off")
+    identity: float = knob(5.0, 0.0, 50.0, help="weight of the identity loss (Zhu's code: 0.5 x 10; Grimwood names "
+                                                "none); 0: off")
+    pool: int = knob(50, 0, 1000, help="earlier fakes that a discriminator is shown (Zhu: 50); 0: only the newest")
+    denoise: str = knob("discriminator", options=("off", "discriminator", "cycle"),
+                        help="where the denoiser stands: before each D (Grimwood), or between the generators (Porav)")
+    flip: float = knob(0.5, 0.0, 1.0, help="probability of a horizontal flip (Grimwood, section 2.3)")
+    margin: int = knob(40, 0, 200, help="pixels that a random crop takes off height and width (Grimwood: 40 of 522)")
+    init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Zhu's code)")
+
+    def __post_init__(self):
+        check(self)
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step, counted from 0: whole for `epochs` epochs, then falling, never to exactly 0."""
+        late = max(0, step // self.epoch + 1 - self.epochs)
+        return self.lr * max(1 - late / (self.decay + 1), 1 / (self.decay + 1))
+
+
+class Residual(nn.Module):
+    """x + F(x), two 3x3 convolutions with reflection padding and InstanceNorm (Johnson 2016)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU(True),
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x)
+
+
+class Generator(nn.Module):
+    """Images (B, 1, H, W) in [-1, 1] to the other domain: c7s1-w, d2w, d4w, residual blocks, u2w, uw, c7s1-1, tanh."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        w = config.ngf
+        self.main = nn.Sequential(
+            nn.ReflectionPad2d(3), nn.Conv2d(1, w, 7), nn.InstanceNorm2d(w), nn.ReLU(True),
+            nn.Conv2d(w, 2 * w, 3, 2, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
+            nn.Conv2d(2 * w, 4 * w, 3, 2, 1), nn.InstanceNorm2d(4 * w), nn.ReLU(True),
+            *(Residual(4 * w) for _ in range(config.blocks)),
+            nn.ConvTranspose2d(4 * w, 2 * w, 3, 2, 1, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
+            nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1), nn.InstanceNorm2d(w), nn.ReLU(True),
+            nn.ReflectionPad2d(3), nn.Conv2d(w, 1, 7), nn.Tanh())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.main(images)
+
+
+class Discriminator(nn.Module):
+    """PatchGAN: images (B, 1, H, W) in [-1, 1] to logits (B, 1, h, w), each of one patch (Isola 2017)."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        widths = [config.ndf * min(2**i, 8) for i in range(config.layers + 1)]
+        parts = [nn.Conv2d(1, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for i, (before, after) in enumerate(zip(widths, widths[1:]), 1):
+            stride = 2 if i < config.layers else 1
+            parts += [nn.Conv2d(before, after, 4, stride, 1), nn.InstanceNorm2d(after), nn.LeakyReLU(0.2, True)]
+        self.main = nn.Sequential(*parts, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.main(images)
+
+
+def init_weights(network: nn.Module, std: float) -> None:
+    """Convolutions N(0, std), biases 0 (Zhu's code)."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, std)
+            nn.init.zeros_(module.bias)
+
+
+class ImagePool:
+    """Earlier fakes for a discriminator (Shrivastava 2017): store and return until full, then swap half of the time."""
+
+    def __init__(
+        self,
+        size: int,                                                                          # images; 0: no pool
+        uniform: Callable[[], float] = lambda: torch.rand(()).item(),                       # in [0, 1)
+        slot: Callable[[int], int] = lambda count: int(torch.randint(count, ()).item()),    # below count
+    ):
+        self.size, self.uniform, self.slot = size, uniform, slot
+        self.images: list[Tensor] = []
+
+    def query(self, fakes: Tensor) -> Tensor:
+        """As many images as were given, (B, 1, H, W): the fakes themselves or earlier ones, which they replace."""
+        if self.size == 0:
+            return fakes
+        shown = []
+        for fake in fakes.detach():
+            if len(self.images) < self.size:
+                self.images.append(fake)
+            elif self.uniform() > 0.5:
+                place = self.slot(self.size)
+                fake, self.images[place] = self.images[place], fake
+            shown.append(fake)
+        return torch.stack(shown)
+
+
+def augment(
+    images: Tensor,      # (B, 1, H, W) uint8
+    flip: float,         # probability of a horizontal flip
+    margin: int,         # pixels by which height and width shrink
+) -> Tensor:
+    """Flip and crop each image by itself; (B, 1, H - margin, W - margin) uint8."""
+    mirrored = (torch.rand(len(images)) < flip).tolist()
+    corners = torch.randint(margin + 1, (len(images), 2)).tolist()
+    height, width = (side - margin for side in images.shape[2:])
+    cropped = [image[:, y:y + height, x:x + width] for image, (y, x) in zip(images, corners)]
+    return torch.stack([image.flip(2) if mirror else image for image, mirror in zip(cropped, mirrored)])
+
+
+def lsgan(logits: Tensor, target: float) -> Tensor:
+    """Mean squared distance of logits from one target for all (Mao 2017), in float32."""
+    return (logits.float() - target).square().mean()
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference, in float32."""
+    return (a.float() - b.float()).abs().mean()
+
+
+class CycleGAN:
+    """Two generators, two discriminators, their optimisers, pools of earlier fakes, and one training step.
+
+    dtype bfloat16 runs the networks under autocast; weights, losses and optimisers stay in float32.
+    """
+
+    def __init__(
+        self,
+        config: Config = Config(),
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,   # of the networks' arithmetic: float32 or bfloat16
+    ):
+        self.config, self.device, self.dtype = config, torch.device(device), dtype
+        self.G = {domain: Generator(config) for domain in DOMAINS}
+        self.D = {domain: Discriminator(config) for domain in DOMAINS}
+        for network in (*self.G.values(), *self.D.values()):
+            init_weights(network, config.init_std)
+            network.to(self.device, memory_format=torch.channels_last)
+        self.denoiser = pretrained().to(self.device) if config.denoise != "off" else nn.Identity()
+        self.optimisers = {
+            name: torch.optim.Adam(itertools.chain(*(network.parameters() for network in networks.values())),
+                                   lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+            for name, networks in (("G", self.G), ("D", self.D))}
+        self.pools = {domain: ImagePool(config.pool) for domain in DOMAINS}
+        self.steps = 0
+        self.planes: list[Tensor] = []     # CT planes given so far, the first KEPT
+
+    def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One update of both G, then of both D, on batch['ct'] and batch['us'], (B, 1, H, W) uint8 on the device."""
+        config = self.config
+        for domain in DOMAINS:
+            height, width = batch[domain].shape[2:]
+            if width != config.size:
+                raise ValueError(f"the {domain} images are {width} pixels wide, but Config.size is {config.size}")
+            if (height - config.margin) % 4 or (width - config.margin) % 4:
+                raise ValueError(f"{height}x{width} images less a margin of {config.margin} are no multiples of 4: "
+                                 "choose another margin")
+        if len(self.planes) < KEPT:
+            self.planes += list(batch["ct"].clone())[:KEPT - len(self.planes)]
+        ct, us = (normalise(augment(batch[domain], config.flip, config.margin).float()) for domain in ("ct", "us"))
+        return self.update(ct, us)
+
+    def update(
+        self,
+        ct: Tensor,      # x, (B, 1, h, w) in [-1, 1]
+        us: Tensor,      # y, another scene, likewise
+    ) -> dict[str, Tensor]:
+        """Minimise |D(G(x)) - 1|^2 + cycle + identity in both G, then |D(y) - 1|^2 + |D(G(x))|^2 over 2 in both D."""
+        config, real = self.config, {"ct": ct, "us": us}
+        real = {domain: images.contiguous(memory_format=torch.channels_last) for domain, images in real.items()}
+        for optimiser in self.optimisers.values():
+            optimiser.param_groups[0]["lr"] = config.rate(self.steps)
+
+        # D only passes the gradient on to G here; its own weights need none, so that work is spared.
+        self.trains(self.D, False)
+        fake, judged, loss_cycle, loss_identity = {}, {}, ct.new_zeros(()), ct.new_zeros(())
+        with self.autocast():
+            for domain, other in (("us", "ct"), ("ct", "us")):
+                if config.identity:
+                    # InstanceNorm knows no neighbours, so G(x) and the identity G(y) are one forward pass.
+                    both = self.G[domain](torch.cat([real[other], real[domain]]))
+                    fake[domain], same = both.chunk(2)                                   # G(x), G(y)
+                    loss_identity = loss_identity + l1(same, real[domain])               # |G(y) - y|
+                else:
+                    fake[domain] = self.G[domain](real[other])
+                judged[domain] = self.D[domain](self.seen(fake[domain]))                 # D(G(x))
+            if config.cycle:
+                for domain, other in (("ct", "us"), ("us", "ct")):
+                    code = self.denoiser(fake[other]) if config.denoise == "cycle" else fake[other]
+                    loss_cycle = loss_cycle + l1(self.G[domain](code), real[domain])     # |F(G(x)) - x|
+        loss_gan = sum(lsgan(logits, 1.0) for logits in judged.values())
+        self.descend("G", loss_gan + config.cycle * loss_cycle + config.identity * loss_identity)
+        self.trains(self.D, True)
+
+        loss_d, right = ct.new_zeros(()), []
+        with self.autocast():
+            for domain in DOMAINS:
+                shown = self.pools[domain].query(fake[domain].detach().float())
+                logits = self.D[domain](self.seen(torch.cat([real[domain], shown])))
+                d_real, d_fake = logits.chunk(2)
+                loss_d = loss_d + 0.5 * (lsgan(d_real, 1.0) + lsgan(d_fake, 0.0))
+                right.append(logits.detach().float().mean((1, 2, 3)).chunk(2))
+        self.descend("D", loss_d)
+        self.steps += 1
+        return {"loss_d": loss_d.detach(), "loss_g": loss_gan.detach(), "loss_cycle": loss_cycle.detach(),
+                "loss_identity": loss_identity.detach(),
+                "d_real": torch.stack([real for real, _ in right]).mean(),
+                "d_fake": torch.stack([fake for _, fake in right]).mean()}
+
+    def seen(self, images: Tensor) -> Tensor:
+        """What a discriminator sees of images: without their noise where the denoiser stands before it."""
+        return self.denoiser(images) if self.config.denoise == "discriminator" else images
+
+    def descend(self, name: str, loss: Tensor) -> None:
+        """One Adam step of both networks of a kind on a 0-d loss."""
+        self.optimisers[name].zero_grad()
+        loss.backward()
+        self.optimisers[name].step()
+
+    @staticmethod
+    def trains(networks: dict[str, nn.Module], on: bool) -> None:
+        for network in networks.values():
+            network.requires_grad_(on)
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    @torch.inference_mode()
+    def translate(
+        self,
+        images: Tensor,       # (n, 1, H, W) uint8, H and W multiples of 4
+        to: str = "us",       # 'us' or 'ct': the domain that is made
+    ) -> Tensor:
+        """Each image in the other domain, uint8 (n, 1, H, W); whole, without the margin of training."""
+        with self.autocast():
+            return torch.cat([to_uint8(self.G[to](normalise(part.to(self.device).float()))) for part in images.split(16)])
+
+    def sample(self, n: int, seed: int, condition: Tensor | None = None) -> Tensor:
+        """n synthetic ultrasound images, uint8 (n, 1, H, W), of condition, CT planes (n, 1, H, W) uint8.
+
+        Without a condition the planes are drawn, with the seed, from the first 64 that training saw.
+        """
+        if condition is None:
+            if not self.planes:
+                raise ValueError("no CT plane has been seen yet: train a step, or give planes as condition")
+            chosen = torch.randint(len(self.planes), (n,), generator=torch.Generator().manual_seed(seed))
+            condition = torch.stack([self.planes[i] for i in chosen])
+        if len(condition) != n:
+            raise ValueError(f"{n} images of {len(condition)} planes: a plane gives one image, so these must be equal")
+        return self.translate(condition)
+
+    def state_dict(self) -> dict:
+        return {"G": {domain: network.state_dict() for domain, network in self.G.items()},
+                "D": {domain: network.state_dict() for domain, network in self.D.items()},
+                "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+                "pools": {domain: pool.images for domain, pool in self.pools.items()},
+                "denoiser": self.denoiser.state_dict(), "steps": self.steps, "planes": self.planes}
+
+    def load_state_dict(self, state: dict) -> None:
+        for domain in DOMAINS:
+            self.G[domain].load_state_dict(state["G"][domain])
+            self.D[domain].load_state_dict(state["D"][domain])
+            self.pools[domain].images = list(state["pools"][domain])
+        self.denoiser.load_state_dict(state["denoiser"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self.steps, self.planes = state["steps"], list(state["planes"])
