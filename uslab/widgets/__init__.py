@@ -8,5 +8,6 @@ from uslab.widgets.figures import show_images
 from uslab.widgets.knobs import knobs
 from uslab.widgets.monitor import Monitor
 from uslab.widgets.quiz import Quiz
+from uslab.widgets.sketch import Sketch
 
-__all__ = ["Explorer", "Monitor", "Quiz", "check", "knobs", "show_images"]
+__all__ = ["Explorer", "Monitor", "Quiz", "Sketch", "check", "knobs", "show_images"]
