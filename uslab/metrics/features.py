@@ -36,6 +36,7 @@ class Space:
     embed: Callable[[Tensor], Tensor]    # uint8 (n, 1, H, W) to float (n, d), without gradient
     batch: int = 8                       # images a call: small batches stay in the processor's cache
     classify: Callable[[Tensor], Tensor] | None = None  # the same images to class probabilities (n, k); Inception only
+    head: Callable[[Tensor], Tensor] | None = None      # features (n, d) to class probabilities (n, k); Lite0 only
 
     @property
     def about(self) -> str:
@@ -149,7 +150,11 @@ def lite0() -> Space:
         x = ((x - 127) / 128).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         return model.extract_features(x).mean((2, 3))
 
-    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), embed)
+    def head(rows: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return model._fc(rows.float()).softmax(1)
+
+    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), embed, head=head)
 
 
 @functools.cache

@@ -1,34 +1,38 @@
-"""Inception score (Salimans 2016)."""
+"""Inception score (Salimans 2016), and the same with another network's classes under another name."""
 
 import numpy as np
 import torch
 
-from .features import Space, batches, resolve
+from .features import Space, batches, features, resolve
 from .score import Score
 from .sets import Images, pixels
 
 
 def inception_score(
     synthetic: Images,
-    space: Space | None = None,     # None: Inception-v3, from the file that USLAB_INCEPTION names
+    space: str | Space | None = None,   # see uslab.metrics.features
     splits: int = 10,
-    seed: int = 0,                  # the order of the images, which decides the splits
+    seed: int = 0,                      # the order of the images, which decides the splits
 ) -> Score:
     """exp E KL(p(y|x) || p(y)) over the ImageNet classes, mean over the splits: 1 to 1000.
 
-    It does not look at real images, and ultrasound is none of the classes: it is here to stand beside a paper's table.
+    'Inception score' in Inception-v3, 'CS-lite0' (class score) with EfficientNet-Lite0's probabilities of the same
+    classes: other numbers, not to be compared with a paper's. It does not look at real images, and ultrasound is none
+    of the classes: it is here to stand beside a paper's table.
     There is no interval, since the splits share one generator; their standard deviation is in the note, as usual.
     Raises ValueError for a space without class probabilities, or fewer images than splits.
     """
-    space, images = resolve(space or "inception"), pixels(synthetic)
-    if space.classify is None:
-        raise ValueError(f"the Inception score is defined by Inception-v3's classes: {space.name} has none")
+    space, images = resolve(space), pixels(synthetic)
+    if not (space.classify or space.head):
+        raise ValueError(f"the Inception score is defined by a network's classes: {space.name} has none")
     if len(images) < splits:
         raise ValueError(f"{len(images)} images do not fill {splits} splits")
-    p = batches(space.classify, images, space.batch).double()
+    p = (space.head(torch.from_numpy(features(images, space))) if space.head else
+         batches(space.classify, images, space.batch)).double()
     order = np.random.default_rng(seed).permutation(len(p))
     values = [split_score(p[rows]) for rows in np.array_split(order, splits)]
-    return Score("Inception score", float(np.mean(values)), np.nan, np.nan, len(p),
+    name = "Inception score" if space.name == "inception" else f"CS-{space.name}"
+    return Score(name, float(np.mean(values)), np.nan, np.nan, len(p),
                  f"{splits} splits, standard deviation {np.std(values):.3g}; {space.about}")
 
 
