@@ -15,7 +15,7 @@ from uslab.models.stackgan import Config, Discriminator, Generator, Refiner, Sta
 from uslab.training import Run
 
 COUNTS = json.loads((Path(__file__).parent / "golden" / "dcgan_counts.json").read_text())
-SMALL = Config(size=128, size1=64, batch=4, z=8, ngf=4, ndf=4, spectral=True, attention=16)
+SMALL = Config(size=128, size1=64, batch=4, z=8, ngf=4, ndf=4, width2=4, spectral=True, attention=16)
 
 
 def noise(n: int, size: int = 128) -> ImageSet:
@@ -72,7 +72,7 @@ def test_spectral_norm_adds_no_parameter():
 
 @pytest.mark.parametrize("size, size1", [(64, 64), (128, 64), (128, 128), (256, 64), (256, 128), (256, 256)])
 def test_stage_two_counts_and_shapes(size, size1):
-    config = Config(stage=2, stage1="there", size=size, size1=size1, z=24, ngf=8)
+    config = Config(stage=2, stage1="there", size=size, size1=size1, z=24, width2=8)
     with torch.device("meta"):
         network = Refiner(config)
         maps = network.encode(torch.empty(2, 1, size1, size1))

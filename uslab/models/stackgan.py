@@ -1,6 +1,6 @@
 """Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,8 +36,9 @@ class Config:
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Che, section 3.1)")
     beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Che, section 3.1)")
     z: int = knob(100, 8, 512, help="dimensions of the latent vector (Radford: 100)")
-    ngf: int = knob(64, 4, 512, help="width of both generators: channels before the last layer (Radford: 64 at 64 px)")
-    ndf: int = knob(64, 4, 512, help="width of both discriminators: channels after the first layer")
+    ngf: int = knob(64, 4, 512, help="width of stage I's generator: channels before the last layer (Radford: 64 at 64 px)")
+    ndf: int = knob(64, 4, 512, help="width of stage I's discriminator: channels after the first layer")
+    width2: int = knob(64, 4, 512, help="the same two widths in stage II; twice the size doubles DCGAN's inner layers")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
 
     def __post_init__(self):
@@ -49,16 +50,19 @@ class Config:
         if self.stage == 2 and not self.stage1:
             raise ValueError("Config.stage1 is empty; stage 2 needs the folder of the run that trained stage 1")
 
-    def dcgan(self, size: int) -> dcgan.Config:
-        """The DCGAN of these widths for images of a size."""
-        return dcgan.Config(size=size, z=self.z, ngf=self.ngf, ndf=self.ndf)
+    @property
+    def dcgan(self) -> dcgan.Config:
+        """The DCGAN that the stage's networks are made from."""
+        if self.stage == 1:
+            return dcgan.Config(size=self.size1, z=self.z, ngf=self.ngf, ndf=self.ndf)
+        return dcgan.Config(size=self.size, z=self.z, ngf=self.width2, ndf=self.width2)
 
 
 class Generator(dcgan.Generator):
     """Stage I: z (B, z, 1, 1) to images (B, 1, size1, size1) in [-1, 1]; DCGAN's, with attention where it is wanted."""
 
     def __init__(self, config: Config):
-        super().__init__(config.dcgan(config.size1))
+        super().__init__(config.dcgan)
         if config.attention:  # after the block of convolution, BatchNorm and ReLU that reaches the side
             at = next(3 * i + 3 for i in range(6) if 4 << i == config.attention)
             self.main.insert(at, SelfAttention(config.ngf * config.size1 // (2 * config.attention)))
@@ -68,7 +72,7 @@ class Discriminator(dcgan.Discriminator):
     """Stage I: images (B, 1, size1, size1) in [-1, 1] to logits (B,); DCGAN's, with attention where it is wanted."""
 
     def __init__(self, config: Config):
-        super().__init__(config.dcgan(config.size1))
+        super().__init__(config.dcgan)
         if config.attention:  # the first block has no BatchNorm, so the i-th block from 0 ends at 3 i + 2
             at = next(3 * i + 2 for i in range(6) if config.size1 >> (i + 1) == config.attention)
             self.main.insert(at, SelfAttention(config.ndf * config.size1 // (2 * config.attention)))
@@ -85,7 +89,7 @@ class Refiner(nn.Module):
         super().__init__()
 
         def width(side: int) -> int:
-            return max(1, config.ngf * config.size // (2 * side))  # DCGAN's: ngf at the last hidden side, then doubling
+            return max(1, config.width2 * config.size // (2 * side))  # DCGAN's: width2 at the last hidden side, then doubling
 
         self.encoder, self.decoder, self.skips = nn.ModuleList(), nn.ModuleList(), config.skips
         channels, side = 1, config.size1
@@ -158,7 +162,7 @@ class StackGAN(DCGAN):
         if config.stage == 1:
             G, D = Generator(config), Discriminator(config)
         else:
-            G, D = Refiner(config), dcgan.Discriminator(config.dcgan(config.size))
+            G, D = Refiner(config), dcgan.Discriminator(config.dcgan)
         for network in (G, D):
             init_weights(network, config.init_std)
             if config.spectral and config.stage == 1:
@@ -206,7 +210,7 @@ def stage_one(config: Config) -> Generator:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: train stage 1 first (Config(stage=1, ...)), and give its run's "
                                 "folder as stage1")
-    first = Generator(config)
+    first = Generator(replace(config, stage=1))
     if config.spectral:
         normalise_spectrum(first)
     try:
@@ -214,6 +218,7 @@ def stage_one(config: Config) -> Generator:
                    if name.startswith(WEIGHTS)}
         first.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold stage I of this config: size1, z, ngf, spectral and attention must be "
-                         f"those that it was trained with ({str(error).splitlines()[-1].strip()})") from error
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(f"{path} does not hold stage I of this config ({reason}): size1, z, ngf, spectral and attention "
+                         "must be those that it was trained with") from error
     return first
