@@ -1,13 +1,14 @@
 """Stacked GAN: DCGAN's counts, spectral norm against the SVD, attention, the frozen stage I, resume."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from uslab import notebooks
 from uslab.data import ImageSet
 from uslab.models import dcgan
 from uslab.models.attention import SelfAttention, attention_map
@@ -259,3 +260,19 @@ def test_stage_two_refuses_a_stage_one_that_is_missing_changed_or_other(first, t
 def test_config_refuses_what_cannot_be(values, message):
     with pytest.raises(ValueError, match=message):
         Config(**values)
+
+
+@pytest.mark.parametrize("profile", ["class", "paper"])
+def test_the_notebooks_profiles_build_at_full_size(profile):
+    notebook, = notebooks.find(["04_stackgan_liver"])
+    values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+    named = {field.name: values[field.name] for field in fields(Config) if field.name in values}
+    missing = {field.name for field in fields(Config)} - set(named)
+    assert missing == {"stage", "stage1", "spectral", "skips", "beta1", "beta2"}, "all others are parameters"
+    first = Config(**named, spectral=True)
+    second = replace(first, stage=2, stage1="there")
+    with torch.device("meta"):
+        z = torch.empty(3, first.z, 1, 1)
+        images = Generator(first)(z)
+        assert Discriminator(first)(images).shape == (3,)
+        assert dcgan.Discriminator(second.dcgan)(Refiner(second)(images, z)).shape == (3,)
