@@ -159,6 +159,15 @@ def test_attention_is_the_papers_equations(attention):
         torch.testing.assert_close(attention.map(x, row, column), beta[:, row * 5 + column].view(2, 6, 5))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_attention_never_holds_its_map(attention, layout):
+    kept = []
+    x = torch.randn(2, 32, 24, 24, requires_grad=True).to(memory_format=layout)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t.numel()), t)[1], lambda t: t):
+        attention.to(memory_format=layout)(x)
+    assert max(kept) <= x.numel() < (24 * 24) ** 2
+
+
 def test_attention_is_equivariant_to_a_permutation_of_the_pixels(attention):
     x, order = torch.randn(1, 32, 4, 4), torch.randperm(16)
     permuted = x.flatten(2)[:, :, order].view_as(x)

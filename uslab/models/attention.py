@@ -41,7 +41,8 @@ class SelfAttention(nn.Module):
 
 def pixels(x: Tensor) -> Tensor:
     """(B, C, H, W) to one attention head's tokens, (B, 1, H*W, C)."""
-    return x.flatten(2).transpose(1, 2).unsqueeze(1)
+    # Only where a token's channels lie side by side can the map be left out; in channels_last they do already.
+    return x.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
 
 
 @torch.inference_mode()
