@@ -1,5 +1,6 @@
 """Measures of synthetic images against real ones, on uint8 images (N, 1, H, W); each score has its n and interval."""
 
+from .anatomy import outline_overlap
 from .compare import compare, scores
 from .controls import controls
 from .distances import fid, fid_infinity, frechet_distance, kernel_distance, kid
@@ -17,5 +18,5 @@ from .texture import js_distance, lbp_distance, lbp_elements, lbp_histogram
 
 __all__ = ["Score", "Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
            "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
-           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure", "over_seeds",
+           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure", "outline_overlap", "over_seeds",
            "precision_recall", "psnr", "random_pairs", "scores", "self_similarity", "ssim", "twins"]
