@@ -8,6 +8,7 @@ import pytest
 from uslab.data import READERS, load
 from uslab.data.mmotu import read_split
 from uslab.data.sources import SOURCES
+from uslab.phantom import SCENES
 
 CARDS = Path(__file__).parents[1] / "data_cards"
 HEADINGS = ["What it is", "Who made it", "Licence", "How to get it", "Counts", "Layout", "Patient grouping",
@@ -27,6 +28,14 @@ def test_every_reader_has_a_card_with_the_same_headings(name):
     assert "Not for diagnosis" in text
     for file in SOURCES[name].files:  # what the command fetches is what the card describes
         assert file.name in text and file.digest.partition(":")[2] in text
+
+
+@pytest.mark.parametrize("scene", [*SCENES, "abdomen"])
+def test_every_phantom_has_a_card_with_them_too(scene):
+    text = (CARDS / f"phantom_{scene}.md").read_text()
+    found = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert [heading for heading in found if heading in HEADINGS] == HEADINGS
+    assert "Not for diagnosis" in text and (CARDS / f"phantom_{scene}.jpg").is_file()
 
 
 def test_the_counts_add_up():

@@ -39,10 +39,11 @@ def count(network):
     return sum(p.numel() for p in network.parameters())
 
 
+@pytest.mark.parametrize("upsample", ["transposed", "nearest"])
 @pytest.mark.parametrize("blocks", [6, 9])
-def test_generator_has_the_references_size(blocks):
+def test_generator_has_the_references_size(blocks, upsample):
     with torch.device("meta"):
-        network = Generator(Config(blocks=blocks))
+        network = Generator(Config(blocks=blocks, upsample=upsample))
         for side in (128, 256, 512):
             assert network(torch.empty(1, 1, side, side)).shape == (1, 1, side, side)
     assert count(network) == COUNTS["params"][f"G resnet_{blocks}blocks instance in1 out1 ngf64"]

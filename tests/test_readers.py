@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from uslab.data import load, mmotu
-from uslab.data.prepare import burnt_in, frame
+from uslab.data.overlays import burnt_in
+from uslab.data.prepare import frame
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,21 @@ def test_text_and_callipers_are_painted_over_and_tissue_is_not():
     painted = frame(marked)
     assert painted.overlay == pytest.approx(found.mean(), abs=1e-4)
     assert np.abs(painted.image.astype(int) - clean)[changed].mean() < 0.3 * np.abs(marked.astype(int) - clean)[changed].mean()
+
+
+def test_a_callipers_number_and_dotted_line_go_with_its_marks():
+    clean = made.scan(3, 240, 320)
+    marked = clean.copy()
+    for x in range(80, 220, 4):
+        cv2.circle(marked, (x, round(60 + (x - 70) * 0.4)), 1, 235, cv2.FILLED)
+    for place in ((70, 60), (230, 124)):
+        cv2.drawMarker(marked, place, 255, cv2.MARKER_CROSS, 9, 1)
+    cv2.putText(marked, "1", (52, 58), cv2.FONT_HERSHEY_SIMPLEX, 0.35, 255, 1, cv2.LINE_AA)
+    changed = cv2.absdiff(marked, clean) > 40
+    found = burnt_in(marked)
+    assert found[changed].mean() > 0.9 and found.mean() < 0.02
+    alone = cv2.drawMarker(clean.copy(), (70, 60), 255, cv2.MARKER_CROSS, 9, 1)
+    assert not burnt_in(alone).any()  # one bright crossing of tissue is no calliper
 
 
 def test_layers_of_tissue_are_no_text():

@@ -196,7 +196,11 @@ def test_lapses_and_drift_do_what_they_say():
     assert rate(SimulatedReader(20, lapse=0.4), 0) == pytest.approx(0.8, abs=0.03)
     late, early = rate(SimulatedReader(1, drift=2), 1), rate(SimulatedReader(1, drift=2), 0)
     assert late == pytest.approx(0.841, abs=0.03) and early == pytest.approx(0.5, abs=0.03)
-    assert rate(SimulatedReader({"a": 0, "b": 9}), 0) == pytest.approx(0.5, abs=0.03)
+    # Several methods: each d' is measured from the real images, and zero lies halfway of the mean d', here 1.
+    several = SimulatedReader({"a": 0, "b": 2})
+    assert rate(several, 0) == pytest.approx(0.309, abs=0.03)       # of N(-0.5, 1) above 0, as for a real image
+    assert np.mean([several.sees("real", "real", 0, rng) for _ in range(4000)]) == pytest.approx(-0.5, abs=0.06)
+    assert np.mean([several.sees("synthetic", "b", 0, rng) for _ in range(4000)]) == pytest.approx(1.5, abs=0.06)
 
 
 # Agreement

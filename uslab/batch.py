@@ -73,27 +73,34 @@ def finished(job: Job) -> bool:
     """Return whether the job's notebook is there, complete."""
     from uslab.page import read_card
 
-    if not job.output.is_file():
+    if status(job.output) != "ok":
         return False
     card = read_card(job.output)
-    if card.status == "ok" and card.parameters != job.parameters:
+    if card.parameters != job.parameters:
         raise UsageError(f"{job.output} was run with other parameters ({card.parameters}): name another --out")
-    return card.status == "ok"
+    return True
+
+
+def status(
+    output: Path,   # an executed notebook, which may be absent
+) -> str:
+    """Return "waiting" for a notebook that is not there, and else a key of uslab.page.STATUSES."""
+    from uslab.page import read_card
+
+    return read_card(output).status if output.is_file() else "waiting"
 
 
 def run(
-    jobs: list[Job],    # of one folder, as prepare() returns them
+    jobs: list[Job],                    # of one folder, as prepare() returns them
+    keep_open: tuple[int, ...] = (),    # open files that the notebooks' Python shares, such as a lock
 ) -> int:
     """Run the jobs one by one and return the exit code: 0, 1 where one failed, 130 where the user stopped them."""
-    from uslab.page import publish
-
     failed = []
     for job in jobs:
         try:
-            failure = notebooks.run(job.notebook, job.output, job.parameters, job.time_limit)
+            failure = notebooks.run(job.notebook, job.output, job.parameters, job.time_limit, keep_open)
         except KeyboardInterrupt:
-            if job.output.is_file():
-                publish(job.output)
+            show(job.output)
             print(f"Stopped. What is done lies in {job.output.parent}; go on with --resume", file=sys.stderr)
             return 130
         except Exception as error:  # such as a full disk or a kernel that does not start; the rest still run
@@ -101,11 +108,21 @@ def run(
         if failure:
             failed.append(job.notebook.stem)
             report(job.notebook.stem, failure)
-        if job.output.is_file():
-            publish(job.output)
-    if failed:
+        show(job.output)
+    if failed and len(jobs) > 1:
         print(f"{len(failed)} of {len(jobs)} failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def show(output: Path):
+    """Write an executed notebook's HTML and its folder's front page, or say why that cannot be done."""
+    from uslab.page import publish
+
+    if output.is_file():
+        try:
+            publish(output)
+        except (OSError, UsageError) as error:  # such as a full disk, on which the notebook itself may have broken off
+            print(f"{output.stem} has no page: {error}", file=sys.stderr)
 
 
 def report(stem: str, failure: Failure):

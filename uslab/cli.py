@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from uslab import __version__, batch, data_commands, notebooks
+from uslab import __version__, batch, data_commands, notebooks, study_commands, sweep_commands
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
                      "go on from their checkpoints")
     run.set_defaults(command=run_command)
 
+    sweep_commands.add_parser(commands)
     data_commands.add_parser(commands)
+    study_commands.add_parser(commands)
     return top
 
 

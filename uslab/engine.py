@@ -92,6 +92,7 @@ class Engine(NBClientEngine):
         kernel_name,                     # name of a kernelspec
         execution_timeout=None,          # seconds a cell may take; None is no limit
         start_timeout=60,                # seconds the kernel may take to start
+        keep_open=(),                    # numbers of open files that the kernel shares, such as a lock's
         **_,                             # papermill's options for logs, which this engine does not keep
     ):
         client = Client(
@@ -102,4 +103,4 @@ class Engine(NBClientEngine):
             extra_arguments=["--IPKernelApp.log_level=ERROR"],  # or each kernel warns of its loopback connection
             iopub_timeout=60,            # large pictures arrive late on a busy machine; the default gives up after 4 s
         )
-        return client.execute()
+        return client.execute(**({"pass_fds": keep_open} if keep_open else {}))

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def run(
     output: Path,                      # the executed notebook, saved after every cell
     parameters: dict[str, object],     # all values that differ from the notebook's defaults; none: no cell is added
     time_limit: float | None = None,   # seconds a cell may take; None is no limit
+    keep_open: tuple[int, ...] = (),   # open files that the notebook's Python shares, such as a lock
 ) -> Failure | None:
     """Run a notebook in its own folder, with a progress bar, and return why it stopped, or None if it is complete."""
     import papermill  # importing it loads uslab.engine, by its entry point
@@ -143,6 +145,7 @@ def run(
             cwd=notebook.parent,
             progress_bar={"desc": notebook.stem, "bar_format": "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}"},
             execution_timeout=time_limit,
+            keep_open=keep_open,
         )
     except PapermillExecutionError as error:
         return Failure(error.ename, error.evalue, error.source, error.exec_count)
@@ -151,6 +154,9 @@ def run(
 
 def read(notebook: Path):
     """Return the notebook as an nbformat node, in the current format."""
+    # nbformat checks notebooks with jsonschema, which would build a grammar of web addresses first, if it could: a
+    # second at the start of every process, for a format that no notebook uses.
+    sys.modules.setdefault("rfc3987_syntax", None)
     import nbformat
 
     try:

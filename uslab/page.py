@@ -42,8 +42,11 @@ class Card:
 
 
 def read_card(notebook: Path) -> Card:
-    """Read an executed notebook and its run.json."""
-    node = read(notebook)
+    """Read an executed notebook and its run.json. A file that was cut off, by a full disk or a kill, is unfinished."""
+    try:
+        node = read(notebook)
+    except UsageError as error:
+        return Card(notebook.stem, notebook.stem, "unfinished", {}, None, False, error=str(error))
     papermill = node.metadata.get("papermill", {})
     card = Card(
         stem=notebook.stem,

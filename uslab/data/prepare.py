@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .overlays import burnt_in
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -55,68 +57,6 @@ def fan(image: np.ndarray) -> np.ndarray:
     parts = 1 + np.flatnonzero(areas >= min(areas.max(), 0.02 * image.size))
     hull = cv2.convexHull(cv2.findNonZero(np.isin(labels, parts).astype(np.uint8)))
     return cv2.fillConvexPoly(np.zeros(image.shape, np.uint8), hull, 1).astype(bool)
-
-
-def burnt_in(image: np.ndarray) -> np.ndarray:
-    """Find white text and the crosses of callipers, (H, W) uint8 to a bool mask (H, W).
-
-    Text: a row of bright strokes on a darker ground with as many steep edges across as along. Layers of tissue are
-    bright streaks with steep edges in depth only, and speckle is neither so bright nor so steep. Dotted lines and
-    glyphs that stand alone are missed rather than risk tissue.
-    """
-    side = max(image.shape)
-    ground = cv2.medianBlur(image, max(5, round(0.06 * side)) | 1)
-    contrast = cv2.subtract(image, ground)
-    strokes = ((contrast > 60) & (image > 130)).astype(np.uint8)
-    return text(image, strokes, side) | crosses(image, contrast, side)
-
-
-def text(image: np.ndarray, strokes: np.ndarray, side: int) -> np.ndarray:
-    """The rows of glyphs among bright strokes, as a (H, W) bool mask that holds them whole."""
-    across = np.abs(cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=1 / 4))  # grey levels over two pixels
-    along = np.abs(cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=1 / 4))
-    # Letters of a word lie less than a letter apart; what touches after this is one line of text.
-    joined = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((1, max(3, round(0.025 * side))), np.uint8))
-    found = np.zeros(image.shape, bool)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    for i in range(1, count):
-        x, y, w, h, area = stats[i]
-        if not (0.012 * side <= h <= 0.06 * side and 0.9 * h <= w <= 0.5 * side and area >= 0.4 * w * h):
-            continue
-        box = np.s_[y:y + h, x:x + w]
-        inside = (labels[box] == i) & (cv2.dilate(strokes[box], np.ones((3, 3), np.uint8)) > 0)
-        # Every row of a word crosses several strokes.
-        crossings = (np.diff(strokes[box].astype(np.int8), axis=1) == 1).sum(1)
-        steep = across[box][inside].mean(), along[box][inside].mean()
-        if (image[box][inside].max() > 190 and steep[0] > 38 and steep[0] > 0.75 * steep[1]
-                and np.median(crossings) >= 2):
-            found[max(0, y - 2):y + h + 2, max(0, x - 2):x + w + 2] = True
-    return found & (cv2.dilate(strokes, np.ones((5, 5), np.uint8)) > 0)
-
-
-def crosses(image: np.ndarray, contrast: np.ndarray, side: int) -> np.ndarray:
-    """Calliper marks + and x by template matching, as a (H, W) bool mask."""
-    found = np.zeros(contrast.shape, np.uint8)
-    centres = (contrast > 100) & (image > 210)
-    if not centres.any():
-        return centres
-    for arm in sorted({max(3, round(share * side)) for share in (0.011, 0.015, 0.019)}):
-        size = 2 * arm + 5
-        for angle in (0, 1):
-            template = np.zeros((size, size), np.uint8)
-            template[arm + 2, 2:-2] = template[2:-2, arm + 2] = 255
-            if angle:
-                template = (np.eye(size, dtype=np.uint8) | np.eye(size, dtype=np.uint8)[::-1]) * 255
-                template[[0, 1, -2, -1]] = template[:, [0, 1, -2, -1]] = 0
-            if min(contrast.shape) < size:
-                continue
-            mark = cv2.dilate(template, np.ones((3, 3), np.uint8))
-            template = cv2.GaussianBlur(template, (3, 3), 0.7)
-            score = cv2.matchTemplate(contrast, template, cv2.TM_CCOEFF_NORMED)
-            middle = np.s_[arm + 2:arm + 2 + score.shape[0], arm + 2:arm + 2 + score.shape[1]]
-            for y, x in np.argwhere((score > 0.76) & centres[middle]):
-                found[y:y + size, x:x + size] |= mark
-    return found > 0
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:

@@ -38,6 +38,9 @@ class Config:
     pool: int = knob(50, 0, 1000, help="earlier fakes that a discriminator is shown (Zhu: 50); 0: only the newest")
     denoise: str = knob("discriminator", options=("off", "discriminator", "cycle"),
                         help="where the denoiser stands: before each D (Grimwood), or between the generators (Porav)")
+    upsample: str = knob("transposed", options=("transposed", "nearest"),
+                         help="how the generators enlarge: transposed convolutions (Zhu), or nearest neighbours and a "
+                              "convolution, against checkerboards")
     flip: float = knob(0.5, 0.0, 1.0, help="probability of a horizontal flip (Grimwood, section 2.3)")
     margin: int = knob(40, 0, 200, help="pixels that a random crop takes off height and width (Grimwood: 40 of 522)")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Zhu's code)")
@@ -75,9 +78,16 @@ class Generator(nn.Module):
             nn.Conv2d(w, 2 * w, 3, 2, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
             nn.Conv2d(2 * w, 4 * w, 3, 2, 1), nn.InstanceNorm2d(4 * w), nn.ReLU(True),
             *(Residual(4 * w) for _ in range(config.blocks)),
-            nn.ConvTranspose2d(4 * w, 2 * w, 3, 2, 1, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
-            nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1), nn.InstanceNorm2d(w), nn.ReLU(True),
+            *self.enlarge(config, 4 * w, 2 * w), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
+            *self.enlarge(config, 2 * w, w), nn.InstanceNorm2d(w), nn.ReLU(True),
             nn.ReflectionPad2d(3), nn.Conv2d(w, 1, 7), nn.Tanh())
+
+    @staticmethod
+    def enlarge(config: Config, channels: int, width: int) -> list[nn.Module]:
+        """Twice the side; both ways have the same number of weights."""
+        if config.upsample == "transposed":
+            return [nn.ConvTranspose2d(channels, width, 3, 2, 1, 1)]
+        return [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(channels, width, 3)]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.main(images)

@@ -17,7 +17,8 @@ from uslab.study.store import DATABASE, MIRROR
 
 ALLOWED = {"version", "id", "title", "protocol", "preset", "design", "n_methods", "built", "pack_sha256", "key_commitment",
            "plan_sha256", "practice", "text_acknowledged", "versions"}
-FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"}
+FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal",
+         "reading.ipynb", "voila.py"}       # the last two are written by `uslab study serve`
 CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
 NOTABLE = 0.7       # area from which a single cue is worth a reader's while
 
@@ -45,7 +46,7 @@ class Audit:
     """What was found. `blinded` is False if any side channel is open."""
 
     channels: pd.DataFrame      # check, ok, detail
-    cues: pd.DataFrame          # method, cue, area (0.5 to 1), low, high, advice; sorted
+    cues: pd.DataFrame          # method, cue, area (0.5 to 1), low, high, q (false-discovery rate), advice; sorted
     together: pd.DataFrame      # method, area of all cues together, cross-validated, n
     copies: pd.DataFrame        # synthetic images that nearly equal a real one of the study: method, file, real, correlation
 
@@ -53,13 +54,17 @@ class Audit:
     def blinded(self) -> bool:
         return bool(self.channels.ok.all())
 
+    @property
+    def notable(self) -> pd.DataFrame:
+        """Cues that tell origins apart well, and not by chance among so many that were looked at."""
+        return self.cues[(self.cues.area >= NOTABLE) & (self.cues.q < 0.05)]
+
     def __repr__(self) -> str:
         bad = self.channels[~self.channels.ok]
         lines = [f"Side channels: {'none open' if bad.empty else f'{len(bad)} OPEN'} of {len(self.channels)} checked"]
         lines += [f"  OPEN  {row.check}: {row.detail}" for row in bad.itertuples()]
-        notable = self.cues[self.cues.area >= NOTABLE]
-        lines.append(f"Cues in the pixels with an area of {NOTABLE} or more: {len(notable)} of {len(self.cues)}")
-        lines += [f"  {row.area:.2f}  {row.method}: {row.cue} ({row.advice})" for row in notable.itertuples()]
+        lines.append(f"Cues in the pixels with an area of {NOTABLE} or more, beyond chance: {len(self.notable)} of {len(self.cues)}")
+        lines += [f"  {row.area:.2f}  {row.method}: {row.cue} ({row.advice})" for row in self.notable.itertuples()]
         lines += [f"  {row.area:.2f}  {row.method}: all cues together, cross-validated, {row.n} images"
                   for row in self.together.itertuples()]
         lines.append(f"Synthetic images that nearly equal a real one: {len(self.copies)}")
@@ -87,15 +92,17 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     truth = np.array([stimuli[name]["truth"] == SYNTHETIC for name in sorted(images) if stimuli[name]["truth"] != ATTENTION])
     p = _rank_test(np.flatnonzero(truth), np.flatnonzero(~truth))
     check("the order of the pack does not follow the truth", p > CHANCE, f"p = {p:.2g}")
-    extra = {path.name for path in study.public.iterdir()} - FILES - {"quiz.ipynb", "voila.json"}
+    extra = {path.name for path in study.public.iterdir()} - FILES
     check("public/ holds only what a study needs", not extra, f"also {', '.join(sorted(extra))}: move it elsewhere")
     told = set(study.about) - ALLOWED
     check("study.json holds only what it may", not told, f"also {', '.join(sorted(told))}")
     practice = {name for name, item in stimuli.items() if item["phase"] == "practice"}
     check("truth is public for practice items only", set(study.about["practice"]) == practice, "study.json names others")
-    served = b"".join(path.read_bytes() for path in study.public.iterdir() if path.suffix != ".ipynb")
+    served = b"".join(path.read_bytes() for path in study.public.rglob("*") if path.is_file())
     words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])} | set(key["methods"]) | {key["secret"]}
-    found = sorted(word for word in words if len(word) > 3 and word.encode() in served)
+    # A short name, or one that could be a piece of a hash or of a time, would be found by chance.
+    telling = [word for word in words if len(word) > 3 and (len(word) > 12 or not re.fullmatch("[0-9a-fA-F.]+", word))]
+    found = sorted(word for word in telling if word.encode() in served)
     check("no file name, method or secret in public/", not found, f"found {', '.join(found[:3])}")
     plans = [[list(row) for row in study.store.rows(
         "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
@@ -122,6 +129,7 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from statsmodels.stats.multitest import multipletests
 
     from uslab.study.statistics import area
 
@@ -134,7 +142,8 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
             value = max(found.value, 1 - found.value)
             if found.value < 0.5:
                 low, high = 1 - high, 1 - low
-            single.append((method, cue, value, low, high, ADVICE[cue]))
+            p = _rank_test(real[cue].to_numpy(), own[cue].to_numpy())
+            single.append((method, cue, value, low, high, p, ADVICE[cue]))
         both = pd.concat([real, own])[list(ADVICE)].to_numpy()
         label = np.repeat([0, 1], [len(real), len(own)])
         folds = min(5, len(real), len(own))
@@ -143,8 +152,9 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
                                       cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="decision_function")
             found = area(guess[label == 0], guess[label == 1])
             joint.append((method, found.value, found.low, found.high, len(label)))
-    return (pd.DataFrame(single, columns=["method", "cue", "area", "low", "high", "advice"])
-            .sort_values("area", ascending=False, ignore_index=True),
+    table = pd.DataFrame(single, columns=["method", "cue", "area", "low", "high", "q", "advice"])
+    table["q"] = multipletests(table.q, method="fdr_bh")[1]
+    return (table.sort_values("area", ascending=False, ignore_index=True),
             pd.DataFrame(joint, columns=["method", "area", "low", "high", "n"]))
 
 
@@ -195,7 +205,7 @@ def copies(main: dict[str, dict], images: dict[str, np.ndarray], limit: float = 
 def _rank_test(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.stats import mannwhitneyu
 
-    return float(mannwhitneyu(a, b).pvalue) if len(a) and len(b) else 1.0
+    return float(np.nan_to_num(mannwhitneyu(a, b).pvalue, nan=1.0)) if len(a) and len(b) else 1.0
 
 
 def as_json(found: Audit) -> str:

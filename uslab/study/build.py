@@ -50,7 +50,7 @@ def build(
                          f"{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}. Look at them; crop them (crop=True, "
                          "--crop), take them out, or acknowledge them (acknowledge_text=True, --acknowledge-text)")
     key = {"version": 1, "seed": seed, "secret": secret.hex(), "design": design, "methods": list(synthetic),
-           "pair": protocol.pair, "stimuli": items}
+           "pair": protocol.pair, "phantom": origins[0].phantom, "stimuli": items}
     public, sealed = out / "public", out / "SEALED"
     plans = [rows(key, slot) for slot in range(design["readers"])]      # what cannot be planned fails before any file
     public.mkdir(parents=True)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ class Source:
     images: list[np.ndarray]            # (H, W) uint8 each
     files: list[str]                    # what each is called where it came from
     groups: list[str] | None = None     # patient or exam of each, where known
+    phantom: bool = False               # simulated ultrasound
 
 
 def read(
@@ -34,7 +35,7 @@ def read(
     """
     if isinstance(given, (str, Path)):
         return read_path(name, Path(given).expanduser())
-    groups = None
+    groups, phantom = None, getattr(given, "source", "") == "phantom"
     if hasattr(given, "table"):     # an ImageSet
         files = given.table.file.astype(str).tolist() if "file" in given.table else None
         if given.groups is not None:
@@ -47,7 +48,7 @@ def read(
     if pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise ValueError(f"{name}: give an ImageSet, a folder, or grey images as uint8 (N, 1, H, W), "
                          f"not {pixels.dtype} {pixels.shape}")
-    return Source(name, list(pixels), files or [f"{name} {i}" for i in range(len(pixels))], groups)
+    return Source(name, list(pixels), files or [f"{name} {i}" for i in range(len(pixels))], groups, phantom)
 
 
 def read_path(name: str, path: Path) -> Source:
@@ -105,14 +106,14 @@ def prepare(
     from uslab.data import prepare as common
 
     if crop:
-        sources = [Source(s.name, [common.frame(image).image for image in s.images], s.files, s.groups) for s in sources]
+        sources = [replace(s, images=[common.frame(image).image for image in s.images]) for s in sources]
     sides = {s.name: min(max(image.shape) for image in s.images) for s in sources}
     smallest = min(sides, key=sides.get)
     if size and size > sides[smallest]:
         raise ValueError(f"size is {size}, but {smallest} has images of {sides[smallest]} pixels: enlarging them alone "
                          "would tell them from the rest; take at most that size")
     size = size or sides[smallest]
-    return [Source(s.name, [common.square(image, size) for image in s.images], s.files, s.groups) for s in sources]
+    return [replace(s, images=[common.square(image, size) for image in s.images]) for s in sources]
 
 
 def with_text(sources: list[Source]) -> list[str]:

@@ -86,7 +86,9 @@ def power_of_readers(
     df = variance ** 2 / (reader ** 2 / (readers - 1))
     if margin is None:
         shift, limit = (accuracy - 0.5) / step, stats.t.ppf(1 - alpha / 2, df)
-        return float(stats.nct.sf(limit, df, shift) + stats.nct.cdf(-limit, df, shift))
+        if abs(shift) > limit + 10:     # beyond what scipy's noncentral t can compute
+            return 1.0
+        return float(stats.nct.sf(limit, df, abs(shift)) + stats.nct.cdf(-limit, df, abs(shift)))
     reach = margin / step - stats.t.ppf(1 - alpha, df)
     # The interval of half-width t * step must lie inside the margin; the spread of the estimated step is left out.
     shift = (accuracy - 0.5) / step

@@ -13,8 +13,8 @@ STEPS = (0.5, 1.0)      # evidence from the criterion at which a reader is proba
 class SimulatedReader:
     """Equal-variance signal detection (Green and Swets 1966).
 
-    Evidence for 'synthetic' is normal with standard deviation 1 and mean +d'/2 for a synthetic image and -d'/2 for a
-    real one. The reader says 'synthetic' above the criterion.
+    Evidence for 'synthetic' is normal with standard deviation 1. Its mean lies d' of the method above that of real
+    images, and zero lies halfway (of the mean d', with several methods). The reader says 'synthetic' above the criterion.
     """
 
     dprime: float | dict[str, float] = 1.0      # of all methods, or of each
@@ -27,9 +27,12 @@ class SimulatedReader:
         """Evidence that one image is synthetic; time runs from 0, the first trial, to 1. Noise is plain to see."""
         if truth not in (REAL, SYNTHETIC):
             return 6.0
-        dprime = self.dprime if not isinstance(self.dprime, dict) else self.dprime.get(method, np.mean([*self.dprime.values()]))
-        dprime += self.drift * (time - 0.5)
-        return rng.normal(dprime / 2 if truth == SYNTHETIC else -dprime / 2)
+        middle = float(np.mean([*self.dprime.values()])) if isinstance(self.dprime, dict) else self.dprime
+        middle += self.drift * (time - 0.5)
+        if truth == REAL:
+            return rng.normal(-middle / 2)
+        own = self.dprime.get(method, middle) + self.drift * (time - 0.5) if isinstance(self.dprime, dict) else middle
+        return rng.normal(own - middle / 2)
 
     def respond(
         self,

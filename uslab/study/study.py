@@ -194,6 +194,34 @@ class Study:
 
         return unblind(self, key, early)
 
+    def report(
+        self,
+        out: str | Path,                # new folder: report.html, report.md, figures/, tables/, audit.json
+        key: str | Path | None = None,  # as for key()
+        margin: float = 0.1,            # of equivalence with chance; decide on it before the study
+    ) -> Path:
+        """Write the report and return its page. Raises ValueError before unblinding, and without any answer."""
+        from uslab.study.report import report
+
+        return report(self, Path(out).expanduser(), key, margin)
+
+    def export(
+        self,
+        kind: str,                      # 'csv' or 'imrmc'
+        key: str | Path | None = None,  # as for key()
+    ) -> str:
+        """All answers with their truth as text of that kind. Raises ValueError before unblinding."""
+        from uslab.study import exports
+        from uslab.study.unblind import answers
+
+        if kind not in exports.KINDS:
+            raise ValueError(f"no export {kind!r}: choose one of {', '.join(exports.KINDS)}")
+        if not self.store.rows("select 1 from log where kind = 'unblind'"):
+            raise ValueError("the study is still blinded: run Study.unblind or `uslab study unblind` first")
+        sealed = self.key(key)
+        table = answers(self, sealed)
+        return exports.tidy(table) if kind == "csv" else exports.imrmc(table, self.protocol, sealed["methods"])
+
     def key(self, path: str | Path | None = None) -> dict:
         """The sealed key, checked against the commitment. path: key.json or the folder SEALED; None: SEALED/ beside public/."""
         path = Path(path).expanduser() if path else self.folder / "SEALED"

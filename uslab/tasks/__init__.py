@@ -1,10 +1,12 @@
 """What synthetic images are for: classifiers and segmentation trained with them, tested on real images of others."""
 
 from .classify import classify
+from .grad_cam import grad_cam
 from .mix import join, mix, synthetic_set
 from .result import Result, summary
+from .segment import Segmentation, dice, segment
 from .splits import folds, guard, identities
 from .statistics import holm, interval, mcnemar, paired_t, proportion_interval, wilcoxon
 
-__all__ = ["Result", "classify", "folds", "guard", "holm", "identities", "interval", "join", "mcnemar", "mix", "paired_t",
-           "proportion_interval", "summary", "synthetic_set", "wilcoxon"]
+__all__ = ["Result", "Segmentation", "classify", "dice", "folds", "grad_cam", "guard", "holm", "identities", "interval",
+           "join", "mcnemar", "mix", "paired_t", "proportion_interval", "segment", "summary", "synthetic_set", "wilcoxon"]

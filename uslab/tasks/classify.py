@@ -1,12 +1,11 @@
 """classify: train a classifier on real images, or on real and synthetic ones, and test it on real images."""
 
 import numpy as np
-import pandas as pd
 
 from ..data import ImageSet
 from .mix import SYNTHETIC, join, mix
-from .result import Result
-from .splits import group_numbers, guard
+from .result import Result, predictions
+from .splits import guard
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)   # of the logistic regression, tried where there is a validation set
 
@@ -39,6 +38,8 @@ def classify(
 
     if model not in ("features", *networks.NETWORKS):
         raise ValueError(f"unknown model {model!r}: choose features, {', '.join(networks.NETWORKS)}")
+    if epochs < 1 or batch < 2:
+        raise ValueError(f"epochs is {epochs} and batch {batch}: choose at least 1 and 2")
     for name, images in (("train", train), ("test", test), ("val", val), ("synthetic", synthetic)):
         if images is not None and (images.labels is None or images.classes != train.classes):
             raise ValueError(f"{name} has the classes {images.classes or 'none'}, expected those of train, {train.classes}")
@@ -68,18 +69,6 @@ def classify(
     return Result(f"{about}; trained on {counts['real']} real and {made} synthetic images"
                   f"{', classes weighted' if weighted else ''}", train.classes, predictions(test, probabilities), counts,
                   trained, losses, test.groups is not None)
-
-
-def predictions(test: ImageSet, probabilities: np.ndarray) -> pd.DataFrame:
-    """One row a test image: file, group, truth, predicted, correct, and the probability of each class, p_<class>."""
-    names = np.array(test.classes)
-    numbers = group_numbers(test)
-    truth, predicted = names[test.labels.cpu().numpy()], names[probabilities.argmax(1)]
-    return pd.DataFrame({
-        "file": test.table.file.to_numpy(),
-        "group": [test.group_names[i] for i in numbers] if test.groups is not None else numbers,
-        "truth": truth, "predicted": predicted, "correct": truth == predicted,
-        **{f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}})
 
 
 def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted: bool, seed: int):

@@ -1,88 +1,114 @@
-"""Train a classification network: Adam, cross-entropy, class weights, the best epoch on a validation set."""
+"""Train a network: Adam, a loss, batches by seed and step, the best epoch on a validation set."""
 
 import copy
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import ImageSet
 from ..training.batches import Batches
 from ..training.device import choose_device, choose_dtype
 from .networks import Classifier, build
+from .result import balanced_accuracy, confusion, predictions
+
+Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]   # of the network's output and the batch
 
 
 class Trainer:
     """A network with its optimiser; step() is one update."""
 
-    def __init__(self, model: Classifier, lr: float, weights: Tensor | None, dtype: torch.dtype):
-        self.model, self.weights, self.dtype = model.train(), weights, dtype
+    def __init__(self, model: nn.Module, lr: float, loss: Loss, dtype: torch.dtype):
+        self.model, self.lr, self.loss, self.dtype = model, lr, loss, dtype
         self.optimiser = torch.optim.Adam(model.parameters(), lr)
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """One update with {'image': uint8 (B, 1, H, W), 'label': (B,)}; returns {'loss': 0-d tensor}."""
+        """One update with {'image': uint8 (B, 1, H, W), 'label' or 'mask'}; returns {'loss': 0-d tensor}."""
         images = batch["image"].float()
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.model(images)
-        loss = F.cross_entropy(logits.float(), batch["label"], self.weights)
+            output = self.model(images)
+        loss = self.loss(output.float(), batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         return {"loss": loss.detach()}
 
 
-def class_weights(labels: np.ndarray, classes: int) -> Tensor:
+def epochs_of(
+    make: Callable[[torch.dtype], Trainer],   # a fresh trainer on the device
+    data: ImageSet,                           # on the device
+    epochs: int,
+    batch: int,
+    seed: int,
+) -> Iterator[tuple[Trainer, float]]:
+    """Train; after each epoch yield the trainer, its network in eval mode, and the mean loss.
+
+    The precision is what choose_dtype finds sane. An epoch is a whole number of batches, which are windows of an
+    endless row of permutations: a last batch of one image would break batch normalisation. Raises ValueError for a
+    loss that is not finite.
+    """
+    batches = Batches(data, min(batch, len(data)), seed)
+    device = data.images.device
+    trainer = make(choose_dtype(make, batches[0], device, seed))
+    steps = max(1, round(len(data) / batches.size))
+    for epoch in range(epochs):
+        total = torch.zeros((), device=device)
+        trainer.model.train()
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            torch.manual_seed(batches.seed_of(step))   # dropout
+            total += trainer.step(batches[step])["loss"]
+        if not torch.isfinite(total):
+            raise ValueError(f"the loss of epoch {epoch + 1} is {float(total / steps)}: choose an lr below {trainer.lr:g}")
+        trainer.model.eval()
+        yield trainer, float(total) / steps
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
     """(K,) float32 n / (K n_k), as scikit-learn's 'balanced'; a class without images weighs 0."""
-    counts = np.bincount(labels, minlength=classes)
-    return torch.tensor(np.where(counts, len(labels) / (classes * np.maximum(counts, 1)), 0), dtype=torch.float32)
+    counts = torch.bincount(labels.cpu(), minlength=classes)
+    return torch.where(counts > 0, len(labels) / (classes * counts.clamp(min=1)), 0.0)
 
 
 def fit(
-    train: ImageSet, val: ImageSet | None, name: str, weighted: bool, epochs: int, lr: float | None, batch: int,
-    weights: str | None, seed: int, device: str,
+    train: ImageSet,
+    val: ImageSet | None,
+    name: str,                  # a key of networks.NETWORKS
+    weighted: bool,
+    epochs: int,
+    lr: float | None,
+    batch: int,
+    weights: str | None,
+    seed: int,
+    device: str,
 ) -> tuple[Classifier, tuple[float, ...], str]:
-    """The trained network in eval mode, its mean loss in each epoch, and what it is. Arguments as in classify().
+    """The trained classifier in eval mode, its mean loss in each epoch, and what it is. Arguments as in classify().
 
     With a validation set the weights of the epoch with the best balanced accuracy on it are kept, else the last ones.
     """
-    from .classify import predictions
-    from .result import balanced_accuracy, confusion
+    device, classes = choose_device(device), train.classes
+    weigh = class_weights(train.labels, len(classes)).to(device) if weighted else None
 
-    device, train = choose_device(device), train.to("cpu")
-    weigh = class_weights(train.labels.numpy(), len(train.classes)).to(device) if weighted else None
-    data = train.to(device)
-    # A last batch of one image would break batch normalisation, so batches are windows over all epochs.
-    batches = Batches(data, min(batch, len(data)), seed)
+    def make(dtype: torch.dtype) -> Trainer:
+        model = build(name, len(classes), weights, seed).to(device)
+        return Trainer(model, model.lr if lr is None else lr,
+                       lambda logits, batch: F.cross_entropy(logits, batch["label"], weigh), dtype)
 
-    def trainer(dtype: torch.dtype) -> Trainer:
-        model = build(name, len(train.classes), weights, seed).to(device)
-        return Trainer(model, model.lr if lr is None else lr, weigh, dtype)
-
-    dtype = choose_dtype(trainer, batches[0], device, seed)
-    trained = trainer(dtype)
-    steps = max(1, round(len(data) / batches.size))   # an epoch
     losses, best, kept, chosen = [], -1.0, None, epochs
-    for epoch in range(epochs):
-        total = torch.zeros((), device=device)
-        trained.model.train()
-        for step in range(epoch * steps, (epoch + 1) * steps):
-            torch.manual_seed(batches.seed_of(step))   # dropout
-            total += trained.step(batches[step])["loss"]
-        losses.append(float(total) / steps)
-        if not np.isfinite(losses[-1]):
-            raise ValueError(f"the loss of epoch {epoch + 1} is {losses[-1]}: choose a lower lr")
+    for trainer, loss in epochs_of(make, train.to(device), epochs, batch, seed):
+        losses.append(loss)
         if val is not None:
-            found = predictions(val, probabilities_of(trained.model, val))
-            score = float(balanced_accuracy(confusion(found, train.classes)))
+            found = predictions(val, probabilities_of(trainer.model, val))
+            score = float(balanced_accuracy(confusion(found, classes)))
             if score > best:
-                best, chosen, kept = score, epoch + 1, copy.deepcopy(trained.model.state_dict())
+                best, chosen, kept = score, len(losses), copy.deepcopy(trainer.model.state_dict())
     if kept is not None:
-        trained.model.load_state_dict(kept)
+        trainer.model.load_state_dict(kept)
     how = f"epoch {chosen} of {epochs}{', the best on the validation images' if val is not None else ''}"
-    return trained.model.eval(), tuple(losses), (
-        f"{trained.model.about}; {how}, learning rate {trained.optimiser.param_groups[0]['lr']:g}, batch {batches.size}, "
-        f"{str(dtype).removeprefix('torch.')}")
+    return trainer.model.eval(), tuple(losses), (
+        f"{trainer.model.about}; {how}, learning rate {trainer.lr:g}, batch {min(batch, len(train))}, "
+        f"{str(trainer.dtype).removeprefix('torch.')}")
 
 
 @torch.inference_mode()
@@ -92,7 +118,6 @@ def probabilities_of(
     batch: int = 32,
 ) -> np.ndarray:
     """(N, K) float64 class probabilities, in float32 arithmetic."""
-    model.eval()
     device = next(model.parameters()).device
     parts = [model(part.to(device).float()).double().softmax(1).cpu() for part in images.images.split(batch)]
     return torch.cat(parts).numpy()

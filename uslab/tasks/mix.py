@@ -17,6 +17,7 @@ def synthetic_set(
     images: Tensor,                      # (n, 1, H, W) uint8, from a GAN's sample()
     trained_on: ImageSet,                # all images that the GAN was trained on
     label: int | str | Tensor | None = None,   # one class of trained_on for all of them, or (n,) int64
+    masks: Tensor | None = None,         # (n, 1, H, W) uint8 that a conditional GAN was given, structures of trained_on
 ) -> ImageSet:
     """Synthetic images as an ImageSet that remembers in `seen` what its generator was trained on.
 
@@ -30,7 +31,8 @@ def synthetic_set(
     labels = None if label is None else torch.as_tensor(label).cpu().long().expand(n).clone()
     return ImageSet(
         images=images.cpu(), card=trained_on.card, source=trained_on.source, labels=labels,
-        classes=() if labels is None else classes,
+        classes=() if labels is None else classes, masks=masks,
+        mask_names=() if masks is None else trained_on.mask_names,
         table=pd.DataFrame({"file": [f"synthetic {i:05d}" for i in range(n)], SYNTHETIC: True}),
         groups=torch.zeros(n, dtype=torch.int64), group_names=(SYNTHETIC,), seen=identities(trained_on))
 

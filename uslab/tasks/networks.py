@@ -23,8 +23,8 @@ class Kind:
 
 IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 NETWORKS = {
-    "efficientnet-b2": Kind("EfficientNet-B2", "net._conv_head", 1e-3, 3e-4, **IMAGENET, file="USLAB_EFFICIENTNET_B2"),
-    "lite2": Kind("EfficientNet-Lite2 (B2 without squeeze-and-excitation and swish)", "net._conv_head", 1e-3, 3e-4,
+    "efficientnet-b2": Kind("EfficientNet-B2", "net._conv_head", 1e-3, 1e-3, **IMAGENET, file="USLAB_EFFICIENTNET_B2"),
+    "lite2": Kind("EfficientNet-Lite2 (B2 without squeeze-and-excitation and swish)", "net._conv_head", 1e-3, 1e-3,
                   (127.0,) * 3, (128.0,) * 3),
     # Grimwood trains at 1e-7, which suits ImageNet weights at most: from random weights nothing would happen.
     "vgg16": Kind("VGG-16", "net.features.28", 1e-4, 1e-5, **IMAGENET, file="USLAB_VGG16"),

@@ -7,7 +7,9 @@ import pandas as pd
 from scipy import stats
 from torch import nn
 
+from ..data import ImageSet
 from ..metrics import Score
+from .splits import group_numbers
 
 FEWEST = 8   # groups for an interval
 
@@ -109,6 +111,18 @@ def summary(results: dict[str, Result]) -> pd.DataFrame:
     rows = {name: row(result.table.loc["all"], result.images) for name, result in results.items()}
     last = next(reversed(results.values())).table.iloc[-1]
     return pd.DataFrame.from_dict({**rows, last.name: row(last, {})}, "index")
+
+
+def predictions(test: ImageSet, probabilities: np.ndarray) -> pd.DataFrame:
+    """One row a test image: file, group, truth, predicted, correct, and the probability of each class, p_<class>."""
+    names = np.array(test.classes)
+    numbers = group_numbers(test)
+    truth, predicted = names[test.labels.cpu().numpy()], names[probabilities.argmax(1)]
+    return pd.DataFrame({
+        "file": test.table.file.to_numpy(),
+        "group": [test.group_names[i] for i in numbers] if test.groups is not None else numbers,
+        "truth": truth, "predicted": predicted, "correct": truth == predicted,
+        **{f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}})
 
 
 # Measures of confusion matrices (..., K, K), a row a true class

@@ -4,10 +4,11 @@
 # slow to import (matplotlib, pandas, scipy) is imported where it is used.
 from uslab.widgets.exercise import check
 from uslab.widgets.explorer import Explorer
+from uslab.widgets.figure_explorer import FigureExplorer
 from uslab.widgets.figures import show_images
 from uslab.widgets.knobs import knobs
 from uslab.widgets.monitor import Monitor
 from uslab.widgets.quiz import Quiz
 from uslab.widgets.sketch import Sketch
 
-__all__ = ["Explorer", "Monitor", "Quiz", "Sketch", "check", "knobs", "show_images"]
+__all__ = ["Explorer", "FigureExplorer", "Monitor", "Quiz", "Sketch", "check", "knobs", "show_images"]

@@ -49,6 +49,8 @@ class Explorer(Still, w.HBox):
     others. Without a browser, `apply` draws at once.
     """
 
+    SCREEN = Screen
+
     def __init__(
         self,
         config: Any,                      # a Config, as for knobs()
@@ -60,7 +62,7 @@ class Explorer(Still, w.HBox):
         self._working = False             # a thread draws, or waits for more
         self.panel = knobs(config)
         self.picture = draw(config)
-        self.screen = Screen(self.picture)
+        self.screen = self.SCREEN(self.picture)
         super().__init__([self.screen, self.panel])
         self.add_class("uslab-explorer")
         self.panel.on_change(self._ask)

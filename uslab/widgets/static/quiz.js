@@ -289,6 +289,8 @@ function mount(el, state, act) {
       return;
     }
     root.classList.add("uslab-live");
+    // A button that waits is disabled and would lose the focus to the notebook, and the keys with it.
+    if (phase === "wait" && document.activeElement?.tagName === "BUTTON") refocus(root.contains(document.activeElement));
     root.dataset.phase = phase;
     root.dataset.name = item.name ?? "";
     const answered = item.marks && (phase === "feedback" ? [...item.marks, state.feedback.correct] : item.marks);

@@ -1,0 +1,563 @@
+"""A served study in a real browser: nothing of the truth leaves the server, and no answer is lost or counted twice."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import nbformat
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from uslab.study import Study
+from uslab.study.serve import serving
+
+CANARY = "canary"       # stands in every file name, every metadata field, the method's name and the environment
+SIZE = 64
+# What somebody would try who wants to look behind the page.
+GUESSES = ["/", "/?r=guess", "/?r=", "/reading.ipynb", "/voila.py", "/study.json", "/answers.db", "/stimuli.safetensors",
+           *(f"/voila/files/{name}" for name in ("reading.ipynb", "voila.py", "study.json", "answers.db", "answers.jsonl",
+                                                 "stimuli.safetensors", "../SEALED/key.json", "%2e%2e/SEALED/key.json",
+                                                 "canary_real_0.png")),
+           "/voila/tree", "/tree", "/voila/render/reading.ipynb", "/lab", "/notebooks/reading.ipynb", "/files/study.json",
+           "/api/contents", "/api/kernels", "/api/sessions", "/voila/api/contents", "/api/terminals",
+           "/voila/static/../../study.json", "/voila/templates/reader/static/../../../study.json"]
+
+
+def images(n: int, seed: int) -> np.ndarray:
+    """Speckle in a disc, uint8 (n, 64, 64)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2
+    grey = np.stack([cv2.GaussianBlur(rng.rayleigh(60, (SIZE, SIZE)), (0, 0), 1.0) for _ in range(n)])
+    return (grey * (np.hypot(x, y) < 26)).clip(0, 200).astype(np.uint8)
+
+
+def plant(folder: Path, kind: str, n: int, seed: int) -> Path:
+    """Image files whose names and metadata say what they are."""
+    folder.mkdir()
+    for i, image in enumerate(images(n, seed)):
+        info = PngInfo()
+        info.add_text("Comment", f"{CANARY} meta {kind}")
+        Image.fromarray(image).save(folder / f"{CANARY}_{kind}_{i}.png", pnginfo=info)
+    return folder
+
+
+def build(folder: Path, protocol: str, n: int = 4, **design) -> Study:
+    """n images a class and two of practice, from files that would give themselves away."""
+    folder.mkdir()
+    real, made = plant(folder / "a", "real", n + 4, 1), plant(folder / "b", "made", n + 4, 2)
+    return Study.build(real, {f"{CANARY}method": made}, protocol, out=folder / "study", n_per_method=n,
+                       **{"practice": 2, "attention": 0, "repeats": 0.0, "title": "Heads"} | design)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(study: Study):
+    """The study on a free port: (study, address, process)."""
+    os.environ["USLAB_CANARY"] = f"{CANARY} environment"
+    port = free_port()
+    try:
+        with serving(study, port=port) as process:
+            yield study, f"http://127.0.0.1:{port}/", process
+    finally:
+        os.environ.pop("USLAB_CANARY", None)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """One served study for most tests, with an order for each of their readers."""
+    with served(build(tmp_path_factory.mktemp("study") / "six", "yesno_conf", readers=16)) as found:
+        yield found
+
+
+class Watch:
+    """Everything that passes between a page and any server."""
+
+    def __init__(self, page):
+        self.page, self.frames, self.responses, self.requests = page, [], [], []
+        page.on("websocket", lambda line: (line.on("framereceived", self.frame), line.on("framesent", self.frame)))
+        page.on("response", lambda response: self.responses.append(response))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def frame(self, content) -> None:
+        self.frames.append(content if isinstance(content, bytes) else content.encode())
+
+    def stimuli(self) -> list[tuple[dict, int, list[int]]]:
+        """Of each message that carries pixels: what it says, the length of that, and the length of each image."""
+        found = []
+        for frame in self.frames:
+            parts = split(frame)
+            if len(parts) > 5:
+                found.append((json.loads(parts[4])["data"].get("content", {}), len(parts[4]), list(map(len, parts[5:]))))
+        return found
+
+    def leaks(self, own: str) -> list[str]:
+        """Every way in which this page was told more than it may; own is the address of the server."""
+        page, found = self.page, []
+        bodies = b"".join(self.body(response) for response in self.responses)
+        stores = page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])").encode()
+        for name, blob in (("a websocket frame", b"".join(self.frames)), ("an HTTP body", bodies),
+                           ("the page", page.content().encode()), ("storage", stores)):
+            if CANARY.encode() in blob.lower():
+                found.append(f"a canary in {name}")
+        if len({length for _, length, _ in self.stimuli()}) > 1 or len({n for *_, images in self.stimuli() for n in images}) > 1:
+            found.append("images of different length")
+        if foreign := {url for url in self.requests if not url.startswith((own, own.replace("http", "ws"), "data:", "blob:"))}:
+            found.append(f"a request to another machine: {sorted(foreign)}")
+        found += [f"an open address: {path}" for path in GUESSES if status(own, path) < 400]
+        return found
+
+    @staticmethod
+    def body(response) -> bytes:
+        try:
+            return response.body()
+        except Exception:       # a redirect has none
+            return b""
+
+
+def split(frame: bytes) -> list[bytes]:
+    """Parts of a message on a kernel's websocket (protocol v1): channel, header, parent, metadata, content, buffers."""
+    n = int.from_bytes(frame[:8], "little")
+    if not 5 < n < 20:
+        return []
+    at = [int.from_bytes(frame[8 * i:8 * i + 8], "little") for i in range(1, n + 1)]
+    return [frame[start:end] for start, end in zip(at, at[1:])]
+
+
+def status(address: str, path: str) -> int:
+    """HTTP status of a path, asked for as it stands; redirects are followed."""
+    host = address.split("/")[2]
+    for _ in range(5):
+        line = http.client.HTTPConnection(host, timeout=20)
+        line.request("GET", path)
+        reply = line.getresponse()
+        line.close()
+        if reply.status not in (301, 302, 303, 307):
+            break
+        path = reply.headers["Location"]
+    return reply.status
+
+
+class Reader:
+    """A reader in a window of their own."""
+
+    def __init__(self, chromium, address: str, code: str, context=None, **options):
+        self.context = context or chromium.new_context(**{"viewport": {"width": 1000, "height": 800}} | options)
+        self.page = self.context.new_page()
+        self.watch = Watch(self.page)
+        self.address = f"{address}?r={code}"
+        self.page.goto(self.address)
+
+    def at(self, selector: str, seconds: float = 30) -> None:
+        """Wait until the page has come so far."""
+        self.page.wait_for_selector(f".uslab-quiz{selector}", timeout=1000 * seconds)
+
+    def begin(self) -> None:
+        """Agree, and go on to the first image."""
+        self.at("[data-name=consent]")
+        self.page.check("label.check input")
+        self.page.click(".page button")
+        self.go_on("welcome")
+
+    def go_on(self, name: str) -> None:
+        self.at(f"[data-name={name}]")
+        self.page.keyboard.press("Enter")
+
+    def answer(self, key: str = "2") -> None:
+        """Answer the image by keyboard and go on to the next, or to the end."""
+        self.at("[data-phase=choice]")
+        before = self.page.inner_text(".uslab-quiz .head")
+        self.page.keyboard.press(key)
+        self.page.wait_for_function("""(before) => { const root = document.querySelector('.uslab-quiz'), phase = root.dataset.phase;
+          return ['feedback', 'page'].includes(phase) || (phase === 'choice' && root.querySelector('.head').innerText !== before);
+        }""", arg=before, timeout=20000)
+        if self.phase() == "feedback":
+            self.page.keyboard.press("Enter")
+            self.page.wait_for_function("() => ['choice', 'page'].includes(document.querySelector('.uslab-quiz').dataset.phase)")
+
+    def practise(self) -> None:
+        self.answer()
+        self.answer()
+        self.go_on("break")
+        self.at("[data-phase=choice]")
+
+    def phase(self) -> str:
+        return self.page.get_attribute(".uslab-quiz", "data-phase")
+
+    def saved(self) -> list[str]:
+        """What the browser keeps of this study."""
+        return self.page.evaluate("() => Object.keys(localStorage).filter((key) => key.startsWith('uslab'))")
+
+    def shoot(self, name: str) -> None:
+        """Keep a screenshot where USLAB_SHOTS names a folder, for people to look at."""
+        if os.environ.get("USLAB_SHOTS"):
+            self.page.screenshot(path=Path(os.environ["USLAB_SHOTS"]) / f"study_{name}.png")
+
+
+@pytest.fixture
+def reader(chromium, place, request):
+    """`reader(code)` opens a window of the reader with this code; without one, of a new reader."""
+    study, address, _ = place
+    opened = []
+
+    def open_window(code: str = "", **options) -> Reader:
+        code = code or study.invite(f"{request.node.name} {len(opened)}")
+        opened.append(Reader(chromium, address, code, **options))
+        opened[-1].code = code
+        return opened[-1]
+
+    yield open_window
+    for one in opened:
+        one.context.close()
+
+
+def answers(study: Study, code: str) -> list[dict]:
+    """The answers of a reader as they are on the disk."""
+    rows = study.store.rows("select trial, body from log where kind = 'answer' and reader = ? order by seq",
+                            study.session(code).reader)
+    return [{"trial": trial, **json.loads(body)} for trial, body in rows]
+
+
+def kernels(process: subprocess.Popen) -> list[psutil.Process]:
+    return [child for child in psutil.Process(process.pid).children(recursive=True)
+            if any("ipykernel" in word for word in child.cmdline())]
+
+
+EXECUTE = """async () => {
+  const id = JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId;
+  const line = new WebSocket(`ws://${location.host}/api/kernels/${id}/channels?session_id=x`, ['v1.kernel.websocket.jupyter.org']);
+  line.binaryType = 'arraybuffer';
+  await new Promise((done) => { line.onopen = done; });
+  const header = {msg_id: 'x', msg_type: 'execute_request', username: '', session: 'x', date: '', version: '5.3'};
+  const content = {code: "open('owned', 'w')", silent: false, store_history: false, user_expressions: {}, allow_stdin: false};
+  const parts = ['shell', ...[header, {}, {}, content].map((part) => JSON.stringify(part))].map((text) => new TextEncoder().encode(text));
+  const offsets = [8 * (parts.length + 2)];
+  for (const part of parts) offsets.push(offsets.at(-1) + part.length);
+  line.send(new Blob([new BigUint64Array([offsets.length, ...offsets].map(BigInt)), ...parts]));
+  await new Promise((done) => setTimeout(done, 1500));
+  line.close();
+}"""
+
+
+def test_a_whole_reading_tells_nothing(reader, place):
+    study, address, _ = place
+    one = reader()
+    one.begin()
+    one.at("[data-phase=choice]")
+    width = one.page.evaluate("() => document.querySelector('.uslab-quiz canvas').getBoundingClientRect().width")
+    one.page.keyboard.press("+")
+    assert one.page.evaluate("() => document.querySelector('.uslab-quiz canvas').getBoundingClientRect().width") == 2 * width
+    one.shoot("zoomed")
+    one.practise()
+    one.shoot("image")
+    for _ in range(8):
+        one.answer("5")
+    one.at("[data-name=done]")
+    one.shoot("done")
+    one.page.evaluate(EXECUTE)
+    assert one.watch.leaks(address) == []
+    assert not (study.public / "owned").exists(), "the page could run code on the server"
+
+    told = [message for message, *_ in one.watch.stimuli()]
+    assert len(told) >= 10
+    main = [{name: value for name, value in message.items() if name not in ("id", "done", "pad")}
+            for message in told if message["label"] == "Image"]
+    assert all(message == main[0] for message in main), "what is told beside the pixels differs between images"
+    assert one.saved() == [] and len(answers(study, one.code)) == 10
+    assert answers(study, one.code)[0]["client"]["zoom"] == 2
+
+
+LEAKY = """
+from pathlib import Path
+import ipywidgets as w
+from IPython.display import display
+files = sorted(Path('.').glob('*.png'))
+shown = [w.Image(value=file.read_bytes()) for file in files]
+never_displayed = w.HTML(f'the next one is {files[1].name}')
+display(shown[0])
+"""
+
+
+def test_the_same_harness_finds_a_leaky_page(chromium, tmp_path):
+    folder = plant(tmp_path / "leaky", "real", 4, 1)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LEAKY)], metadata={"kernelspec": kernel}),
+                   folder / "reading.ipynb")
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "voila", "reading.ipynb", "--no-browser", f"--port={port}",
+                                "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"], cwd=folder, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    context = chromium.new_context()
+    try:
+        for _ in range(150):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            time.sleep(0.2)
+        page = context.new_page()
+        watch = Watch(page)
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("img.jupyter-widgets", timeout=30000)
+        page.wait_for_timeout(500)
+        found = "\n".join(watch.leaks(f"http://127.0.0.1:{port}/"))
+    finally:
+        context.close()
+        process.terminate()
+        process.wait(20)
+    assert "a canary in a websocket frame" in found
+    assert "images of different length" in found
+    assert "a request to another machine" in found
+    assert "an open address: /voila/files/canary_real_0.png" in found
+
+
+def test_a_killed_kernel_loses_nothing(reader, place):
+    study, _, process = place
+    one = reader()
+    before = len(answers(study, one.code))
+    one.begin()
+    one.practise()
+    mine = kernels(process)[-1]     # the youngest
+    mine.kill()
+    one.page.keyboard.press("6")
+    one.page.wait_for_selector(".trouble:has-text('Not saved yet, retrying')", timeout=10000)
+    one.shoot("not_saved")
+    assert len(one.saved()) == 1 and len(answers(study, one.code)) == before + 2
+    one.page.reload()
+    one.go_on("welcome")
+    one.at("[data-phase=choice][data-done='1']")
+    assert one.saved() == []
+    found = answers(study, one.code)
+    assert len(found) == 3 and len({row["trial"] for row in found}) == 3
+
+
+def test_an_answer_whose_confirmation_was_lost_counts_once(reader, place):
+    study, _, _ = place
+    deaf = []
+
+    def handle(line):
+        server = line.connect_to_server()
+        line.on_message(server.send)
+        server.on_message(lambda message: None if deaf and b'"ack"' in message else line.send(message))
+
+    one = reader()
+    one.begin()
+    one.at("[data-phase=choice]")
+    one.page.route_web_socket(re.compile(".*/channels.*"), handle)
+    one.page.reload()
+    one.go_on("welcome")
+    one.practise()
+    deaf.append(True)
+    one.page.keyboard.press("1")
+    one.page.wait_for_selector(".trouble:has-text('Not saved yet')", timeout=10000)
+    assert len(answers(study, one.code)) == 3 and len(one.saved()) == 1     # kept, but the page does not know
+    deaf.clear()
+    one.page.wait_for_selector(".trouble:empty", state="attached", timeout=10000)     # sent once more, and confirmed
+    assert len(answers(study, one.code)) == 3 and one.saved() == []
+    one.at("[data-phase=choice][data-done='1']")
+
+
+def test_offline_and_back(reader, place):
+    study, _, _ = place
+    lines, offline = [], []
+
+    def handle(line):
+        if offline:
+            return line.close()
+        lines.append(line)
+        server = line.connect_to_server()
+        line.on_message(lambda message: None if offline else server.send(message))
+        server.on_message(lambda message: None if offline else line.send(message))
+
+    one = reader()
+    one.at("[data-name=consent]")
+    one.page.route_web_socket(re.compile(".*/channels.*"), handle)
+    one.page.reload()
+    one.begin()
+    one.practise()
+    offline.append(True)
+    one.context.set_offline(True)
+    lines[-1].close()
+    one.page.keyboard.press("3")
+    one.page.wait_for_selector(".trouble:has-text('Not saved yet')", timeout=10000)
+    assert len(answers(study, one.code)) == 2
+    one.context.set_offline(False)
+    offline.clear()
+    one.at("[data-phase=choice][data-done='1']", 40)
+    assert len(answers(study, one.code)) == 3 and one.saved() == []
+
+
+def test_two_windows_and_another_computer(reader, place):
+    study, _, _ = place
+    one = reader()
+    one.begin()
+    one.practise()
+    two = reader(one.code)
+    two.at("[data-name=welcome]")
+    assert "2 of 10 are answered" in two.page.inner_text(".page")
+    two.go_on("welcome")
+    two.at("[data-phase=choice]")
+    one.answer("1")
+    two.answer("6")
+    two.page.wait_for_selector(".warning:has-text('in another window already')")
+    two.answer("6")
+    one.answer("1")
+    found = answers(study, one.code)
+    assert [row["confidence"] for row in found[2:]] == [3, 3] and len({row["trial"] for row in found}) == len(found) == 4
+    assert found[2]["choice"] != found[3]["choice"]     # the first of either window, each for another image
+
+
+def test_six_readers_at_once(chromium, reader, place):
+    study, _, _ = place
+    six = [reader() for _ in range(6)]
+    for one in six:
+        one.begin()
+    for one in six:
+        one.practise()
+    for turn in range(8):
+        for i, one in enumerate(six):
+            one.answer(str(1 + (turn + i) % 6))
+    for one in six:
+        one.at("[data-name=done]")
+        found = answers(study, one.code)
+        assert len(found) == len({row["trial"] for row in found}) == 10
+    study.store.verify()
+
+
+# A clock of its own: it sees the picture come and go in the document, and the key before the page does.
+CLOCK = """() => {
+  const seen = window.seen = [];
+  let last = null, shown = 0;
+  const look = () => {
+    const label = document.querySelector('.uslab-quiz canvas')?.getAttribute('aria-label') ?? null;
+    if (label === last) return;
+    if (label) requestAnimationFrame(() => requestAnimationFrame((time) => { shown = time; }));
+    else requestAnimationFrame((time) => seen.push({ exposure: time - shown }));
+    last = label;
+  };
+  new MutationObserver(look).observe(document.querySelector('.uslab-quiz'), { childList: true, subtree: true });
+  addEventListener('keydown', () => seen.push({ rt: performance.now() - shown }), true);
+}"""
+
+
+def test_response_times_are_right_to_five_milliseconds(reader, place):
+    study, _, _ = place
+    one = reader()
+    one.begin()
+    one.answer()
+    one.page.evaluate(CLOCK)
+    one.answer()
+    one.go_on("break")
+    for turn in range(8):
+        one.at("[data-phase=choice]")
+        one.page.wait_for_timeout(37 * turn)
+        one.answer("1")
+    measured = [row["rt_ms"] for row in answers(study, one.code)[2:]]
+    # Practice's key and Enter, the break's Enter, then one key for each image.
+    seen = [row["rt"] for row in one.page.evaluate("() => seen") if "rt" in row][3:]
+    assert len(seen) == len(measured) == 8 and max(seen) > 200
+    errors = np.abs(np.subtract(measured, seen))
+    print(f"\nresponse times of {min(seen):.0f} to {max(seen):.0f} ms, error at most {errors.max():.2f} ms")
+    assert errors.max() < 5
+
+
+def test_a_timed_exposure_is_as_long_as_it_says(chromium, tmp_path):
+    with served(build(tmp_path / "timed", "timed", n=2)) as (study, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code)
+        one.at("[data-name=consent]")
+        one.page.evaluate(CLOCK)
+        one.begin()
+        for turn in range(6):
+            one.at("[data-phase=choice]")
+            one.page.wait_for_timeout(650)
+            if not turn:
+                one.shoot("mask")
+            one.answer("ArrowLeft")
+            if turn == 1:
+                one.go_on("break")
+        one.at("[data-name=done]")
+        seen = [row["exposure"] for row in one.page.evaluate("() => seen") if "exposure" in row]
+        told = [row["client"]["exposure_ms"] for row in answers(study, code)]
+        one.context.close()
+    print(f"\nexposures of 500 ms: {min(seen):.1f} to {max(seen):.1f}")
+    assert len(seen) == len(told) == 6 and np.abs(np.subtract(seen, told)).max() < 1
+    assert np.abs(np.subtract(seen, 500)).max() <= 17       # a frame
+
+
+def test_pairs_by_touch_on_a_phone(chromium, tmp_path):
+    with served(build(tmp_path / "pairs", "2afc")) as (study, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code, viewport={"width": 390, "height": 780}, device_scale_factor=3, has_touch=True,
+                     is_mobile=True)
+        one.at("[data-name=consent]")
+        one.page.tap("label.check input")
+        one.page.tap(".page button")
+        one.at("[data-name=welcome]")
+        one.page.tap(".page button")
+        one.at("[data-phase=choice]")
+        boxes = [canvas.bounding_box() for canvas in one.page.locator("canvas").all()]
+        assert len(boxes) == 2 and boxes[0]["width"] == boxes[1]["width"] and boxes[0]["y"] == boxes[1]["y"]
+        assert boxes[1]["x"] + boxes[1]["width"] <= 390
+        assert one.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        one.shoot("pair_phone")
+        one.page.tap(".buttons button:nth-child(2)")
+        one.at("[data-phase=feedback]")
+        assert all(lengths == [SIZE**2] * 2 for *_, lengths in one.watch.stimuli())
+        assert answers(study, code)[0]["choice"] == "right" and answers(study, code)[0]["client"]["by"] == ["touch"]
+        one.context.close()
+
+
+READING = """
+from uslab.widgets.reading import Reading
+reading = Reading({folder!r}, {code!r})
+display(reading)
+"""
+
+
+def test_in_jupyterlab_it_says_that_it_is_not_blinded(lab, tmp_path):
+    study = build(tmp_path / "lab", "yesno_likert")
+    notebook = lab(READING.format(folder=str(study.folder), code=study.invite("Dr A")))
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(".uslab-quiz[data-name=consent]")
+    notebook.wait_idle()
+    assert "Not blinded" in page.inner_text(".uslab-quiz .warning")
+    page.check("label.check input")
+    page.click(".page button")
+    page.wait_for_selector(".uslab-quiz[data-name=welcome]")
+    page.click(".page button")
+    page.wait_for_selector(".uslab-quiz[data-phase=choice]")
+    cells = page.locator(".jp-Cell").count()
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    page.wait_for_timeout(300)
+    assert page.locator(".jp-Cell").count() == cells        # JupyterLab's d d would delete the cell
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector(".uslab-quiz[data-phase=quality]")
+    page.keyboard.press("Backspace")                        # a change of mind
+    page.wait_for_selector(".uslab-quiz[data-phase=choice]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".uslab-quiz[data-phase=quality]")
+    notebook.shoot("study_lab")
+    page.keyboard.press("4")
+    page.wait_for_selector(".uslab-quiz[data-phase=feedback]")
+    notebook.save()
+    saved = notebook.path.read_text()
+    assert "iVBOR" not in saved and "canary" not in saved.replace(str(study.folder), "")
+    body = json.loads(study.store.rows("select body from log where kind = 'answer'")[0][0])
+    assert body["quality"] == 4 and body["client"]["changed"] == 1

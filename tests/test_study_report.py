@@ -1,0 +1,315 @@
+"""Analysis, report and exports of reader studies: numbers by another way, and words that claim no more than they may."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from made import scan
+
+from uslab.cli import main
+from uslab.study import PROTOCOLS, SimulatedReader, Study, quality
+from uslab.study.analysis import ALL, Analysis, verdict
+from uslab.study.report import cell, number
+
+
+def scans(seed: int, n: int, side: int = 32) -> np.ndarray:
+    return np.stack([scan(seed + i, side, side) for i in range(n)])[:, None]
+
+
+POOLS = {"real": scans(0, 150), "A": scans(1000, 70), "B": scans(2000, 70)}
+
+
+def finished(folder, protocol, readers, methods="AB", **design) -> Study:
+    """A study that simulated readers have completed, closed and unblinded."""
+    values = {"n_per_method": 20, "repeats": 0.2, "practice": 2, "attention": 2, "readers": len(readers)} | design
+    study = Study.build(POOLS["real"], {name: POOLS[name] for name in methods}, protocol, out=folder / "study",
+                        acknowledge_text=True, **values)
+    study.autoplay(*readers)
+    study.close()
+    study.unblind()
+    return study
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<style>.*?</style>", "", html))
+
+
+@pytest.fixture(scope="module")
+def liang(tmp_path_factory):
+    """Four readers who tell A and not B, with six steps of confidence, and the report's folder."""
+    folder = tmp_path_factory.mktemp("liang")
+    study = finished(folder, "yesno_conf", [SimulatedReader({"A": 2.0, "B": 0.0}, 0.2, seed=i) for i in range(4)])
+    return study, study.report(folder / "report").parent
+
+
+# Analysis
+
+def answers(rows, protocol="yesno") -> Analysis:
+    """An analysis of hand-made answers: rows (reader, case, method, truth, choice)."""
+    table = pd.DataFrame(rows, columns=["reader", "case", "method", "truth", "choice"])
+    table = table.assign(phase="main", position=range(1, len(table) + 1), block=1, simulated=False, confidence=None,
+                         quality=None, rt_ms=1000.0, rating=np.where(table.choice == "synthetic", 1.0, -1.0),
+                         correct=(table.truth == table.choice).astype("boolean"))
+    return Analysis(table, PROTOCOLS[protocol], ["A", "B"])
+
+
+def test_estimates_of_hand_made_answers():
+    rows = [("R01", f"r{i}", "real", "real", "synthetic" if i < 3 else "real") for i in range(12)]
+    rows += [("R01", f"a{i}", "A", "synthetic", "synthetic" if i < 5 else "real") for i in range(6)]
+    rows += [("R01", f"b{i}", "B", "synthetic", "synthetic" if i < 2 else "real") for i in range(6)]
+    found = answers(rows).estimates.set_index(["method", "measure"]).value
+    assert found[ALL, "accuracy"] == (9 + 5 + 2) / 24
+    assert found[ALL, "synthetic called synthetic"] == 7 / 12 and found[ALL, "real called synthetic"] == 3 / 12
+    assert found["A", "balanced accuracy"] == pytest.approx((5 / 6 + 9 / 12) / 2)
+    assert found["B", "balanced accuracy"] == pytest.approx((2 / 6 + 9 / 12) / 2)
+    assert found["A", "synthetic called synthetic"] == 5 / 6 and found["A", "real called synthetic"] == 3 / 12
+    assert ("A", "accuracy") not in found.index     # with all real images it would weigh the classes unequally
+    assert answers(rows).always[1] == 0.5
+
+
+def test_a_reader_with_one_answer_supports_no_equivalence():
+    """Bautista's clinician: balanced accuracy is exactly 0.5, without any spread, for any images whatever."""
+    rows = []
+    for reader in ("R01", "R02"):
+        rows += [(reader, f"r{i}", "real", "real", "synthetic") for i in range(40)]
+        rows += [(reader, f"{m.lower()}{i}", m, "synthetic", "synthetic") for m in "AB" for i in range(40)]
+    found = answers(rows)
+    assert found.leaning == ["R01", "R02"]
+    assert found.by_method["equivalence p"].isna().all()
+    assert found.by_method["what follows"].str.startswith("open: a reader gave nearly always the same answer").all()
+    assert found.flags["always the same answer"].tolist() == ["synthetic", "synthetic"]
+    assert found.always == ("synthetic", pytest.approx(80 / 120)) and found.equivalence.empty
+    assert np.isnan(found.learning.value)
+
+
+def test_verdicts_claim_no_more_than_they_may():
+    assert verdict(0.4, 0.6, 0.3, 0.1).startswith("open: neither a difference from chance is shown")
+    assert verdict(0.45, 0.55, 0.01, 0.1) == "shown to lie within 0.1 of chance"
+    assert verdict(0.51, 0.58, 0.01, 0.1) == "differs from chance, but lies within 0.1 of it"
+    assert verdict(0.6, 0.8, 0.9, 0.1) == "told apart better than by chance"
+    assert verdict(0.2, 0.43, 0.9, 0.1).startswith("below chance")      # Liang's 0.43, were it so
+    assert verdict(0.4, 0.6, float("nan"), 0.1).startswith("open: a reader")
+    assert verdict(0.4, 0.6, 0.3, 0.1, told=False).startswith("open: neither a difference from real images")
+
+
+def test_methods_are_compared_on_what_all_readers_answered(liang):
+    study, _ = liang
+    key = study.key()
+    table = pd.read_csv(study.folder / "UNBLINDED/answers.csv")
+    whole = Analysis(table, study.protocol, ["A", "B"])
+    assert len(whole.complete[1]) == 80
+    part = Analysis(table[~((table.reader == "R02") & (table.position > 60))], study.protocol, ["A", "B"])
+    missing = set(whole.main.case) - set(part.main[part.main.reader == "R02"].case)
+    assert missing and set(part.complete[1]) == set(whole.main.case) - missing
+    gone = Analysis(table[~((table.reader == "R02") & (table.position > 20))], study.protocol, ["A", "B"])
+    assert gone.complete[0] == ["R01", "R03", "R04"] and len(gone.complete[1]) == 80
+    assert key["methods"] == ["A", "B"]
+
+
+def test_simulated_truth_comes_out_of_the_whole_pipeline(liang):
+    study, _ = liang
+    found = Analysis(pd.read_csv(study.folder / "UNBLINDED/answers.csv"), study.protocol, ["A", "B"])
+    a, b = found.by_method.set_index("method").loc[["A", "B"]].itertuples()
+    assert a.low < 0.90 < a.high and b.low < 0.5 < b.high      # the area of six steps for d' = 2 is 0.90
+    p = found.comparison.tests.set_index("analysis").p
+    assert p["random readers, random images"] < 0.05 and p["fixed readers, random images"] < 0.001
+    assert set(found.within.reader) == {"R01", "R02", "R03", "R04"} and (found.within.n == 16).all()
+
+
+def test_learning_is_found_where_it_was_put(tmp_path):
+    study = finished(tmp_path, "yesno", [SimulatedReader(1.2, drift=2.4, seed=i) for i in range(4)], "A",
+                     n_per_method=60, repeats=0)
+    found = Analysis(pd.read_csv(study.folder / "UNBLINDED/answers.csv"), study.protocol, ["A"]).learning
+    # From a share of 0.5 at the first trial to 0.88 at the last, odds rise 7.7 times.
+    assert 1.5 < found.low < 7.7 < found.high
+
+
+# Quality
+
+def test_correlations_hold_the_false_discovery_rate():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=57)
+    noise = pd.DataFrame(rng.normal(size=(57, 256)), columns=[f"V{i}" for i in range(256)])
+    found = quality.correlations(scores, noise)
+    assert (found.q < 0.05).sum() == 0
+    # Without control, about 35 of 256 unrelated bins pass |r| > 0.2 at 57 images, and 102 at 20.
+    assert abs(quality.by_chance(57) * 256 - 35) < 1 and abs(quality.by_chance(20) * 256 - 102) < 1
+    assert abs((found.r.abs() > 0.2).sum() - 35) < 18
+    noise["V3"] = scores + rng.normal(size=57)
+    noise["V4"] = 0.0
+    found = quality.correlations(scores, noise)
+    assert found.measure[0] == "V3" and found.q[0] < 0.05 and "V4" not in set(found.measure)
+
+
+def test_measures_are_of_single_images():
+    from uslab.metrics.texture import lbp_histogram
+
+    table = quality.measures(POOLS["A"][:5], POOLS["real"][:9])
+    assert list(table.columns[:2]) == ["PSNR", "MI"] and table.shape == (5, 258)
+    np.testing.assert_allclose(table.iloc[2, 2:], lbp_histogram(POOLS["A"][2:3]))
+    np.testing.assert_allclose(table.iloc[:, 2:].sum(axis=1), 1)
+
+
+# Report
+
+def test_report_stands_alone_and_names_nobody(liang):
+    study, out = liang
+    html, markdown = (out / "report.html").read_text(), (out / "report.md").read_text()
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", html) and "<script" not in html
+    for text in (text_of(html), markdown):
+        assert re.search("simulated readers", text, re.I)
+        for word in ("indistinguishable", study.key()["secret"], "simulated 1", "real 12", "A 12"):
+            assert word not in text
+        for title in ("Integrity", "Flow", "Each reader", "Each method", "Agreement", "Methods compared over readers",
+                      "Equivalence with chance", "Learning, fatigue and response times", "Cues in the pixels",
+                      "Checklist: GRRAS", "Limits"):
+            assert title in text
+        assert "is no evidence that images cannot be told apart" in text
+    pictures = {path.name for path in (out / "figures").iterdir()}
+    assert pictures == {"radar.png", "dots.png", "blocks.png"} and html.count("data:image/png") == 3
+    assert all(f"figures/{name}" in markdown for name in pictures)
+
+
+def test_report_tables_hold_what_was_analysed(liang):
+    study, out = liang
+    found = Analysis(pd.read_csv(study.folder / "UNBLINDED/answers.csv"), study.protocol, ["A", "B"])
+    table = pd.read_csv(out / "tables/methods.csv").set_index("method")
+    np.testing.assert_allclose(table.value, found.by_method.value)
+    row = found.by_method.iloc[0]
+    assert cell(row.value, row.low, row.high) in (out / "report.md").read_text()
+    assert len(pd.read_csv(out / "tables/answers.csv")) == 4 * (2 + 80 + 16 + 2)
+    assert not {"file", "group"} & set(pd.read_csv(out / "tables/answers.csv"))
+    assert len(pd.read_csv(out / "tables/grras.csv")) == 15
+    assert json.loads((out / "audit.json").read_text())["blinded"]
+    with pytest.raises(FileExistsError, match="is not empty"):
+        study.report(out)
+
+
+@pytest.mark.parametrize("protocol, figures", [("2afc", {"radar", "dots", "blocks"}), ("likert", {"dots", "quality", "quality_measures"}),
+                                               ("bautista2022", {"dots", "blocks", "quality", "quality_measures"})])
+def test_reports_of_other_protocols(tmp_path, protocol, figures):
+    readers = [SimulatedReader(0.0, -9.0), *(SimulatedReader(1.0, seed=i) for i in (1, 2))]
+    preset = {"methods": "A", "n_per_method": 57, "repeats": 0.0, "practice": 0, "attention": 0}
+    study = finished(tmp_path, protocol, readers, **(preset if protocol == "bautista2022" else {}))
+    out = study.report(tmp_path / "report").parent
+    assert {path.stem for path in (out / "figures").iterdir()} == figures
+    text = text_of((out / "report.html").read_text())
+    if protocol == "bautista2022":
+        assert "Always answering &#39;synthetic&#39; would be right in 83.8% of the images" in text
+        assert "R01 gave one answer in 90% of the images or more" in text and "not estimable" in text
+        assert "calling" not in text and "the clinician called every image synthetic" in text.lower()
+        measures = pd.read_csv(out / "tables/quality_measures.csv")
+        assert len(measures) > 100 and "Frechet distance belongs to a set" in text
+    elif protocol == "likert":
+        assert "told apart" not in text.replace("cannot be told apart", "") and "ICC(A,1)" in text
+
+
+def test_report_waits_for_unblinding_and_for_answers(tmp_path):
+    study = Study.build(POOLS["real"], {"A": POOLS["A"]}, out=tmp_path / "s", acknowledge_text=True)
+    for act in (lambda: study.report(tmp_path / "r"), lambda: study.export("csv")):
+        with pytest.raises(ValueError, match="still blinded"):
+            act()
+    study.close()
+    study.unblind()
+    with pytest.raises(ValueError, match="there is no answer to report"):
+        study.report(tmp_path / "r")
+    with pytest.raises(ValueError, match="no export 'sas'"):
+        study.export("sas")
+
+
+def test_early_unblinding_stands_in_the_report(tmp_path):
+    study = Study.build(POOLS["real"], {"A": POOLS["A"]}, out=tmp_path / "s", acknowledge_text=True, readers=1)
+    study.autoplay(SimulatedReader())
+    study.unblind(early="interim look for the ethics board")
+    study.report(tmp_path / "r")
+    text = (tmp_path / "r/report.md").read_text()
+    assert "interim look for the ethics board" in text and "1 FAILED. Weigh every result by that." in text
+
+
+def test_numbers_are_written_plainly():
+    assert [number(x) for x in (0.04321, 0.00002, np.nan, None, pd.NA, 12, np.inf, -0.0, "a")] == [
+        "0.0432", "< 0.001", "", "", "", "12", "inf", "0", "a"]
+    assert cell(-0.001, -0.2, 0.2) == "0.00 (-0.20 to 0.20)" and cell(np.nan, np.nan, np.nan) == "not estimable"
+    assert cell(1.0, np.nan, np.nan) == "1.00"
+
+
+# Exports
+
+def test_imrmc_export_gives_the_same_areas(liang):
+    from sklearn.metrics import roc_auc_score
+
+    study, _ = liang
+    head, data = study.export("imrmc").split("BEGIN DATA:\n")
+    assert "N0: 40" in head and "N1: 40" in head and "NR: 4" in head and "NM: 2" in head
+    table = pd.read_csv(io.StringIO(data), names=["reader", "case", "modality", "score"])
+    truth = table[table.reader == "-1"].set_index("case").score
+    scores = table[table.reader != "-1"].assign(truth=lambda t: t.case.map(truth))
+    found = Analysis(pd.read_csv(study.folder / "UNBLINDED/answers.csv"), study.protocol, ["A", "B"]).comparison.values
+    for i, method in enumerate("AB"):
+        for j, reader in enumerate(sorted(scores.reader.unique())):
+            own = scores[(scores.reader == reader) & (scores.modality == method)]
+            assert len(own) == 60 and roc_auc_score(own.truth, own.score) == pytest.approx(found[i, j])
+
+
+def test_pairs_have_no_imrmc_export(tmp_path):
+    study = finished(tmp_path, "2afc", [SimulatedReader()])
+    with pytest.raises(ValueError, match="pairs have no score"):
+        study.export("imrmc")
+    table = pd.read_csv(io.StringIO(study.export("csv")))
+    assert set(table[table.phase == "main"].truth) == {"left", "right"} and len(table) == 2 + 40 + 8 + 2
+    assert (table.correct == ((table.choice == table.truth) | (table.truth == "attention"))).all()
+
+
+# Command line
+
+def test_from_a_run_to_a_report_in_five_commands(tmp_path, monkeypatch, capsys):
+    from safetensors.torch import save_file
+
+    from uslab.phantom import load
+
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    (run / "samples").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    save_file({"images": load("fetal_head", 8, 64, seed=5).images}, run / "samples/000100.safetensors")
+    build = ["study", "build", "s", "--real", "phantom:fetal_head", "--synthetic", "dcgan=run", "--n", "6", "--practice", "2",
+             "--readers", "2"]
+    assert main(build) == 0
+    assert main(build) == 2 and "nothing is overwritten" in capsys.readouterr().err
+    assert main(["study", "invite", "s", "Dr A"]) == 0
+    code = re.search("Dr A: (.+)", capsys.readouterr().out)[1]
+    study = Study.open("s")
+    session = study.session(code)
+    session.consent(study.consent_sha256, {"role": "student"})
+    while trial := session.next():
+        session.answer(trial.trial, trial.buttons[0]["choice"], 3, rt_ms=900, nonce=f"nonce-{trial.trial}")
+    assert main(["study", "status", "s"]) == 0 and "complete" in capsys.readouterr().out
+    assert main(["study", "audit", "s"]) == 0 and "Side channels: none open" in capsys.readouterr().out
+    assert main(["study", "report", "s"]) == 2 and "still blinded" in capsys.readouterr().err
+    assert main(["study", "unblind", "s"]) == 2 and "--early" in capsys.readouterr().err
+    assert main(["study", "close", "s"]) == 0
+    assert main(["study", "unblind", "s"]) == 0 and main(["study", "report", "s"]) == 0
+    text = (tmp_path / "s_report/report.md").read_text()
+    assert "PHANTOMS" in text and "SIMULATED" not in text and "Dr A" not in text and "1 student" in text
+    assert "answers came by the Python interface: blinded for honest readers only" in text
+    assert main(["study", "export", "s", "--kind", "imrmc", "--out", "a.imrmc"]) == 0
+    assert main(["study", "export", "s", "--out", "a.imrmc"]) == 2
+    (study.public / "planted.txt").write_text("x")
+    capsys.readouterr()
+    assert main(["study", "audit", "s"]) == 1 and "planted.txt" in capsys.readouterr().out
+
+
+def test_commands_name_what_they_cannot_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in (
+        (["status", "nowhere"], "study.json is missing"),
+        (["build", "s", "--real", "nowhere", "--synthetic", "a=b"], "neither a folder of images"),
+        (["build", "s", "--real", "x", "--synthetic", "run"], "give each method once, as NAME=SOURCE"),
+        (["plan", "--accuracy", "0.5"], "accuracy is 0.5; it must differ from 0.5"),
+    ):
+        assert main(["study", *arguments]) == 2 and message in capsys.readouterr().err
+    assert main(["study", "plan", "--margin", "0.1"]) == 0
+    assert "One reader needs 214 images" in capsys.readouterr().out

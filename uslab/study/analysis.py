@@ -1,0 +1,281 @@
+"""From answers with their truth to tables: each reader, each method, agreement, several readers, learning, times."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from uslab.study import agreement, mrmc
+from uslab.study import statistics as st
+from uslab.study.build import ATTENTION
+from uslab.study.protocol import REAL, SYNTHETIC, Protocol
+
+ALL = "all"             # of all methods, or of all readers, together
+MARGIN = 0.1            # of equivalence, where the organiser names none
+LEANING = 0.9           # share of one answer from which a reader does not tell images apart but holds to a habit
+TOO_FAST = 300          # ms: faster answers are not judgements of an image
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Every table of the report. Practice is nowhere in it; repeated and attention items only where they are named."""
+
+    answers: pd.DataFrame   # from unblind.answers
+    protocol: Protocol
+    methods: list[str]      # in the order in which they were given
+    margin: float = MARGIN  # of equivalence with chance
+
+    @cached_property
+    def main(self) -> pd.DataFrame:
+        return self.answers[self.answers.phase == "main"]
+
+    @cached_property
+    def readers(self) -> list[str]:
+        return sorted(self.main.reader.unique())
+
+    @property
+    def merit(self) -> str:
+        """What the figures of merit of methods are."""
+        if self.protocol.pair:
+            return "share of pairs with the right answer"
+        kind = ("of quality" if not self.protocol.buttons else "of the six steps of confidence"
+                if self.protocol.buttons[0].confidence else "of two answers (the mean of both rates)")
+        return f"area under the ROC curve {kind}"
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """Tidy: reader, method, measure, value, low, high, n, text; method 'all' is over all methods."""
+        rows = []
+        for reader in self.readers:
+            own = self.main[self.main.reader == reader]
+            for method in [ALL, *self.methods] if len(self.methods) > 1 else [ALL]:
+                chosen = own if method == ALL else own[own.method.isin([REAL, method])]
+                rows += [(reader, method, name, e.value, e.low, e.high, e.n, e.text)
+                         for name, e in self.measures(chosen, method == ALL).items()]
+        return pd.DataFrame(rows, columns=["reader", "method", "measure", "value", "low", "high", "n", "text"])
+
+    def measures(self, own: pd.DataFrame, whole: bool) -> dict[str, st.Estimate]:
+        """The measures of one reader's answers; `whole`: to all images, so that the plain accuracy has a meaning."""
+        right = int(own.correct.fillna(False).sum())
+        if self.protocol.pair:
+            accuracy, d = st.forced_choice(right, len(own))
+            return {"accuracy": accuracy, "d'": d, "share of answers 'left'": st.proportion((own.choice == "left").sum(), len(own))}
+        real, synthetic = own[own.truth == REAL], own[own.truth == SYNTHETIC]
+        found = {}
+        if self.protocol.buttons:
+            hits, alarms = int((synthetic.choice == SYNTHETIC).sum()), int((real.choice == SYNTHETIC).sum())
+            d, c = st.detection(hits, len(synthetic), alarms, len(real))
+            if whole:
+                found["accuracy"] = st.proportion(right, len(own))
+            found |= {"balanced accuracy": st.area(real.choice == SYNTHETIC, synthetic.choice == SYNTHETIC),
+                      "synthetic called synthetic": st.proportion(hits, len(synthetic)),
+                      "real called synthetic": st.proportion(alarms, len(real)), "d'": d, "criterion": c}
+        if not self.protocol.buttons or self.protocol.buttons[0].confidence:
+            found["area"] = st.area(real.rating, synthetic.rating)
+        return found
+
+    @cached_property
+    def flags(self) -> pd.DataFrame:
+        """One row a reader: what makes their answers doubtful."""
+        rows = []
+        for reader in self.readers:
+            own = self.answers[self.answers.reader == reader]
+            main, watch = own[own.phase == "main"], own[own.truth == ATTENTION]
+            given = main.choice if self.protocol.buttons else main.quality
+            times = main.rt_ms.dropna()
+            rows.append((reader, len(main), f"{given.iloc[0]}" if given.nunique() == 1 and len(main) > 1 else "",
+                         f"{int(watch.correct.sum())} of {len(watch)}" if len(watch) else "none shown",
+                         int((times < TOO_FAST).sum()), round(times.median() / 1000, 1) if len(times) else np.nan))
+        return pd.DataFrame(rows, columns=["reader", "answers", "always the same answer", "attention items seen",
+                                           f"answers under {TOO_FAST} ms", "median time (s)"])
+
+    @cached_property
+    def leaning(self) -> list[str]:
+        """Readers who gave one answer nearly always. Their accuracy is near chance, and says nothing of the images."""
+        column = "choice" if self.protocol.buttons else "quality"
+        share = self.main.groupby("reader")[column].agg(lambda given: given.value_counts(normalize=True).iloc[0])
+        return sorted(share.index[share >= LEANING])
+
+    @cached_property
+    def always(self) -> tuple[str, float]:
+        """The answer that is right most often if given always, and its accuracy: what accuracy is to be held against."""
+        share = self.main.drop_duplicates("case").truth.value_counts(normalize=True)
+        return str(share.index[0]), float(share.iloc[0])
+
+    # Several readers
+
+    @cached_property
+    def complete(self) -> tuple[list[str], list[str]]:
+        """Readers and cases of the comparison of methods: readers with at least half, then cases that all of them have."""
+        table = self.main.pivot_table(index="case", columns="reader", values="position", aggfunc="first")
+        readers = table.columns[table.notna().mean() >= 0.5]
+        return list(readers), list(table.index[table[readers].notna().all(axis=1)])
+
+    @cached_property
+    def comparison(self) -> mrmc.Comparison | None:
+        """Methods over readers by Obuchowski, Rockette and Hillis; None with fewer than 5 images of a kind."""
+        readers, cases = self.complete
+        table = self.main[self.main.case.isin(cases) & self.main.reader.isin(readers)].copy()
+        table["merit"] = table.correct.astype(float) if self.protocol.pair else table.rating
+        wide = table.pivot(index=["method", "case"], columns="reader", values="merit")
+        parts = {name: wide.loc[name].to_numpy().T for name in wide.index.unique("method")}
+        needed = self.methods if self.protocol.pair else [REAL, *self.methods]
+        if not readers or any(name not in parts or parts[name].shape[1] < 5 for name in needed):
+            return None
+        synthetic = [parts[name] for name in self.methods]
+        if self.protocol.pair:
+            return mrmc.compare(*mrmc.proportions(synthetic))
+        real = np.broadcast_to(parts[REAL], (len(synthetic), *parts[REAL].shape))
+        return mrmc.compare(*mrmc.areas(real, synthetic))
+
+    @cached_property
+    def by_method(self) -> pd.DataFrame:
+        """One row a method: value with interval over readers, p of equivalence within the margin, and what follows.
+
+        There is no test of equivalence if a reader leans to one answer: any image is then near chance.
+        """
+        columns = ["method", "value", "low", "high", "readers", "equivalence p", "what follows"]
+        if self.comparison is None:
+            return pd.DataFrame(columns=columns)
+        single, rows = self.comparison.single, []
+        for i, method in enumerate(self.methods):
+            row = single[single.method == i].iloc[0]        # random readers, if there are at least two
+            p = np.nan if self.leaning else mrmc.equivalence(row.value, row.error, row.df, self.margin)
+            rows.append((method, row.value, row.low, row.high, "like these" if "random readers" in row.analysis else "this one",
+                         p, verdict(row.low, row.high, p, self.margin, bool(self.protocol.buttons))))
+        return pd.DataFrame(rows, columns=columns)
+
+    @cached_property
+    def equivalence(self) -> pd.DataFrame:
+        """One row a reader: right answers, p against chance, p of equivalence, and what follows."""
+        rows = []
+        balanced = self.protocol.pair or abs(self.always[1] - 0.5) < 1e-9
+        if self.protocol.buttons and balanced:
+            for reader in self.readers:
+                own = self.main[self.main.reader == reader]
+                k, n = int(own.correct.sum()), len(own)
+                found, p = st.proportion(k, n), np.nan if reader in self.leaning else st.equivalence(k, n, self.margin)
+                rows.append((reader, f"{k} of {n}", st.against_chance(k, n), p, verdict(found.low, found.high, p, self.margin)))
+        return pd.DataFrame(rows, columns=["reader", "right", "p against chance", "equivalence p", "what follows"])
+
+    # Agreement
+
+    @cached_property
+    def between(self) -> pd.DataFrame:
+        """Agreement between readers on images that all of them read once: what, measure, value, low, high, n."""
+        readers, cases = self.complete
+        table = self.main[self.main.case.isin(cases) & self.main.reader.isin(readers)]
+        rows = []
+
+        def add(what: str, name: str, value, n: int) -> None:
+            e = value if isinstance(value, st.Estimate) else st.Estimate(value, n=n)
+            rows.append((what, name, e.value, e.low, e.high, n))
+
+        if len(readers) > 1 and len(cases) > 2:
+            if self.protocol.buttons:
+                wide = table.pivot(index="case", columns="reader", values="choice")
+                codes = np.unique(wide, return_inverse=True)[1].reshape(wide.shape)
+                pairs = [(a, b) for a in range(len(readers)) for b in range(a + 1, len(readers))]
+                kappas = [agreement.cohen(codes[:, a], codes[:, b]).value for a, b in pairs]
+                add("answer", "Fleiss' kappa", agreement.fleiss(codes), len(codes))
+                known = [value for value in kappas if np.isfinite(value)]
+                add("answer", "mean of Cohen's kappas", float(np.mean(known)) if known else np.nan, len(codes))
+                add("answer", "Krippendorff's alpha", agreement.krippendorff(codes), len(codes))
+                add("answer", "Gwet's AC1", agreement.gwet(codes), len(codes))
+            for what in ["rating"] * bool(self.protocol.buttons and self.protocol.buttons[0].confidence) + \
+                    ["quality"] * bool(self.protocol.quality):
+                wide = table.pivot(index="case", columns="reader", values=what).to_numpy(float)
+                name = "confidence" if what == "rating" else what
+                add(name, "Krippendorff's alpha (ordinal)", agreement.krippendorff(wide, "ordinal"), len(wide))
+                for kind, value in agreement.icc(wide).items():
+                    add(name, kind, value, len(wide))
+        return pd.DataFrame(rows, columns=["what", "measure", "value", "low", "high", "n"])
+
+    @cached_property
+    def within(self) -> pd.DataFrame:
+        """Agreement of each reader with themselves on repeated images: reader, what, measure, value, low, high, n."""
+        rows = []
+        again = self.answers[self.answers.phase == "repeat"]
+        for reader in self.readers:
+            pair = self.main[self.main.reader == reader].merge(again[again.reader == reader], on="case")
+            if self.protocol.pair or len(pair) < 2:
+                continue
+            found = {}
+            if self.protocol.buttons:
+                found = {("answer", "equal answers"): agreement.same(pair.choice_x, pair.choice_y),
+                         ("answer", "Cohen's kappa"): agreement.cohen(pair.choice_x.to_numpy(str), pair.choice_y.to_numpy(str))}
+            if self.protocol.quality:
+                quality = pair.quality_x.to_numpy(int), pair.quality_y.to_numpy(int)
+                found["quality", "weighted kappa"] = agreement.cohen(*quality, ordered=True)
+            rows += [(reader, *names, e.value, e.low, e.high, len(pair)) for names, e in found.items()]
+        return pd.DataFrame(rows, columns=["reader", "what", "measure", "value", "low", "high", "n"])
+
+    # Time
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        """Share of right answers by block: reader, block, value, low, high, n."""
+        rows = []
+        for (reader, block), own in self.main.dropna(subset="correct").groupby(["reader", "block"]):
+            e = st.proportion(int(own.correct.sum()), len(own))
+            rows.append((reader, int(block), e.value, e.low, e.high, e.n))
+        return pd.DataFrame(rows, columns=["reader", "block", "value", "low", "high", "n"])
+
+    @cached_property
+    def learning(self) -> st.Estimate:
+        """Odds of a right answer at the last trial over those at the first: above 1 is learning, below 1 fatigue.
+
+        Logistic regression by generalised estimating equations: position, readers as fixed effects, answers to one image
+        correlated.
+        """
+        import statsmodels.api as sm
+
+        table = self.main.dropna(subset="correct")
+        counts = table.groupby("reader").correct.agg(["sum", "size"])
+        fit = set(counts.index[(counts["sum"] > 0) & (counts["sum"] < counts["size"])])   # others have no finite odds
+        table = table[table.reader.isin(fit - set(self.leaning))].sort_values("case")
+        if len(table) < 30 or table.position.nunique() < 10:
+            return st.Estimate(np.nan, n=len(table), text="too few answers")
+        time = (table.position - table.position.min()) / (table.position.max() - table.position.min())
+        design = np.column_stack([time, pd.get_dummies(table.reader).to_numpy(float)])
+        found = sm.GEE(table.correct.astype(float).to_numpy(), design, groups=table.case.to_numpy(),
+                       family=sm.families.Binomial(), cov_struct=sm.cov_struct.Exchangeable()).fit()
+        low, high = found.conf_int()[0]
+        return st.Estimate(float(np.exp(found.params[0])), float(np.exp(low)), float(np.exp(high)), len(table),
+                           "GEE, exchangeable within images, readers fixed")
+
+    @cached_property
+    def times(self) -> pd.DataFrame:
+        """Response times in seconds: reader, answer (right, wrong), median, quartiles, n."""
+        rows = []
+        timed = self.main.dropna(subset=["rt_ms"])
+        for reader, own in timed.groupby("reader"):
+            for name, part in ((("right", own[own.correct.fillna(False)]), ("wrong", own[~own.correct.fillna(True)]))
+                               if self.protocol.buttons else (("all", own),)):
+                if len(part):
+                    rows.append((reader, name, *np.percentile(part.rt_ms / 1000, [50, 25, 75]).round(2), len(part)))
+        return pd.DataFrame(rows, columns=["reader", "answer", "median (s)", "lower quartile", "upper quartile", "n"])
+
+
+def verdict(low: float, high: float, p: float, margin: float, told: bool = True) -> str:
+    """What an interval of accuracy or area and an equivalence test allow to say, and no more.
+
+    told: readers were asked to tell images apart; else they rated quality, and 0.5 is no difference from real images.
+    """
+    if not told:
+        if p < 0.05:
+            return f"rated like real images, within an area of {margin:g}"
+        return ("rated below real images" if low > 0.5 else "rated above real images" if high < 0.5 else
+                "open: neither a difference from real images is shown, nor that there is little")
+    if p < 0.05 and not low <= 0.5 <= high:
+        return f"differs from chance, but lies within {margin:g} of it"
+    if p < 0.05:
+        return f"shown to lie within {margin:g} of chance"
+    if low > 0.5:
+        return "told apart better than by chance"
+    if high < 0.5:
+        return "below chance: told apart, but called the wrong way round"
+    if np.isnan(p):
+        return "open: a reader gave nearly always the same answer, so nearness to chance says nothing of the images"
+    return f"open: neither a difference from chance is shown, nor that it lies within {margin:g} of chance"

@@ -1,0 +1,204 @@
+"""Serve a study to its readers: a standalone Voila with one notebook, hardened, and a link for each reader."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from uslab.study.study import Study
+
+NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
+CODE = "from uslab.widgets.reading import page\n\npage()"
+CULL_AFTER, CULL_EVERY = 1800, 60       # seconds: a kernel whose page is gone for so long ends; how often it is looked at
+START_LIMIT = 60                        # seconds for Voila to answer
+TEMPLATE = Path(__file__).parents[1] / "templates" / "reader.html.j2"
+# The browser itself then refuses to ask any other machine for anything. Voila builds its page from inline scripts.
+POLICY = "; ".join((
+    "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:", "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:", "font-src 'self' data:", "worker-src 'self' blob:", "object-src 'none'",
+    "form-action 'none'", "base-uri 'self'", "frame-ancestors 'none'"))
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+UNKNOWN = ("<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+           "<title>Unknown link</title><body style='font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto'>"
+           "<h1 style='font-size: 24px'>This link is not known here</h1><p>Open the link that you were sent, whole as it is. "
+           "If that does not help, ask the person who invited you.</p>")
+
+
+def harden(config) -> None:
+    """Voila's settings for a study; voila.py in the served folder calls this with Voila's config object."""
+    voila = config.VoilaConfiguration
+    voila.template = "reader"
+    voila.theme = "light"
+    voila.allow_template_override = voila.allow_theme_override = "NO"
+    voila.file_allowlist = ["(?!)"]             # matches nothing: no file of the folder is handed out
+    voila.show_tracebacks = False
+    voila.strip_sources = True
+    voila.preheat_kernel = False
+    voila.progressive_rendering = False
+    voila.extension_denylist = ["@jupyter-notebook/lab-extension"]     # it fails in Voila, with an error on the page
+    voila.prelaunch_hook = admit
+    # A reload leaves its kernel behind, so kernels end some time after their page; one that is open stays.
+    config.MappingKernelManager.cull_idle_timeout = CULL_AFTER
+    config.MappingKernelManager.cull_interval = CULL_EVERY
+    config.MappingKernelManager.cull_connected = False
+    config.Voila.tornado_settings = {"headers": HEADERS}
+
+
+def admit(handler, notebook, cwd) -> None:
+    """Voila calls this before it starts a kernel: none is started for a link that belongs to nobody."""
+    from tornado.web import Finish
+
+    study = Study.open(Path.cwd())
+    try:
+        study.session(handler.get_argument("r", ""))
+    except ValueError:
+        handler.set_status(403)
+        handler.write(UNKNOWN)
+        raise Finish() from None
+    finally:
+        study.store.close()
+
+
+def prepare(study: Study) -> None:
+    """Write the notebook and Voila's settings into the study's public folder; both are the same for every study."""
+    from nbformat import v4, write
+
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cell = v4.new_code_cell(CODE, id="page")
+    notebook = v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel, "title": study.about["title"]})
+    write(notebook, study.public / NOTEBOOK)
+    (study.public / CONFIG).write_text(
+        '"""Voila\'s settings, written by `uslab study serve`."""\n\nfrom uslab.study.serve import harden\n\n'
+        "harden(c)  # noqa: F821\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def serving(
+    study: Study,
+    host: str = "127.0.0.1",    # address to listen on; the default is reached from this machine alone
+    port: int = 8866,
+    base: str = "/",            # path under which a reverse proxy shows the server, beginning and ending with /
+) -> Iterator[subprocess.Popen]:
+    """Voila as a process of its own while the block lasts. Raises OSError if it does not start."""
+    with socket.socket() as free:
+        if os.name == "posix":
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # a server that has just stopped is no obstacle
+        try:
+            free.bind((host, port))
+        except OSError as error:
+            raise OSError(f"port {port} of {host or 'this machine'} cannot be used ({error.strerror}): choose another with "
+                          "--port") from None
+    prepare(study)
+    with tempfile.TemporaryDirectory(prefix="uslab_study_") as private:
+        template = Path(private) / "voila" / "templates" / "reader"
+        template.mkdir(parents=True)
+        (template / "index.html.j2").write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+        (template / "conf.json").write_text(json.dumps({"base_template": "lab"}))
+        environment = os.environ | {
+            "JUPYTER_PATH": before("JUPYTER_PATH", private),
+            "PYTHONPATH": before("PYTHONPATH", Path(__file__).parents[2]),      # the same uslab as here
+            # No setting of this user's or machine's Jupyter may loosen what voila.py says, and without voila.py Voila
+            # must not start: it would serve unhardened.
+            "JUPYTER_NO_CONFIG": "1", "JUPYTER_CONFIG_DIR": private, "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
+            "USLAB_STUDY_SERVED": "1", "OMP_NUM_THREADS": "1"}
+        # -P: or Python would take voila.py in this folder for the package of that name.
+        command = [sys.executable, "-P", "-m", "voila", NOTEBOOK, "--no-browser", f"--Voila.ip={host}", f"--port={port}",
+                   "--Voila.port_retries=0", f"--Voila.base_url={base}"]
+        log = study.folder / "serve.log"
+        with open(log, "ab") as file:
+            process = subprocess.Popen(command, cwd=study.public, env=environment, stdout=file, stderr=file,
+                                       start_new_session=os.name == "posix")
+        try:
+            wait(process, f"http://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{port}{base}", log)
+            yield process
+        finally:
+            end(process)
+
+
+def before(name: str, folder: str | Path) -> str:
+    """The value of an environment variable that lists folders, with this one first."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get(name))))
+
+
+def wait(process: subprocess.Popen, address: str, log: Path) -> None:
+    """Wait until Voila refuses a visitor without a code. Raises OSError if it does not start, or lets one in."""
+    for _ in range(5 * START_LIMIT):
+        if process.poll() is not None:
+            raise OSError(f"Voila ended at once; {log} says why")
+        answer = ask(address)
+        if answer == (403, POLICY):
+            return
+        if answer:
+            raise OSError(f"Voila runs without the settings of {CONFIG} (it answered {answer[0]}) and was stopped; {log} "
+                          "says more")
+        time.sleep(0.2)
+    raise OSError(f"Voila did not answer at {address} within {START_LIMIT} s; {log} says more")
+
+
+def ask(address: str) -> tuple[int, str | None] | None:
+    """HTTP status and Content-Security-Policy of an address; None while nobody answers there."""
+    try:
+        with urllib.request.urlopen(address, timeout=30) as reply:
+            return reply.status, reply.headers["Content-Security-Policy"]
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Security-Policy"]
+    except OSError:
+        return None
+
+
+def end(process: subprocess.Popen) -> None:
+    """Stop Voila, which ends its kernels; readers find their place again when it is started next."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    address: str | None,        # as readers see the server, such as 'https://study.example.org/'; None: host and port
+    invite: list[str],          # labels of new readers
+) -> int:
+    """`uslab study serve`: print a link for each new reader and serve until Ctrl-C."""
+    study = Study.open(folder)
+    if study.store.closed():
+        raise ValueError(f"{study.folder}: the study is closed and takes no answers any more")
+    address = (address or f"http://{host}:{port}/").rstrip("/") + "/"
+    codes = [(label, study.invite(label)) for label in invite]
+    local = host in ("127.0.0.1", "localhost")
+    with serving(study, host, port, urlsplit(address).path) as process:
+        for label, code in codes:
+            print(f"{label}: {address}?r={code}")
+        if codes:
+            print("These links are shown this once; only their hashes are kept.")
+        print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost")
+        if (study.folder / "SEALED").exists():
+            print("The key lies on this machine: move the folder SEALED to another one until the study is closed")
+        if not local and not address.startswith("https://"):
+            print("Others can reach this server, and what they answer travels unencrypted: put a TLS reverse proxy in front "
+                  "of it (docs/serving_a_reader_study.md)")
+        sys.stdout.flush()
+        # A stop from a service manager must end Voila too.
+        handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            print("Stopped")
+            return 0
+        finally:
+            signal.signal(signal.SIGTERM, handler)

@@ -1,0 +1,198 @@
+"""`uslab study`: build, invite, status, audit, close, unblind, report, export, plan. Heavy imports wait for their command."""
+
+import argparse
+from pathlib import Path
+
+from uslab.notebooks import UsageError
+
+HELD_OUT = 1000     # added to the seed of phantoms that stand for real images, so that no training set holds them
+
+
+def add_parser(commands) -> None:
+    """Add `study` and its commands to the command line."""
+    study = commands.add_parser(
+        "study", help="blinded reader studies: build, serve, unblind, report",
+        description="Blinded reader studies: can readers tell synthetic images from real ones?",
+        epilog="from a trained run to a served study:\n"
+        "  uslab study build studies/a --real phantom:fetal_head --synthetic dcgan=runs/a/01_dcgan_fetal_head/run-1234\n"
+        "  uslab study invite studies/a 'Dr A' 'Dr B'\n"
+        "  uslab study serve studies/a\n"
+        "from a closed study to its report:\n"
+        "  uslab study unblind studies/a\n"
+        "  uslab study report studies/a --out studies/a_report",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = study.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, function, text: str, folder: bool = True, key: bool = False) -> argparse.ArgumentParser:
+        part = parts.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if folder:
+            part.add_argument("study", metavar="STUDY", type=Path, help="the study's folder")
+        if key:
+            part.add_argument("--key", metavar="FILE", type=Path,
+                              help="the sealed key, where SEALED/ is not beside public/ any more")
+        part.set_defaults(command=run, function=function)
+        return part
+
+    part = add("build", build, "choose and prepare images, seal the key, plan the orders")
+    part.add_argument("--real", metavar="SOURCE", required=True,
+                      help="a folder of images, a .safetensors set, a data set such as hc18, or phantom:NAME")
+    part.add_argument("--synthetic", metavar="NAME=SOURCE", action="append", required=True,
+                      help="a method and its images: the folder of a run, a folder of images, a .safetensors set; repeatable")
+    part.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set that --real names")
+    part.add_argument("--protocol", metavar="NAME", default="yesno_conf",
+                      help="yesno, yesno_conf (default), 2afc, likert, yesno_likert, timed, or a paper's design: liang2020, "
+                      "bautista2022, bautista2022_balanced")
+    for name, kind, text in (("n", int, "synthetic images of each method (default: 20)"),
+                             ("n-real", int, "real images (default: as many as synthetic ones)"),
+                             ("repeats", float, "share of the images shown twice (default: 0.15)"),
+                             ("practice", int, "trials with feedback before, even (default: 4)"),
+                             ("attention", int, "items of pure noise (default: 2)"),
+                             ("readers", int, "readers that can be invited at most (default: 20)"),
+                             ("size", int, "side of the images in pixels (default: the smallest origin's)")):
+        part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
+    part.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of images (default: 0)")
+    part.add_argument("--title", default="Reader study", metavar="TEXT", help="readers see it")
+    part.add_argument("--crop", action="store_true", help="crop all images to the scan region and paint over text")
+    part.add_argument("--acknowledge-text", action="store_true", help="go on though images seem to hold burnt-in text")
+
+    part = add("invite", invite, "make a link's code for each reader; shown once, kept nowhere")
+    part.add_argument("labels", metavar="LABEL", nargs="+", help="how you know the reader, such as 'Dr A'")
+    add("status", status, "say who has answered how much, and whether the log is whole")
+    add("audit", audit, "look for side channels and for cues in the pixels; exit code 1 if a side channel is open", key=True)
+    add("close", close, "take no answers any more; cannot be undone")
+    part = add("unblind", unblind, "join answers and truth, into UNBLINDED/answers.csv", key=True)
+    part.add_argument("--early", metavar="REASON", help="look before the study is closed; the reason stands in the report")
+    part = add("report", report, "write the report as HTML, Markdown and CSV", key=True)
+    part.add_argument("--out", metavar="DIR", type=Path, help="new folder (default: STUDY_report)")
+    part.add_argument("--margin", type=float, default=0.1, metavar="M",
+                      help="of equivalence with chance, set before the study (default: 0.1)")
+    part = add("export", export, "write all answers with their truth for other programs", key=True)
+    part.add_argument("--kind", choices=("csv", "imrmc"), default="csv",
+                      help="tidy table (default), or the format of iMRMC, MRMCaov and RJafroc")
+    part.add_argument("--out", metavar="FILE", type=Path, required=True, help="new file")
+
+    part = add("plan", plan, "say how many images and readers a power or an equivalence margin needs", folder=False)
+    group = part.add_mutually_exclusive_group(required=True)
+    group.add_argument("--accuracy", type=float, metavar="P", help="true accuracy that is to be told from 0.5")
+    group.add_argument("--margin", type=float, metavar="M", help="show that an accuracy of 0.5 lies within 0.5 +- M")
+    part.add_argument("--spread", type=float, default=0.05, metavar="S",
+                      help="standard deviation of accuracy between readers (default: 0.05)")
+    part.add_argument("--correlation", type=float, default=0.1, metavar="R",
+                      help="of two readers' being right about one image (default: 0.1)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out a command; what the study refuses becomes a message without a traceback."""
+    try:
+        return options.function(options) or 0
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def build(options: argparse.Namespace) -> None:
+    from uslab.study import Study
+
+    synthetic = {}
+    for text in options.synthetic:
+        name, sign, given = text.partition("=")
+        if not sign or not given or name in synthetic:
+            raise UsageError(f"--synthetic {text}: give each method once, as NAME=SOURCE")
+        synthetic[name] = Path(given)
+    study = Study.build(
+        real_images(options, synthetic), synthetic, options.protocol, out=options.study, n_per_method=options.n,
+        n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
+        readers=options.readers, seed=options.seed, title=options.title, size=options.size, crop=options.crop,
+        acknowledge_text=options.acknowledge_text)
+    print(study)
+    print(f"The truth is in {study.folder / 'SEALED'}: move it to another machine until the study is closed.")
+    print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
+          f"uslab study serve {options.study}")
+
+
+def real_images(options: argparse.Namespace, synthetic: dict):
+    """What --real names: a path, a data set, or phantoms as large as the synthetic images and held out of any training."""
+    kind, sign, name = options.real.partition(":")
+    if kind == "phantom" and sign:
+        from uslab.phantom import load
+        from uslab.study.build import resolve
+        from uslab.study.pack import read
+
+        side = options.size or min(max(image.shape) for method, given in synthetic.items()
+                                   for image in read(method, given).images)
+        design = resolve(options.protocol, n_per_method=options.n, n_real=options.n_real, practice=options.practice,
+                         attention=options.attention)[1]
+        wanted = (design["n_real"] or design["n_per_method"] * len(synthetic)) + design["practice"] + design["attention"]
+        return load(name, wanted, side, seed=HELD_OUT + options.seed)
+    if not Path(options.real).exists():
+        from uslab.data import READERS, load
+
+        if options.real in READERS:
+            return load(options.real, options.root)
+    return Path(options.real)
+
+
+def opened(options: argparse.Namespace):
+    from uslab.study import Study
+
+    return Study.open(options.study)
+
+
+def invite(options: argparse.Namespace) -> None:
+    study = opened(options)
+    for label in options.labels:
+        print(f"{label}: {study.invite(label)}")
+    print("Send each reader their own code, as a link of `uslab study serve`. Codes are kept nowhere: note them now.")
+
+
+def status(options: argparse.Namespace) -> None:
+    study = opened(options)
+    print(study)
+    table = study.status()
+    if len(table):
+        print(table.to_string(index=False))
+    count, head = study.store.verify()
+    print(f"The log is whole: {count} rows, last hash {head[:16]}...")
+
+
+def audit(options: argparse.Namespace) -> int:
+    found = opened(options).audit(options.key)
+    print(found)
+    return int(not found.blinded)
+
+
+def close(options: argparse.Namespace) -> None:
+    study = opened(options)
+    study.close()
+    print(f"{study}. Next: uslab study unblind {options.study}")
+
+
+def unblind(options: argparse.Namespace) -> None:
+    study = opened(options)
+    table = study.unblind(options.key, options.early)
+    print(f"{len(table)} answers of {table.reader.nunique()} readers: {study.folder / 'UNBLINDED' / 'answers.csv'}")
+    print(f"Next: uslab study report {options.study}")
+
+
+def report(options: argparse.Namespace) -> None:
+    study = opened(options)
+    out = options.out or study.folder.with_name(f"{study.folder.resolve().name}_report")
+    print(study.report(out, options.key, options.margin))
+
+
+def export(options: argparse.Namespace) -> None:
+    if options.out.exists():
+        raise UsageError(f"{options.out} exists: name another file with --out")
+    options.out.write_text(opened(options).export(options.kind, options.key), encoding="utf-8")
+    print(options.out)
+
+
+def plan(options: argparse.Namespace) -> None:
+    from uslab.study import planner
+
+    n = planner.images_for_one_reader(options.accuracy, options.margin)
+    aim = (f"telling an accuracy of {options.accuracy:g} from chance" if options.accuracy
+           else f"showing that an accuracy of 0.5 lies within {options.margin:g} of chance")
+    print(f"One reader needs {n} images, half of them real, for a power of {planner.POWER} of {aim} (exact binomial, 5 %).")
+    print(f"Power by images (rows) and readers (columns); between readers a standard deviation of {options.spread:g}, "
+          f"a correlation of {options.correlation:g}:")
+    print(planner.table(options.accuracy, options.margin, options.spread, options.correlation).round(2).to_string())

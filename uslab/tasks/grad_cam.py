@@ -1,0 +1,46 @@
+"""Grad-CAM: where in an image a classifier sees a class (Selvaraju 2017), by MONAI."""
+
+import torch
+from torch import Tensor, nn
+
+from ..data import ImageSet
+
+
+def grad_cam(
+    model: nn.Module,                 # Result.model, or any network from float (B, 1, H, W), 0 to 255, to logits (B, K)
+    images: ImageSet | Tensor,        # (N, 1, H, W) uint8
+    label: int | Tensor,              # the class asked about, for all images or (N,)
+    layer: str | None = None,         # dotted name of the layer whose activations count; None: model.layer
+) -> Tensor:
+    """Maps (N, 1, H, W) float32 on the CPU, 0 to 1 in each image, 1 where the class is seen most.
+
+    A map is black where no activation speaks for the class. MONAI's own scaling puts 0 where the activation is highest,
+    so it is not used. Raises ValueError for a network without the layer.
+    """
+    from monai.visualize import GradCAM  # MONAI takes seconds to import
+
+    images = images.images if isinstance(images, ImageSet) else images
+    layer = layer or getattr(model, "layer", None)
+    if layer not in dict(model.named_modules()):
+        raise ValueError(f"the network has no layer {layer!r}: name its last convolution, such as 'net.features.28'")
+    labels = torch.as_tensor(label).cpu().expand(len(images))
+    device = next(model.parameters()).device
+    cam = GradCAM(model.eval(), layer, postprocessing=unscaled)
+    maps = torch.zeros(len(images), 1, *images.shape[2:])
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.requires_grad_(False)   # the gradients of the weights are not needed: without them it is much faster
+    try:
+        with torch.enable_grad():
+            for value in labels.unique().tolist():
+                for rows in (labels == value).nonzero()[:, 0].split(16):
+                    part = images[rows.to(images.device)].to(device).float().requires_grad_()
+                    maps[rows] = cam(part, class_idx=value).cpu()
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+    highest = maps.amax((2, 3), keepdim=True)
+    return torch.where(highest > 0, maps / highest, 0.0)
+
+
+def unscaled(activation: Tensor) -> Tensor:
+    return activation.detach()
