@@ -1,4 +1,4 @@
-"""`uslab study`: build, invite, status, audit, close, unblind, report, export, plan. Heavy imports wait for their command."""
+"""`uslab study`: build, invite, serve, status, audit, close, unblind, report, export, plan. Heavy imports wait for their command."""
 
 import argparse
 from pathlib import Path
@@ -57,6 +57,15 @@ def add_parser(commands) -> None:
 
     part = add("invite", invite, "make a link's code for each reader; shown once, kept nowhere")
     part.add_argument("labels", metavar="LABEL", nargs="+", help="how you know the reader, such as 'Dr A'")
+    part = add("serve", serve, "show the study to its readers in their browsers, until Ctrl-C")
+    part.epilog = "docs/serving_a_reader_study.md shows how to put the server behind a TLS reverse proxy."
+    part.add_argument("--invite", metavar="LABEL", action="append", default=[],
+                      help="a new reader, whose link is printed, this once; repeatable")
+    part.add_argument("--host", metavar="ADDRESS", default="127.0.0.1",
+                      help="address to listen on (default: 127.0.0.1, reached from this machine alone)")
+    part.add_argument("--port", metavar="NUMBER", type=int, default=8866, help="(default: 8866)")
+    part.add_argument("--address", metavar="URL",
+                      help="the server as readers see it, such as https://study.example.org/, for their links")
     add("status", status, "say who has answered how much, and whether the log is whole")
     add("audit", audit, "look for side channels and for cues in the pixels; exit code 1 if a side channel is open", key=True)
     add("close", close, "take no answers any more; cannot be undone")
@@ -142,6 +151,12 @@ def invite(options: argparse.Namespace) -> None:
     for label in options.labels:
         print(f"{label}: {study.invite(label)}")
     print("Send each reader their own code, as a link of `uslab study serve`. Codes are kept nowhere: note them now.")
+
+
+def serve(options: argparse.Namespace) -> int:
+    from uslab.study import serve as server
+
+    return server.serve(options.study.expanduser(), options.host, options.port, options.address, options.invite)
 
 
 def status(options: argparse.Namespace) -> None:
