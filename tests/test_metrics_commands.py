@@ -43,8 +43,10 @@ def test_two_folders_give_the_table_of_compare(folders, capsys):
     assert twins["collapsed"] == 1 and twins["fresh"] < 0.2
     said = capsys.readouterr().out
     assert f"fresh FD-lite0 {row.value:.4g}" in " ".join(said.split()) and f"[{row.low:.4g}, {row.high:.4g}]" in said and "12 real images of 64x64" in said
+    assert "fresh: 12 synthetic images of 64x64" in said
     html = (out / "metrics.html").read_text(encoding="utf-8")
     assert html.count("data:image/png;base64,") == 3 and "mode collapse" in html
+    assert "Nearest training images of collapsed" in html
     assert main(["metrics", str(folders / "real"), str(folders / "fresh"), "--out", str(out)]) == 2
     assert "exists" in capsys.readouterr().err
 

@@ -68,8 +68,9 @@ def measure(options: argparse.Namespace) -> int:
         if (out / name).exists():
             raise UsageError(f"{out / name} exists: name another folder with --out")
     names = [path.stem for path in options.synthetic]
-    if len(set(names)) < len(names):
-        raise UsageError(f"the synthetic sets {', '.join(names)} need different names: rename a folder")
+    called = [*names, str(options.real), *([str(options.train)] if options.train else [])]
+    if len(set(called)) < len(called):
+        raise UsageError(f"the sets {', '.join(called)} need different names: rename a folder")
     from uslab import metrics
 
     space = metrics.resolve(options.space)   # missing weights are reported before images are read
@@ -84,18 +85,19 @@ def measure(options: argparse.Namespace) -> int:
         raise UsageError(f"the images differ in size ({sides}): give the side that all shall have, such as --size "
                          f"{min(images.images.shape[2] for images in sets.values())}")
     made, note = equal(made, options.seed)
-    for name, images in sets.items():
-        print(f"{name}: {images}")
+    lines = [f"{name}: {len(images)} synthetic images of {images.images.shape[2]}x{images.images.shape[3]}" if name in made
+             else f"{name}: {images}" for name, images in sets.items()]
+    print(*lines, sep="\n")
     table = metrics.compare(real, made, train, space, draws=options.draws, seed=options.seed)
     print(note + "\n" * bool(note) + plain(table))
-    pictures = [png(metrics.figure(table))]
+    pictures = {"Measures": png(metrics.figure(table))}
     if train is not None:
-        pictures += [png(metrics.neighbours_figure(images, train, real, space)) for images in made.values()]
+        pictures |= {f"Nearest training images of {name}": png(metrics.neighbours_figure(images, train, real, space))
+                     for name, images in made.items()}
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "metrics.csv", index=False)
     title = f"{', '.join(names)} against {options.real}"
-    (out / "metrics.html").write_text(page(title, [note, *(f"{name}: {images}" for name, images in sets.items())], table,
-                                           pictures), encoding="utf-8")
+    (out / "metrics.html").write_text(page(title, [note, *lines], table, pictures), encoding="utf-8")
     print(out / "metrics.csv", out / "metrics.html", sep="\n")
     return 0
 
@@ -156,12 +158,13 @@ def png(figure) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def page(title: str, lines: list[str], table, pictures: list[str]) -> str:
+def page(title: str, lines: list[str], table, pictures: dict[str, str]) -> str:
     """The HTML of a comparison; pictures are inside it."""
     from uslab.data.pictures import STYLE
 
     about = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
-    drawn = "".join(f'<figure><img src="data:image/png;base64,{picture}" alt="measures"></figure>' for picture in pictures)
+    drawn = "".join(f'<h2>{escape(name)}</h2><figure><img src="data:image/png;base64,{picture}" alt="{escape(name)}"></figure>'
+                    for name, picture in pictures.items())
     return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
             f"<body><h1>{escape(title)}</h1>{about}{drawn}"
             f"{table.to_html(index=False, border=0, float_format=lambda value: f'{value:.4g}', na_rep='none')}</body></html>")
