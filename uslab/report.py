@@ -162,8 +162,9 @@ def figure(table: pd.DataFrame, names: list[str]):
         values = table[along].dropna()
         if values.min() > 0 and values.max() >= 8 * values.min():
             axis.set_xscale("log")
-            axis.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
             axis.minorticks_off()
+        if values.nunique() <= 6:
+            axis.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
     for axis in axes[len(measures):]:
         axis.axis("off")
     if others and len(keys) <= 12:
