@@ -14,7 +14,7 @@ import time
 import torch
 
 from uslab.models.cyclegan import Config, CycleGAN, l1, lsgan
-from uslab.training.device import choose_device, choose_dtype, describe
+from uslab.training.device import choose_device, describe, has_native_bfloat16
 
 
 class Plain:
@@ -57,8 +57,7 @@ def main():
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device, config = choose_device(options.device), Config(denoise="off", margin=0)
-    batch = {name: torch.randint(0, 256, (1, 1, 256, 256), dtype=torch.uint8, device=device) for name in ("ct", "us")}
-    dtype = choose_dtype(lambda dtype: CycleGAN(config, device, dtype), batch, device, seed=0)
+    dtype = torch.bfloat16 if has_native_bfloat16(device) else torch.float32
     torch.manual_seed(0)
     ours = CycleGAN(config, device, dtype)
     plain = Plain(ours)
@@ -69,7 +68,7 @@ def main():
             start = time.perf_counter()
             values = {key: value.item() for key, value in gan.update(*images).items()}
             seconds[name].append(time.perf_counter() - start)
-            print(f"{name:5s} {seconds[name][-1]:6.2f} s  " + "  ".join(f"{k} {v:.4f}" for k, v in values.items()))
+            print(f"{name:5s} {seconds[name][-1]:6.2f} s  " + "  ".join(f"{k} {v:.4f}" for k, v in values.items()), flush=True)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{describe(device)}, {dtype}: plain float32 {medians['plain']:.2f} s, uslab {medians['uslab']:.2f} s an update: "
           f"{medians['plain'] / medians['uslab']:.2f} times as fast")

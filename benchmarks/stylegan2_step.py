@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from uslab.models import augment
 from uslab.models.stylegan2 import StyleGAN2, preset
-from uslab.training.device import choose_device, describe
+from uslab.training.device import choose_device, describe, keep_freed_memory
 
 
 class Stack(nn.Module):
@@ -64,6 +64,7 @@ def main():
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device, dtype = choose_device(options.device), getattr(torch, options.dtype)
+    keep_freed_memory()   # as Run does
     config = preset("paper256", options.size, batch=options.batch, mbstd_group=4, augment="none")
     gan = StyleGAN2(config, device, dtype)
     real = torch.rand(config.batch, 1, config.size, config.size, device=device) * 2 - 1

@@ -1,5 +1,6 @@
 """The measures, against closed forms, hand-made images and independent formulas."""
 
+import dataclasses
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +66,14 @@ def test_frechet_of_thousands():
     a, b = exact_sample(1100, 1010) * one, exact_sample(1200, 1010, seed=1) * two
     assert metrics.frechet_distance(a, b) == pytest.approx(((one - two) ** 2).sum(), rel=1e-9)
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_frechet_of_thousands_with_a_feature_that_never_changes():
+    """A singular covariance, as dead features give it, has no Cholesky factor; another route gives the same value."""
+    one, two = np.linspace(0.1, 2, 1005), np.linspace(1, 0.5, 1005)
+    a, b = exact_sample(1040, 1005) * one, exact_sample(1060, 1005, seed=1) * two
+    a, b = (np.hstack([x, np.full((len(x), 2), value)]) for x, value in ((a, 3.0), (b, 4.0)))
+    assert metrics.frechet_distance(a, b) == pytest.approx(((one - two) ** 2).sum() + 2, rel=1e-9)
 
 
 def test_frechet_of_covariances_that_do_not_commute():
@@ -154,6 +163,24 @@ def test_extrapolation_takes_the_bias_of_small_n_away():
     assert metrics.fid_infinity(noise(40), noise(40, seed=1), cells).name == "FD-cells infinity"
 
 
+def test_intervals_of_the_extrapolation_cover_a_known_distance():
+    """Nine independent pixels, even in 0 to 99 or 0 to 139: the means, variances and so the distance are known.
+
+    The intervals of the plain distance are for its mean at this n, which is above the distance, and cover it less.
+    """
+    flat = metrics.Space.of("flat", torch.nn.Flatten())
+    deviations = [((high ** 2 - 1) / 12) ** 0.5 for high in (100, 140)]
+    truth = 9 * (20 ** 2 + (deviations[0] - deviations[1]) ** 2)
+
+    def covers(seed):
+        sets = noise(60, 3, 2 * seed, high=100), noise(60, 3, 2 * seed + 1, high=140)
+        scores = [measure(*sets, flat, draws=10, seed=seed) for measure in (metrics.fid_infinity, metrics.fid)]
+        return [score.low <= truth <= score.high for score in scores]
+
+    extrapolated, plain = np.mean([covers(seed) for seed in range(60)], axis=0)
+    assert extrapolated >= 0.9 and plain < extrapolated
+
+
 # Intervals
 
 def test_intervals_cover_a_known_distance():
@@ -215,13 +242,15 @@ def test_only_inception_is_called_fid(tmp_path, monkeypatch):
     monkeypatch.setenv("USLAB_INCEPTION", str(path))
     with pytest.raises(ValueError, match="SHA-256"):  # other weights do not make a FID
         metrics.fid(a, b)
-    monkeypatch.setattr(sys.modules["uslab.metrics.features"], "INCEPTION_SHA256", sha256(path))
+    module = sys.modules["uslab.metrics.features"]
+    monkeypatch.setattr(module, "INCEPTION", dataclasses.replace(module.INCEPTION, digest=f"sha256:{sha256(path)}"))
     assert metrics.fid(a, b).name == "FID" and metrics.kid(a, b).name == "KID"
     assert "Inception-v3" in metrics.fid(a, b).note
     monkeypatch.setenv("USLAB_INCEPTION", str(tmp_path / "gone.pt"))
     with pytest.raises(FileNotFoundError, match="gone.pt.*download https.*USLAB_INCEPTION"):
         metrics.fid(a, b)
     monkeypatch.delenv("USLAB_INCEPTION")
+    monkeypatch.setenv("USLAB_DATA", str(tmp_path))  # nor what was fetched
     with pytest.raises(FileNotFoundError, match="download https"):
         metrics.features(a, "inception")
 

@@ -12,7 +12,8 @@ import pytest
 from test_widgets import STATE, Page
 
 from uslab.study import Study
-from uslab.widgets.reading import EVENTS, SERVED, Reading
+from uslab.study.serve import SERVED
+from uslab.widgets.reading import EVENTS, Reading
 
 # Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}

@@ -48,3 +48,24 @@ def test_what_is_in_the_way_is_said_in_one_line(fault, message, tmp_path):
 def test_a_fit_python_is_let_through(tmp_path):
     said = subprocess.run([sys.executable, CHECK, tmp_path / ".venv"], capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+def test_the_workflow_runs_the_readmes_commands():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    readme = (ROOT / "README.md").read_text()
+    jobs = workflow["jobs"].values()
+    steps = [step for job in jobs for step in job["steps"]]
+    commands = [line for step in steps for line in step.get("run", "").splitlines() if not line.startswith("echo ")]
+    assert {"make setup", "make test", "make run"} < set(commands)
+    assert not [command for command in commands if command not in readme]
+    sweep = next(command.split() for command in commands if command.startswith("uslab sweep"))
+    assert (ROOT / sweep[2]).is_file() and f"uslab report {sweep[sweep.index('--out') + 1]}" in commands
+    # The oldest Python that the project allows is tested, and every set-up's cache ends with the lock it was made from.
+    pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert f">={pythons[0]}" == PROJECT["requires-python"] and len(pythons) > 1
+    caches = [step["with"] for step in steps if "setup-python" in step.get("uses", "")]
+    assert len(caches) == len(workflow["jobs"])
+    assert all(cache["cache-dependency-path"].split() == ["constraints.txt", "pyproject.toml"] for cache in caches)
+    kept, = [step for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert kept["if"] == "always()" and kept["with"]["path"] == "runs/"
+    assert readme.count("PIP_EXTRA_INDEX_URL=" + workflow["env"]["PIP_EXTRA_INDEX_URL"]) == 1

@@ -257,8 +257,8 @@ def test_a_ct_without_the_organ_is_named(volumes):
 
 
 def test_window():
-    hu = torch.tensor([-1000.0, -160, 40, 240, 900])
-    assert window(hu).tolist() == [0, 0, 128, 255, 255]
+    hu = torch.tensor([-1000.0, -300, -100, 0, 300, 900])
+    assert window(hu).tolist() == [0, 0, 85, 128, 255, 255]
 
 
 def test_real_ct_gives_planes(real_data):

@@ -163,6 +163,12 @@ def test_names_of_stimuli_do_not_repeat_between_studies(make):
     assert not set(make(name="a").pack.names) & set(make(name="b").pack.names)
 
 
+def test_the_seed_chooses_the_images(make):
+    files = [sorted(item["file"] for item in make(name=f"s{i}", seed=seed).key()["stimuli"].values())
+             for i, seed in enumerate((3, 3, 4))]
+    assert files[0] == files[1] != files[2]
+
+
 def test_one_preparation_for_all(tmp_path):
     for i in range(12):
         save(tmp_path / "real" / f"patient_{i}.png", scan(i, 120, 160))
@@ -456,11 +462,14 @@ CHILD = textwrap.dedent("""
                 session.answer(trial, "real", 1, nonce=nonce)
                 os.write(write, f"ack {trial} {nonce}\\n".encode())
         os.close(write)
-        time.sleep(random.uniform(0.02, 0.15))
+        lines, file = [], os.fdopen(read)
+        for _ in range(random.randint(1, 6)):       # killed in the middle of an answer, however slow the machine is
+            lines.append(file.readline())
+        time.sleep(random.uniform(0, 0.02))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         kills += 1
-        for line in os.fdopen(read):
+        for line in lines + list(file):
             kind, trial, nonce = line.split()
             pending = (trial, nonce) if kind == "send" else None
             if kind == "ack":
@@ -534,3 +543,43 @@ def test_rollback_journal_where_shared_memory_is_missing(tmp_path, monkeypatch):
     assert store.answer("R01", "t1", "n", {}) and not store.answer("R01", "t1", "m", {})
     monkeypatch.undo()
     assert Store(tmp_path).mode == "wal"
+
+
+def test_a_damaged_database_is_refused(make):
+    study = make()
+    study.store.close()
+    path = study.store.path
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\x07" * 4096 + content[8192:])
+    with pytest.raises(ValueError, match="answers.db is damaged.*Every answer is in answers.jsonl too"):
+        Study.open(study.folder)
+
+
+def test_a_plain_copy_while_readers_answer_loses_no_answer(make, tmp_path):
+    """Copied file by file in the middle: the mirror holds all that was acknowledged; the database is sound or refused."""
+    study = make(n=60, repeats=0)
+    session = reader(study)
+    stop = threading.Event()
+
+    def answering():
+        while not stop.is_set() and (trial := session.next()):
+            session.answer(trial.trial, "real", 1, nonce=nonce(trial.trial))
+
+    thread = threading.Thread(target=answering)
+    thread.start()
+    copies = []
+    for i in range(6):
+        before = session.progress[0]
+        copies.append((shutil.copytree(study.public, tmp_path / f"copy{i}/public", ignore=shutil.ignore_patterns("*-shm")), before))
+    stop.set()
+    thread.join()
+    sound = 0
+    for copy, before in copies:
+        lines = [line for line in (copy / "answers.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
+        assert sum(json.loads(line)["kind"] == "answer" for line in lines) >= before
+        try:
+            assert Study.open(copy).store.verify()[0] >= 3
+            sound += 1
+        except ValueError as error:
+            assert "is damaged" in str(error)
+    assert sound

@@ -25,8 +25,10 @@ POOLS = {"real": scans(0, 150), "A": scans(1000, 70), "B": scans(2000, 70)}
 def finished(folder, protocol, readers, methods="AB", **design) -> Study:
     """A study that simulated readers have completed, closed and unblinded."""
     values = {"n_per_method": 20, "repeats": 0.2, "practice": 2, "attention": 2, "readers": len(readers)} | design
-    study = Study.build(POOLS["real"], {name: POOLS[name] for name in methods}, protocol, out=folder / "study",
-                        acknowledge_text=True, **values)
+    with pytest.MonkeyPatch.context() as patch:     # orders, and so what simulated readers answer, repeat with the secret
+        patch.setattr("uslab.study.build.secrets.token_bytes", bytes)
+        study = Study.build(POOLS["real"], {name: POOLS[name] for name in methods}, protocol, out=folder / "study",
+                            acknowledge_text=True, **values)
     study.autoplay(*readers)
     study.close()
     study.unblind()
@@ -83,6 +85,18 @@ def test_a_reader_with_one_answer_supports_no_equivalence():
     assert found.flags["always the same answer"].tolist() == ["synthetic", "synthetic"]
     assert found.always == ("synthetic", pytest.approx(80 / 120)) and found.equivalence.empty
     assert np.isnan(found.learning.value)
+
+
+def test_pairs_are_compared_by_the_image_not_by_the_side():
+    """Two readers who both find the real image, shown on opposite sides, agree."""
+    rows = []
+    for i in range(30):
+        right = i % 3 > 0
+        for reader, side in (("R01", "left"), ("R02", "right")):
+            other = {"left": "right", "right": "left"}[side]
+            rows.append((reader, f"c{i}", "AB"[i % 2], side, side if right else other))
+    found = answers(rows, "2afc").between.set_index("measure").value
+    assert found["Fleiss' kappa"] == pytest.approx(1) and found["Krippendorff's alpha"] == pytest.approx(1)
 
 
 def test_verdicts_claim_no_more_than_they_may():
@@ -275,7 +289,8 @@ def test_from_a_run_to_a_report_in_five_commands(tmp_path, monkeypatch, capsys):
     (run / "samples").mkdir(parents=True)
     (run / "config.json").write_text("{}")
     save_file({"images": load("fetal_head", 8, 64, seed=5).images}, run / "samples/000100.safetensors")
-    build = ["study", "build", "s", "--real", "phantom:fetal_head", "--synthetic", "dcgan=run", "--n", "6", "--practice", "2",
+    (tmp_path / "consent.txt").write_text("I agree to be asked about pictures.")
+    build = ["study", "build", "s", "--consent", "consent.txt", "--real", "phantom:fetal_head", "--synthetic", "dcgan=run", "--n", "6", "--practice", "2",
              "--readers", "2"]
     assert main(build) == 0
     assert main(build) == 2 and "nothing is overwritten" in capsys.readouterr().err
@@ -286,6 +301,9 @@ def test_from_a_run_to_a_report_in_five_commands(tmp_path, monkeypatch, capsys):
     session.consent(study.consent_sha256, {"role": "student"})
     while trial := session.next():
         session.answer(trial.trial, trial.buttons[0]["choice"], 3, rt_ms=900, nonce=f"nonce-{trial.trial}")
+    assert study.protocol.consent == "I agree to be asked about pictures."
+    assert main(["study", "backup", "s", "--out", "copy"]) == 0 and Study.open("copy").status().answered[0] > 12
+    assert not (tmp_path / "copy/SEALED").exists()
     assert main(["study", "status", "s"]) == 0 and "complete" in capsys.readouterr().out
     assert main(["study", "audit", "s"]) == 0 and "Side channels: none open" in capsys.readouterr().out
     assert main(["study", "report", "s"]) == 2 and "still blinded" in capsys.readouterr().err
@@ -293,7 +311,7 @@ def test_from_a_run_to_a_report_in_five_commands(tmp_path, monkeypatch, capsys):
     assert main(["study", "close", "s"]) == 0
     assert main(["study", "unblind", "s"]) == 0 and main(["study", "report", "s"]) == 0
     text = (tmp_path / "s_report/report.md").read_text()
-    assert "PHANTOMS" in text and "SIMULATED" not in text and "Dr A" not in text and "1 student" in text
+    assert "PHANTOMS" in text and "SIMULATED" not in text and "Dr A" not in text and "1 student; 0 had seen" in text
     assert "answers came by the Python interface: blinded for honest readers only" in text
     assert main(["study", "export", "s", "--kind", "imrmc", "--out", "a.imrmc"]) == 0
     assert main(["study", "export", "s", "--out", "a.imrmc"]) == 2

@@ -93,3 +93,13 @@ def test_modulation_can_be_differentiated_twice():
         value.requires_grad_()
     assert torch.autograd.gradgradcheck(
         lambda *values: ops.modulated_conv2d(*values, noise, up=2, padding=1, f=f, flip_weight=False, gain=1.3), (x, w, s))
+
+
+@pytest.mark.parametrize("up, down, padding", [(1, 1, [1, 2, 1, 2]), (2, 1, [2, 1, 2, 1]), (1, 2, [1, 1, 1, 1]),
+                                               (1, 2, [2, 1, 0, 3]), (2, 3, [-1, 2, 1, -1])])
+def test_filters_can_be_differentiated_twice(up, down, padding):
+    """Their gradient is written by hand."""
+    torch.manual_seed(0)
+    x, f = torch.randn(2, 2, 6, 7).double().requires_grad_(), torch.randn(3, 4).double()
+    assert torch.autograd.gradcheck(lambda x: ops.upfirdn2d(x, f, up, down, padding), x)
+    assert torch.autograd.gradgradcheck(lambda x: ops.upfirdn2d(x, f, up, down, padding).square(), x)

@@ -13,6 +13,7 @@ import yaml
 
 from uslab import sweep
 from uslab.cli import main
+from uslab.estimate import extended
 from uslab.lock import held, locked
 
 ROOT = Path(__file__).parents[1]
@@ -193,13 +194,13 @@ def test_two_sweeps_in_one_folder_share_its_jobs(toy):
 
 @posix
 def test_kill_9_of_a_job_costs_that_job_alone(toy):
-    file = toy(WAIT, steps=[1, 2, 3])
+    file = toy(WAIT, steps=[1, 2])
     process = started(file, "--workers", 2)
     wait_for(file, "wait 2 0.0002", process)
     os.kill(process_of(file, "steps-2"), signal.SIGKILL)
     code, said = ended(process)
     assert code == 1 and "KILLED" in said and "ended by signal 9" in said
-    assert {mark for mark in marks(file) if mark.startswith("end")} == {"end 1 0.0002", "end 3 0.0002"}
+    assert {mark for mark in marks(file) if mark.startswith("end")} == {"end 1 0.0002"}
     next((file.parent / "o").glob("steps-2_*/toy/")).joinpath("checkpoint").touch()
     before = len(marks(file))
     assert ended(started(file))[0] == 0    # without --retry: it did not fail
@@ -209,7 +210,7 @@ def test_kill_9_of_a_job_costs_that_job_alone(toy):
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_jobs_end_with_the_sweep_and_go_on_from_their_checkpoint(toy, number):
-    file = toy(WAIT, steps=[1, 2, 3])
+    file = toy(WAIT, steps=[1, 2])
     process = started(file, "--workers", 1)
     wait_for(file, "wait 2 0.0002", process)
     lock = next((file.parent / "o").glob("steps-2_*/lock"))
@@ -221,15 +222,15 @@ def test_jobs_end_with_the_sweep_and_go_on_from_their_checkpoint(toy, number):
     assert list((file.parent / "o").glob("steps-2_*/toy/checkpoint"))
     assert marks(file) == ["begin 1 0.0002", "end 1 0.0002", "begin 2 0.0002", "wait 2 0.0002"]
     assert ended(started(file))[0] == 0
-    assert marks(file)[4:] == ["begin 2 0.0002", "end 2 0.0002", "begin 3 0.0002", "end 3 0.0002"]
+    assert marks(file)[4:] == ["begin 2 0.0002", "end 2 0.0002"]
 
 
 @posix
 def test_a_cell_that_never_ends_is_ended(toy):
-    stubborn = "while steps == 2:\n    try:\n        time.sleep(100)\n    except KeyboardInterrupt:\n        pass"
-    file = toy(stubborn, steps=[1, 2])
+    file = toy(WAIT, steps=[1, 2])
     code, said = ended(started(file, "--timeout", 2, "--workers", 2))
     assert code == 1 and "TimeoutError: the cell was still running after 2 s" in said
+    assert list((file.parent / "o").glob("steps-2_*/toy/checkpoint"))
     assert [mark for mark in marks(file) if mark.startswith("end")] == ["end 1 0.0002"]
 
 
@@ -245,3 +246,104 @@ def test_a_full_disk_loses_nothing_finished_and_a_later_start_completes(toy):
     assert full.returncode == 1 and "steps-2_" in full.stderr and "Traceback" not in full.stderr
     assert ended(started(file))[0] == 0
     assert marks(file).count("end 1 0.0002") == 1 and marks(file)[-1] == "end 2 0.0002"
+
+
+def test_the_estimate_extends_a_straight_line():
+    assert extended([2, 4], [10.0, 14.0], 100) == 10 + 2 * 98
+    assert extended([2, 4], [10.0, 9.0], 100) == 10    # noise: a longer training is not taken for a shorter one
+
+
+def test_a_dry_run_calibrates_elsewhere_and_later_takes_what_is_complete(toy, tmp_path, capsys):
+    file = toy(lr=[0.1])
+    file.write_text(file.read_text() + "calibrate: {steps: [1, 2]}\n")
+    arguments = ["sweep", str(file), "--out", str(tmp_path / "o")]
+    assert main([*arguments, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "from 2 short runs here" in said and "steps 1 and 2" in said and not (tmp_path / "o").exists()
+    assert main(arguments) == 0
+    assert marks(file) == ["begin 3 0.1", "end 3 0.1"], "the calibration wrote beside the sweep"
+    assert main([*arguments, "--dry-run"]) == 0 and "nothing is left to run" in capsys.readouterr().out
+    file.write_text(file.read_text().replace("- 0.1", "- 0.1\n  - 0.2"))
+    assert main([*arguments, "--dry-run"]) == 0 and "from the 1 complete" in capsys.readouterr().out
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A function that starts a Dask scheduler and workers of one thread: (address, scheduler, workers)."""
+    processes = []
+
+    def begin(*arguments) -> subprocess.Popen:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{arguments[0]}", "--no-dashboard", *arguments[1:]]
+        processes.append(subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return processes[-1]
+
+    def make(workers: int):
+        told = tmp_path / "scheduler.json"
+        scheduler = begin("scheduler", "--port", "0", "--scheduler-file", told)
+        rest = [begin("worker", "--scheduler-file", told, "--nthreads", "1", "--no-nanny") for _ in range(workers)]
+        while not told.is_file() or not told.read_text().endswith("}"):
+            time.sleep(0.05)
+        return json.loads(told.read_text())["address"], scheduler, rest
+
+    yield make
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@posix
+def test_a_dask_worker_that_is_killed_loses_nothing(toy, cluster):
+    import psutil
+
+    file = toy(WAIT, steps=[1, 2])
+    address, _, workers = cluster(2)
+    process = started(file, "--cluster", address, "--threads", 1)
+    wait_for(file, "wait 2 0.0002", process)
+    parent = psutil.Process(process_of(file, "steps-2")).ppid()
+    assert parent in [worker.pid for worker in workers]
+    os.kill(parent, signal.SIGKILL)
+    code, said = ended(process)
+    assert code == 0, said
+    assert sorted(marks(file)) == ["begin 1 0.0002", "begin 2 0.0002", "begin 2 0.0002", "end 1 0.0002", "end 2 0.0002",
+                                   "wait 2 0.0002"]
+
+
+@posix
+def test_a_scheduler_that_is_killed_ends_the_sweep_and_another_place_goes_on(toy, cluster):
+    file = toy(WAIT, steps=[2, 3])
+    nobody = started(file, "--cluster", "tcp://127.0.0.1:9")   # asked while the rest goes on: it waits for an answer
+    address, scheduler, _ = cluster(1)
+    process = started(file, "--cluster", address)
+    wait_for(file, "wait 2 0.0002", process)
+    scheduler.kill()
+    code, said = ended(process)
+    assert code == 1 and "its worker or the cluster is gone" in said
+    assert ended(started(file, "--workers", 1))[0] == 0
+    assert sorted(mark for mark in marks(file) if mark.startswith("end")) == ["end 2 0.0002", "end 3 0.0002"]
+    code, said = ended(nobody)
+    assert code == 2 and "no Dask scheduler answers there" in said
+
+
+@posix
+def test_slurm_starts_workers_as_dasks_configuration_says(toy, tmp_path, monkeypatch):
+    """A stand-in for SLURM's commands, which this machine has not: sbatch runs the script that Dask wrote."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "sbatch").write_text(
+        f"#!/bin/bash\ncp $1 {tmp_path}/script.sh\nsetsid bash {tmp_path}/script.sh </dev/null >/dev/null 2>&1 &\n"
+        f"echo $! > {tmp_path}/job\necho Submitted batch job 7\n")
+    (commands / "scancel").write_text(f"#!/bin/bash\nkill -- -$(cat {tmp_path}/job)\n")
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    (tmp_path / "dask.yaml").write_text(yaml.safe_dump({"jobqueue": {"slurm": {
+        "cores": 1, "processes": 1, "job-cpu": 4, "memory": "2GB", "walltime": "01:00:00", "interface": "lo",
+        "job-extra-directives": ["--gres=gpu:1"]}}}))
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DASK_CONFIG", str(tmp_path / "dask.yaml"))
+    file = toy(steps=[1, 2])
+    code, said = ended(started(file, "--cluster", "slurm", "--workers", 1, "--threads", 3))
+    assert code == 0 and "1 job of SLURM" in said, said
+    script = (tmp_path / "script.sh").read_text()
+    assert "--gres=gpu:1" in script and "--cpus-per-task=4" in script
+    records = [json.loads(path.read_text()) for path in (file.parent / "o").glob("*/toy/run.json")]
+    assert [record["threads"] for record in records] == ["3", "3"]

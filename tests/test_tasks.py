@@ -224,6 +224,22 @@ def test_features_classify_what_can_be_seen_and_say_what_they_are():
     assert table["synthetic in training"].tolist() == [0, 150, 0] and table.patients.tolist() == [15] * 3
 
 
+def test_features_of_an_image_do_not_depend_on_the_others():
+    from uslab.metrics import features
+    from uslab.tasks import frozen
+
+    images = made(21, size=32)
+    frozen.KEPT.clear()
+    alone = frozen.frozen_features(images[13:16])
+    together = frozen.frozen_features(images[[15, 2, 14, 13, 2]])
+    frozen.KEPT.clear()
+    everything = frozen.frozen_features(images)
+    np.testing.assert_array_equal(together, everything[[15, 2, 14, 13, 2]])
+    np.testing.assert_array_equal(alone, everything[13:16])
+    np.testing.assert_allclose(everything, features(images, "lite0"), atol=1e-4)
+    assert len(frozen.KEPT) == 21
+
+
 def test_class_weights_lift_the_rare_class():
     rng = np.random.default_rng(0)
     images = made(150, size=32)

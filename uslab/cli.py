@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from uslab import __version__, batch, data_commands, notebooks, study_commands, sweep_commands
+from uslab import __version__, batch, data_commands, metrics_commands, notebooks, study_commands, sweep_commands
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     sweep_commands.add_parser(commands)
     data_commands.add_parser(commands)
     study_commands.add_parser(commands)
+    metrics_commands.add_parser(commands)
     return top
 
 

@@ -4,6 +4,7 @@ papermill loads this module at its own start, by the entry point in pyproject.to
 holds for the plain `papermill` command as well. Import papermill, never this module: papermill must be first.
 """
 
+import math
 import signal
 import sys
 import threading
@@ -98,7 +99,7 @@ class Engine(NBClientEngine):
         client = Client(
             nb_man,
             kernel_name=kernel_name,
-            timeout=execution_timeout,
+            timeout=execution_timeout and math.ceil(execution_timeout),
             startup_timeout=start_timeout,
             extra_arguments=["--IPKernelApp.log_level=ERROR"],  # or each kernel warns of its loopback connection
             iopub_timeout=60,            # large pictures arrive late on a busy machine; the default gives up after 4 s

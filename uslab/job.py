@@ -37,12 +37,12 @@ class Outcome:
     reason: str = ""  # the last line of its log, where it did not end well
 
 
-def write(job: Job, varied: list[str]) -> Path:
-    """Write a job's job.json and return its folder. `varied` names the parameters that tell it from the others."""
+def write(job: Job) -> Path:
+    """Write a job's job.json and return its folder."""
     folder = job.output.parent
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"job.json.{os.getpid()}"
-    part.write_text(json.dumps({"notebook": str(job.notebook), "varied": varied, "parameters": job.parameters}, indent=1))
+    part.write_text(json.dumps({"notebook": str(job.notebook), "parameters": job.parameters}, indent=1))
     part.replace(folder / "job.json")
     return folder
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import yaml
 
+# nbformat checks notebooks with jsonschema, which builds a grammar of web addresses first where it finds this package:
+# more than half of the time that a process of ours takes to start, for a format that no notebook uses.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 PROFILES = ("smoke", "class", "paper")
 # Seconds a cell may take. A cell that trains is one cell, so the limit is far above what a profile aims at.
 TIME_LIMITS = {"smoke": 600, "class": 3600, "paper": 14 * 24 * 3600}
@@ -154,9 +158,6 @@ def run(
 
 def read(notebook: Path):
     """Return the notebook as an nbformat node, in the current format."""
-    # nbformat checks notebooks with jsonschema, which would build a grammar of web addresses first, if it could: a
-    # second at the start of every process, for a format that no notebook uses.
-    sys.modules.setdefault("rfc3987_syntax", None)
     import nbformat
 
     try:

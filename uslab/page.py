@@ -27,6 +27,7 @@ class Card:
     error: str = ""                                # the end of the failing cell's traceback
     source: str = ""                               # the failing cell
     count: int | None = None                       # the failing cell's execution count
+    cells: str = ""                                # how far it is, such as '12 of 40'
 
     @property
     def status_text(self) -> str:
@@ -65,6 +66,8 @@ def read_card(notebook: Path) -> Card:
             card.status = "stopped" if any(error.ename == "KeyboardInterrupt" for error in errors) else "failed"
             card.source, card.count = cell.source, cell.execution_count
             card.error = "\n".join(traceback_tail(error) for error in errors)
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    card.cells = f"{sum(cell.execution_count is not None for cell in code)} of {len(code)}"
     record = notebook.with_suffix("") / "run.json"
     if record.is_file():
         try:
@@ -112,16 +115,21 @@ def interval(metric: dict) -> str:
     return "" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
-def write_index(out: Path) -> Path:
-    """Write index.html for the executed notebooks that lie in `out` and return its path."""
+def environment():
+    """Return the pages' Jinja environment, with the filters above."""
     from jinja2 import Environment, FileSystemLoader
 
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {"duration": duration, "number": number, "interval": interval}
+    return made
+
+
+def write_index(out: Path) -> Path:
+    """Write index.html for the executed notebooks that lie in `out` and return its path."""
     notebooks = sorted(out.glob("*.ipynb"))
     if not notebooks:
         raise UsageError(f"{out} holds no executed notebook")
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"duration": duration, "number": number, "interval": interval}
-    page = environment.get_template("index.html.j2").render(
+    page = environment().get_template("index.html.j2").render(
         name=out.resolve().name,
         cards=[read_card(notebook) for notebook in notebooks],
     )

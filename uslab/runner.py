@@ -26,7 +26,6 @@ def open_jobs(
 
 def run(
     jobs: list[Job],          # those that are to run
-    varied: list[str],        # the parameters that tell them apart
     workers: Workers,
     board: Board,
     retry: bool = False,      # whether jobs that failed before are run again
@@ -40,7 +39,7 @@ def run(
         waiting[future] = one
 
     for one in jobs:
-        job.write(one, varied)
+        job.write(one)
         submit(one, retry)
     busy: list[tuple[float, Job]] = []   # at another sweep, and when to look again
     try:
@@ -80,4 +79,4 @@ def result(future: concurrent.futures.Future) -> Outcome:
     try:
         return future.result()
     except (Exception, concurrent.futures.CancelledError) as error:  # Dask has many kinds
-        return Outcome("killed", 0.0, f"{type(error).__name__}: {error}".splitlines()[0])
+        return Outcome("killed", 0.0, f"its worker or the cluster is gone ({type(error).__name__})")

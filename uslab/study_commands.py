@@ -1,4 +1,7 @@
-"""`uslab study`: build, invite, status, audit, close, unblind, report, export, plan. Heavy imports wait for their command."""
+"""`uslab study`: build, invite, serve, status, audit, backup, close, unblind, report, export, plan.
+
+Heavy imports wait for their command.
+"""
 
 import argparse
 from pathlib import Path
@@ -52,13 +55,25 @@ def add_parser(commands) -> None:
         part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     part.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of images (default: 0)")
     part.add_argument("--title", default="Reader study", metavar="TEXT", help="readers see it")
+    part.add_argument("--consent", metavar="FILE", type=Path, help="text that readers agree to (default: a short one)")
     part.add_argument("--crop", action="store_true", help="crop all images to the scan region and paint over text")
     part.add_argument("--acknowledge-text", action="store_true", help="go on though images seem to hold burnt-in text")
 
     part = add("invite", invite, "make a link's code for each reader; shown once, kept nowhere")
     part.add_argument("labels", metavar="LABEL", nargs="+", help="how you know the reader, such as 'Dr A'")
+    part = add("serve", serve, "show the study to its readers in their browsers, until Ctrl-C")
+    part.epilog = "docs/serving_a_reader_study.md shows how to put the server behind a TLS reverse proxy."
+    part.add_argument("--invite", metavar="LABEL", action="append", default=[],
+                      help="a new reader, whose link is printed, this once; repeatable")
+    part.add_argument("--host", metavar="ADDRESS", default="127.0.0.1",
+                      help="address to listen on (default: 127.0.0.1, reached from this machine alone)")
+    part.add_argument("--port", metavar="NUMBER", type=int, default=8866, help="(default: 8866)")
+    part.add_argument("--address", metavar="URL",
+                      help="the server as readers see it, such as https://study.example.org/, for their links")
     add("status", status, "say who has answered how much, and whether the log is whole")
     add("audit", audit, "look for side channels and for cues in the pixels; exit code 1 if a side channel is open", key=True)
+    part = add("backup", backup, "copy what is served while readers answer; the sealed key is not copied")
+    part.add_argument("--out", metavar="DIR", type=Path, required=True, help="new folder")
     add("close", close, "take no answers any more; cannot be undone")
     part = add("unblind", unblind, "join answers and truth, into UNBLINDED/answers.csv", key=True)
     part.add_argument("--early", metavar="REASON", help="look before the study is closed; the reason stands in the report")
@@ -91,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 def build(options: argparse.Namespace) -> None:
     from uslab.study import Study
+    from uslab.study.protocol import PRESETS
 
     synthetic = {}
     for text in options.synthetic:
@@ -101,9 +117,13 @@ def build(options: argparse.Namespace) -> None:
     study = Study.build(
         real_images(options, synthetic), synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
-        readers=options.readers, seed=options.seed, title=options.title, size=options.size, crop=options.crop,
+        readers=options.readers, seed=options.seed, title=options.title,
+        consent=options.consent and options.consent.read_text(encoding="utf-8"), size=options.size, crop=options.crop,
         acknowledge_text=options.acknowledge_text)
     print(study)
+    if study.about["preset"]:
+        print(f"The design follows {PRESETS[study.about['preset']].source}. What a reviewer would hold against it:")
+        print("\n".join(f"- {weakness}" for weakness in PRESETS[study.about["preset"]].weaknesses))
     print(f"The truth is in {study.folder / 'SEALED'}: move it to another machine until the study is closed.")
     print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
           f"uslab study serve {options.study}")
@@ -144,6 +164,12 @@ def invite(options: argparse.Namespace) -> None:
     print("Send each reader their own code, as a link of `uslab study serve`. Codes are kept nowhere: note them now.")
 
 
+def serve(options: argparse.Namespace) -> int:
+    from uslab.study import serve as server
+
+    return server.serve(options.study.expanduser(), options.host, options.port, options.address, options.invite)
+
+
 def status(options: argparse.Namespace) -> None:
     study = opened(options)
     print(study)
@@ -158,6 +184,10 @@ def audit(options: argparse.Namespace) -> int:
     found = opened(options).audit(options.key)
     print(found)
     return int(not found.blinded)
+
+
+def backup(options: argparse.Namespace) -> None:
+    print(opened(options).backup(options.out))
 
 
 def close(options: argparse.Namespace) -> None:

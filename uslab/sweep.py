@@ -13,7 +13,7 @@ from uslab import notebooks
 from uslab.batch import Job
 from uslab.notebooks import PROFILES, TIME_LIMITS, UsageError, checked
 
-KEYS = ("notebook", "profile", "data", "root", "grid", "parameters")
+KEYS = ("notebook", "profile", "data", "root", "grid", "parameters", "calibrate")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Sweep:
     profile: str
     values: dict[str, object]       # parameters that all jobs share: the profile's, data, root, and the fixed ones
     grid: dict[str, list]           # parameter to the values that it takes; the jobs are all combinations
+    calibrate: dict[str, list]      # the parameter that sets a training's length, and two values for short runs; or empty
 
 
 def read(
@@ -39,8 +40,8 @@ def read(
         raise UsageError(f"{file} must hold keys and values: {', '.join(KEYS)}")
     if unknown := [str(key) for key in text if key not in KEYS]:
         raise UsageError(f"{file}: unknown key {', '.join(unknown)}; there are {', '.join(KEYS)}")
-    for key, kind in (("notebook", str), ("grid", dict), ("parameters", dict)):
-        if not isinstance(text.get(key, {} if key == "parameters" else None), kind):
+    for key, kind in (("notebook", str), ("grid", dict), ("parameters", dict), ("calibrate", dict)):
+        if not isinstance(text.get(key, {} if key in ("parameters", "calibrate") else None), kind):
             raise UsageError(f"{file}: {key} must be {'a name' if kind is str else 'parameters with their values'}")
 
     beside = file.parent / text["notebook"]
@@ -68,7 +69,7 @@ def read(
             raise UsageError(f"{file}: grid: {name} has a value twice: {several}")
     if not grid:
         raise UsageError(f"{file}: grid names no parameter: `uslab run` is for a single run")
-    return Sweep(notebook, profile, values, grid)
+    return Sweep(notebook, profile, values, grid, _calibration(file, notebook.stem, known, text.get("calibrate", {})))
 
 
 def jobs(
@@ -101,6 +102,14 @@ def name(
     identity = {key: value for key, value in parameters.items() if key != "out" and not key.endswith("root")}
     text = json.dumps([stem, identity], sort_keys=True)
     return f"{told[:80]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _calibration(file: Path, stem: str, known: dict[str, object], told: dict) -> dict[str, list]:
+    """Return the calibration's parameter with its two values, checked."""
+    for several in told.values():
+        if len(told) != 1 or not isinstance(several, list) or len(several) != 2 or not several[0] < several[1]:
+            raise UsageError(f"{file}: calibrate takes one parameter with two rising values, such as {{epochs: [1, 3]}}")
+    return {key: [checked(stem, known, key, value) for value in several] for key, several in told.items()}
 
 
 def _folder(file: Path, written: object, given: Path | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`uslab sweep`: a grid of runs from a YAML file. Heavy imports wait for their command."""
+"""`uslab sweep`: a grid of runs from a YAML file; `uslab report`: what runs measured, as a page. Heavy imports wait for their command."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from uslab.notebooks import UsageError
 
 
 def add_parser(commands) -> None:
-    """Add `sweep` to the command line."""
+    """Add `sweep` and `report` to the command line."""
     sweep = commands.add_parser(
         "sweep",
         help="run a notebook with every combination of some parameters",
@@ -22,7 +22,8 @@ def add_parser(commands) -> None:
         "  parameters: {epochs: 100}        # values for all runs; may be left out\n"
         "  grid:\n"
         "    n_train: [100, 300, 500]\n"
-        "    seed: [0, 1]",
+        "    seed: [0, 1]\n"
+        "  calibrate: {epochs: [1, 3]}      # for --dry-run: what sets a training's length; may be left out",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sweep.add_argument("file", metavar="FILE", type=Path, help="the sweep file")
@@ -39,13 +40,27 @@ def add_parser(commands) -> None:
     sweep.add_argument("--timeout", metavar="SECONDS", type=float,
                        help="time limit for each cell of the notebook, 0 for none (default: as in `uslab run`)")
     sweep.add_argument("--retry", action="store_true", help="run those again that failed; they go on from a checkpoint")
-    sweep.add_argument("--dry-run", action="store_true", help="print what would run, and write nothing")
+    sweep.add_argument("--dry-run", action="store_true",
+                       help="print what would run and about how long it takes here, from the runs that are complete or from a "
+                       "calibration of at most five minutes; nothing is kept")
     sweep.set_defaults(command=run)
+
+    report = commands.add_parser(
+        "report",
+        help="gather what the runs in a folder measured into one page and two tables",
+        description="Read all run.json files and executed notebooks below DIR, of `uslab sweep` and `uslab run`, while\n"
+        "they run or after, and write report.html (measures over the parameters that differ, key pictures side by\n"
+        "side, failures), metrics.csv (one row a measure of a run) and runs.csv (one row a run).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    report.add_argument("folder", metavar="DIR", type=Path, help="such as the --out of a sweep")
+    report.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: into the folder itself)")
+    report.set_defaults(command=gather)
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry out `uslab sweep` and return the exit code: 0, or 1 where a run failed."""
-    from uslab import runner, sweep, workers
+    from uslab import estimate, runner, sweep, workers
     from uslab.board import Board
 
     told = sweep.read(options.file, options.root)
@@ -61,7 +76,11 @@ def run(options: argparse.Namespace) -> int:
     print(f"{len(jobs)} runs of {told.notebook.stem}: {done} complete, {len(failed)} failed, {len(todo)} to do")
     if options.dry_run:
         for job in jobs:
-            print(" ", job.output.parent.name, "" if job in todo else "(complete)" if job not in failed else "(failed)")
+            state = "" if job in todo else " (failed)" if job in failed else " (complete)"
+            print(f"  {job.output.parent.name}{state}")
+        with workers.local(options.workers, options.threads, len(todo)) as there:
+            complete = [job for job in jobs if job not in todo and job not in failed]
+            print(estimate.estimate(told, todo, complete, there.count, there.threads))
         return 0
     outcomes = {}
     if todo:
@@ -70,10 +89,18 @@ def run(options: argparse.Namespace) -> int:
         with place as there:
             print(f"{there.text}; everything is written into {out}", flush=True)
             board = Board(len(jobs), done + len(failed), there.count)
-            outcomes = runner.run(todo, list(told.grid), there, board, options.retry)
+            outcomes = runner.run(todo, there, board, options.retry)
     for job in failed:
         print(f"failed before: {job.output.parent / 'log.txt'}; run it again with --retry", file=sys.stderr)
     bad = [folder for folder, outcome in outcomes.items() if outcome.state != "ok"]
     for folder in bad:
         print(f"{outcomes[folder].state}: {folder / 'log.txt'}", file=sys.stderr)
     return 1 if bad or failed else 0
+
+
+def gather(options: argparse.Namespace) -> int:
+    """Carry out `uslab report`."""
+    from uslab.report import write
+
+    print(write(options.folder, options.out or options.folder))
+    return 0

@@ -1,5 +1,6 @@
 """Where the jobs of a sweep run: in processes of this machine, or on a Dask cluster, behind one kind of executor."""
 
+import logging
 import os
 import queue
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ def dask(
         from distributed import Client
     except ImportError:
         raise UsageError("--cluster needs Dask: pip install 'uslab[cluster]'") from None
+    for name in ("distributed.client", "distributed.core"):  # a lost cluster is told by its jobs, without tracebacks
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if where == "slurm":
         from dask_jobqueue import SLURMCluster
 
@@ -83,10 +86,10 @@ def dask(
         except (TypeError, ValueError) as error:
             raise UsageError(f"--cluster slurm: {error} (in jobqueue.slurm of Dask's configuration, $DASK_CONFIG or "
                              "~/.config/dask/jobqueue.yaml)") from error
-        cluster.scale(jobs=min(count or most, most))
+        count = min(count or most, most)
+        cluster.scale(jobs=count)
         with cluster, Client(cluster) as client:
-            count = min(count or most, most)
-            yield Workers(client.get_executor(pure=False), count, threads, f"{count} jobs of SLURM")
+            yield Workers(client.get_executor(pure=False), count, threads, f"{count} job{'s' * (count > 1)} of SLURM")
         return
     try:
         client = Client(where, timeout=20)

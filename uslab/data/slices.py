@@ -17,7 +17,8 @@ from .imageset import ImageSet
 from .slicer import Slicer, View, candidates, kept, label_of
 from .volume import Volume
 
-WINDOW = -160.0, 240.0           # Hounsfield units that become black and white: the usual abdominal window
+WINDOW = -300.0, 300.0           # Hounsfield units that become black and white: wide, so that fat is not as black as
+                                 # what lies outside the fan
 DEPTH = 40.0, 60.0               # mm; the paper's "4 mm to 6 mm" must be centimetres
 CANDIDATES = 4000                # poses drawn at one stomach
 
@@ -101,7 +102,7 @@ class Slices:
         return hu, labels
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
-        """{'image': uint8 (B, 1, H, W) in the abdominal window, 'mask': the labels}, cut now."""
+        """{'image': uint8 (B, 1, H, W) in WINDOW, 'mask': the labels}, cut now."""
         hu, labels = self.planes(rows)
         return {"image": window(hu), "mask": labels}
 
@@ -163,7 +164,7 @@ class Slices:
 
 
 def window(hu: Tensor) -> Tensor:
-    """Hounsfield units to uint8 grey levels in the abdominal window."""
+    """Hounsfield units to uint8 grey levels in WINDOW."""
     low, high = WINDOW
     return ((hu - low) * (255 / (high - low))).round().clamp(0, 255).to(torch.uint8)
 

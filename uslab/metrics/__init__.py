@@ -5,7 +5,7 @@ from .compare import compare, scores
 from .controls import controls
 from .distances import fid, fid_infinity, frechet_distance, kernel_distance, kid
 from .diversity import self_similarity, twins
-from .features import Space, features
+from .features import Space, features, resolve
 from .figures import figure, neighbours_figure
 from .inception import inception_score
 from .manifold import precision_recall
@@ -18,5 +18,6 @@ from .texture import js_distance, lbp_distance, lbp_elements, lbp_histogram
 
 __all__ = ["Score", "Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
            "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
-           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure", "outline_overlap", "over_seeds",
-           "precision_recall", "psnr", "random_pairs", "scores", "self_similarity", "ssim", "twins"]
+           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure", "outline_overlap",
+           "over_seeds", "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity", "ssim",
+           "twins"]

@@ -14,12 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data import folder
+from ..data.sources import File
 from .sets import Images, pixels
 
 # The TorchScript file that stylegan2-ada-pytorch and clean-fid use: its weights are those of the TensorFlow graph of
 # Heusel 2017, and it resizes to 299 pixels itself.
-INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt"
-INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+INCEPTION = File("inception-2015-12-05.pt",
+                 "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+                 "sha256:f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4")
 LITE0_SIZE = 160
 
 
@@ -62,6 +65,8 @@ class Space:
 def resolve(space: str | Space | None) -> Space:
     """The space of that name; None is Inception where USLAB_INCEPTION names its file, else lite0.
 
+    'inception' takes that file, or what `uslab metrics --get-inception` has fetched.
+
     Raises ValueError for an unknown name and FileNotFoundError, saying what to do, for missing Inception weights.
     """
     if isinstance(space, Space):
@@ -70,7 +75,8 @@ def resolve(space: str | Space | None) -> Space:
     if space == "lite0":
         return lite0()
     if space == "inception":
-        return inception(os.environ.get("USLAB_INCEPTION", ""))
+        fetched = folder("inception") / INCEPTION.name
+        return inception(os.environ.get("USLAB_INCEPTION") or (str(fetched) if fetched.is_file() else ""))
     raise ValueError(f"unknown feature space {space!r}: use 'lite0', 'inception' or Space.of(name, your_module)")
 
 
@@ -161,16 +167,17 @@ def lite0() -> Space:
 def inception(path: str) -> Space:
     """Inception-v3 with the weights of Heusel 2017, which the names FID and KID stand for.
 
-    path: the TorchScript file, from the environment variable USLAB_INCEPTION. Its checksum is verified, since other
-    weights give other numbers under the same name.
+    path: the TorchScript file. Its checksum is verified, since other weights give other numbers under the same name.
     """
-    how = f"download {INCEPTION_URL} (96 MB) and set USLAB_INCEPTION to the file, or use space='lite0'"
+    how = (f"run `uslab metrics --get-inception`, or download {INCEPTION.url} (96 MB) and set USLAB_INCEPTION to the file, "
+           "or use space='lite0'")
     if not path:
         raise FileNotFoundError(f"the Inception-v3 weights are not here: {how}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"USLAB_INCEPTION names {path}, which is not a file: {how}")
-    if (found := sha256(path)) != INCEPTION_SHA256:
-        raise ValueError(f"{path} has the SHA-256 {found}, expected {INCEPTION_SHA256}: {how}")
+    expected = INCEPTION.digest.removeprefix("sha256:")
+    if (found := sha256(path)) != expected:
+        raise ValueError(f"{path} has the SHA-256 {found}, expected {expected}: {how}")
     model = torch.jit.load(path, map_location="cpu").eval()
 
     def embed(images: Tensor) -> Tensor:

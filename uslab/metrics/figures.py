@@ -31,7 +31,7 @@ def figure(
     sets = list(dict.fromkeys(table["set"])) if named else [""]
     measures = list(dict.fromkeys(table.name))
     rows = -(-len(measures) // 2)
-    height = rows * (0.52 + 0.13 * len(sets)) + 0.35 * named + 0.1
+    height = rows * (0.52 + 0.13 * len(sets)) + 0.35 * named + 0.1   # inches
     drawn, axes = plt.subplots(rows, 2, figsize=(width, height), squeeze=False, layout="constrained")
     for axis, measure in zip(axes.T.flat, measures):
         for i, name in enumerate(sets):
@@ -63,7 +63,8 @@ def figure(
         axis.set_axis_off()
     if named:
         dots = [plt.Line2D([], [], marker="o", markersize=5, color=COLOURS[i % len(COLOURS)]) for i in range(len(sets))]
-        drawn.legend(dots, sets, loc="outside upper left", ncols=min(len(sets), 4), fontsize=9, frameon=False)
+        columns = max(1, int(13 * width) // (6 + max(map(len, sets))))   # about 13 letters an inch
+        drawn.legend(dots, sets, loc="outside upper left", ncols=min(len(sets), columns), fontsize=9, frameon=False)
     return drawn
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .config import check, knob
 from .dcgan import normalise, to_uint8
 from .denoiser import pretrained
+from .layers import Residual
 
 DOMAINS = ("us", "ct")     # G["us"] makes ultrasound from CT, G["ct"] CT from ultrasound; D[x] judges images of x
 KEPT = 64                  # CT planes that are kept for sampling without a condition
@@ -52,19 +53,6 @@ class Config:
         """Learning rate at a step, counted from 0: whole for `epochs` epochs, then falling, never to exactly 0."""
         late = max(0, step // self.epoch + 1 - self.epochs)
         return self.lr * max(1 - late / (self.decay + 1), 1 / (self.decay + 1))
-
-
-class Residual(nn.Module):
-    """x + F(x), two 3x3 convolutions with reflection padding and InstanceNorm (Johnson 2016)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU(True),
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.main(x)
 
 
 class Generator(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .config import check, knob
 from .dcgan import bce, normalise, to_uint8
+from .layers import Residual
 from .sketches import OBJECTS, SKETCH, one_hot, shrink
 
 INTERVALS = 30      # alpha rises by 1/30 (section 2.4)
@@ -65,19 +66,6 @@ class Config:
 
         second, third, _ = self.starts
         return alpha(third, self.top), alpha(second, 1.0)
-
-
-class Residual(nn.Module):
-    """x + F(x), two 3x3 convolutions with reflection padding and InstanceNorm (Johnson 2016, as pix2pix has it)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU(True),
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.main(x)
 
 
 class FadeDown(nn.Module):

@@ -36,7 +36,7 @@ class Config:
     lr: float = knob(0.0025, 1e-5, 0.02, log=True, help="learning rate of both networks, before lazy regularisation")
     z: int = knob(512, 8, 512, help="dimensions of the latent z and of the style w")
     mapping_layers: int = knob(2, 1, 8, help="layers from z to w (StyleGAN2, Maack: 8; auto: 2)")
-    channel_base: int = knob(16384, 512, 65536, log=True, help="channels at a resolution: base / resolution ...")
+    channel_base: int = knob(16384, 64, 65536, log=True, help="channels at a resolution: base / resolution ...")
     channel_max: int = knob(512, 8, 512, help="... but at most so many")
     gamma: float = knob(0.0256, 0.0, 1000.0, help="weight of R1, the penalty on D's gradient on real images")
     r1_every: int = knob(16, 1, 64, help="steps between two R1 steps (lazy regularisation)")
@@ -290,7 +290,8 @@ class StyleGAN2:
             share = every[name] / (every[name] + 1) if every[name] else 1.0
             self.optimisers[name] = torch.optim.Adam(network.parameters(), lr=config.lr * share, betas=(0.0, 0.99**share),
                                                      eps=1e-8, fused=True)
-        self.ada = Controller(config.p, config.augment == "ada", config.ada_target, config.ada_kimg)
+        p = config.p if config.augment in ("ada", "fixed") else 0.0
+        self.ada = Controller(p, config.augment == "ada", config.ada_target, config.ada_kimg)
         self.path_mean = torch.zeros([], device=self.device)
         self.steps = 0
 

@@ -174,7 +174,9 @@ class Analysis:
 
         if len(readers) > 1 and len(cases) > 2:
             if self.protocol.buttons:
-                wide = table.pivot(index="case", columns="reader", values="choice")
+                # Sides of a pair are each reader's own, so what is compared there is whether the real image was found.
+                wide = table.pivot(index="case", columns="reader", values="correct" if self.protocol.pair else "choice")
+                wide = wide.astype(str)
                 codes = np.unique(wide, return_inverse=True)[1].reshape(wide.shape)
                 pairs = [(a, b) for a in range(len(readers)) for b in range(a + 1, len(readers))]
                 kappas = [agreement.cohen(codes[:, a], codes[:, b]).value for a, b in pairs]
@@ -199,7 +201,7 @@ class Analysis:
         again = self.answers[self.answers.phase == "repeat"]
         for reader in self.readers:
             pair = self.main[self.main.reader == reader].merge(again[again.reader == reader], on="case")
-            if self.protocol.pair or len(pair) < 2:
+            if len(pair) < 2:
                 continue
             found = {}
             if self.protocol.buttons:
@@ -229,7 +231,9 @@ class Analysis:
         Logistic regression by generalised estimating equations: position, readers as fixed effects, answers to one image
         correlated.
         """
-        import statsmodels.api as sm
+        from statsmodels.genmod.cov_struct import Exchangeable
+        from statsmodels.genmod.families import Binomial
+        from statsmodels.genmod.generalized_estimating_equations import GEE
 
         table = self.main.dropna(subset="correct")
         counts = table.groupby("reader").correct.agg(["sum", "size"])
@@ -239,8 +243,8 @@ class Analysis:
             return st.Estimate(np.nan, n=len(table), text="too few answers")
         time = (table.position - table.position.min()) / (table.position.max() - table.position.min())
         design = np.column_stack([time, pd.get_dummies(table.reader).to_numpy(float)])
-        found = sm.GEE(table.correct.astype(float).to_numpy(), design, groups=table.case.to_numpy(),
-                       family=sm.families.Binomial(), cov_struct=sm.cov_struct.Exchangeable()).fit()
+        found = GEE(table.correct.astype(float).to_numpy(), design, groups=table.case.to_numpy(), family=Binomial(),
+                    cov_struct=Exchangeable()).fit()
         low, high = found.conf_int()[0]
         return st.Estimate(float(np.exp(found.params[0])), float(np.exp(low)), float(np.exp(high)), len(table),
                            "GEE, exchangeable within images, readers fixed")

@@ -133,7 +133,8 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
 
     from uslab.study.statistics import area
 
-    table = pd.DataFrame([{"method": item["method"], **measure(images[name])} for name, item in main.items()])
+    by_file = sorted(main.items(), key=lambda pair: (pair[1]["method"], pair[1]["file"]))   # names are in random order
+    table = pd.DataFrame([{"method": item["method"], **measure(images[name])} for name, item in by_file])
     real, single, joint = table[table.method == REAL], [], []
     for method, own in table[table.method != REAL].groupby("method"):
         for cue in ADVICE:

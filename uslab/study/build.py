@@ -1,5 +1,6 @@
 """Build a study's folder: choose images, prepare all alike, seal the key, plan the order of every reader to come."""
 
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -34,11 +35,15 @@ def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | N
 
 def build(
     real: Any, synthetic: dict[str, Any], protocol: str | Protocol, seed: int, out: Path, title: str,
-    size: int | None, crop: bool, acknowledge_text: bool, **design,
+    consent: str | None, size: int | None, crop: bool, acknowledge_text: bool, **design,
 ) -> None:
     """Study.build's work; see there."""
     protocol, design, preset = resolve(protocol, **design)
     check(synthetic, design, protocol)
+    if consent is not None:
+        if not consent.strip():
+            raise ValueError("the consent text is empty: readers must know what they agree to")
+        protocol = dataclasses.replace(protocol, consent=consent.strip())
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
     origins = pack.prepare([pack.read(REAL, real), *(pack.read(name, given) for name, given in synthetic.items())], size, crop)
@@ -118,7 +123,7 @@ def draw(
                        "group": group, "sha256": hashlib.sha256(image.tobytes()).hexdigest()}
         pixels[name] = image
 
-    rng = plan.generator(secret, seed, "images")
+    rng = np.random.default_rng(seed)       # who has the images knows their truth, so their choice is no secret
     # In pairs, an attention item is noise beside a real image; alone, it is noise.
     beside = design["attention"] if protocol.pair else 0
     chosen = pack.choose(origins[0], n_real + practice + beside, rng)

@@ -94,7 +94,7 @@ class Preset:
     protocol: str                   # a key of PROTOCOLS
     design: dict                    # values of Study.build
     source: str                     # where the paper says so
-    weaknesses: tuple[str, ...]     # printed by the planner and in the report
+    weaknesses: tuple[str, ...]     # printed when a study is built, and in its report
 
 
 PRESETS = {

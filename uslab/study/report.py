@@ -83,8 +83,8 @@ def report(study, out: Path, key_path=None, margin: float = MARGIN) -> Path:
 
 def lead(study, found: Analysis) -> list[str]:
     """The result in a few sentences."""
-    lines = [f"{len(found.readers)} {'readers' if len(found.readers) != 1 else 'reader'}, {found.main.case.nunique()} "
-             f"{'pairs' if found.protocol.pair else 'images'}, protocol {found.protocol.name}."]
+    lines = [f"{plural(len(found.readers), 'reader')}, {plural(found.main.case.nunique(), 'pair' if found.protocol.pair else 'image')}"
+             f", protocol {found.protocol.name}."]
     for row in found.by_method.itertuples():
         lines.append(f"{row.method}: {found.merit} {row.value:.2f} ({row.low:.2f} to {row.high:.2f}); {row[7]}.")
     if found.comparison is None:
@@ -127,9 +127,10 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "uslab": study.about["versions"]["uslab"], "question": found.protocol.question, "simulated": simulated,
         "scale": ", ".join([b.label for b in found.protocol.buttons] + [f"{i} {q}" for i, q in enumerate(found.protocol.quality, 1)]),
         "n_real": count[REAL], "methods": ", ".join(f"{count[m]} of {m}" for m in key["methods"]),
-        "n_images": len(main), "readers": f"{len(found.readers)} {'simulated ' if simulated else ''}readers analysed",
+        "n_images": len(main), "readers": f"{plural(len(found.readers), 'simulated reader' if simulated else 'reader')} analysed",
         "n_readers": len(found.readers), "seed": key["seed"], "distance": DISTANCE, "built": study.about["built"],
-        "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items()) + ".",
+        "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
+                 + f"; {sum(form.get('seen') == 'yes' for form in forms)} had seen the data set before.",
         "repeats": len({*found.answers[found.answers.phase == "repeat"].case}), "blinding": blinding,
         "answers": len(found.main), "complete": int((status.state == "complete").sum()),
         "withdrawn": int((status.state == "withdrawn").sum()), "invited": len(status), "design": design,
@@ -227,8 +228,9 @@ def several(found: Analysis) -> Section:
     section.table("mrmc_tests", words(found.comparison.tests))
     gaps = found.comparison.differences
     named = gaps.assign(a=[found.methods[i] for i in gaps.a], b=[found.methods[i] for i in gaps.b])
-    section.table("mrmc_differences", merged(named, "difference"), "Differences, with p-values that are not corrected for "
-                  "the number of pairs.")
+    named["p (Holm)"] = gaps.groupby("analysis").p.transform(holm)
+    section.table("mrmc_differences", merged(named, "difference"), "Differences; Holm's p-values are corrected for the "
+                  "number of pairs of methods.")
     parts = pd.DataFrame([found.comparison.components]).rename(columns=lambda name: name.replace("_", " "))
     return section.table("mrmc_components", parts.map(lambda x: f"{x:.5f}"), "Components for planning the next study.",
                          whole=parts)
@@ -308,7 +310,7 @@ def limits(study, key: dict, found: Analysis, facts: dict) -> Section:
     if facts["simulated"]:
         lines.insert(0, "The readers are simulated. No person looked at an image; the numbers show how the analysis works.")
     if facts["n_readers"] < 5:
-        lines.append(f"{facts['n_readers']} readers: results speak for them, hardly for readers at large.")
+        lines.append(f"{plural(facts['n_readers'], 'reader')}: results speak for them, hardly for readers at large.")
     if study.about["text_acknowledged"]:
         lines.append("Images that seem to hold burnt-in text or callipers were admitted by the organiser.")
     share = found.always[1]
@@ -324,7 +326,22 @@ def limits(study, key: dict, found: Analysis, facts: dict) -> Section:
     return Section("Limits").items(lines)
 
 
+def holm(p: pd.Series) -> np.ndarray:
+    """Holm's corrected p-values; those that could not be had stay so."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = p.notna().to_numpy()
+    corrected = np.full(len(p), np.nan)
+    if known.any():
+        corrected[known] = multipletests(p[known], method="holm")[1]
+    return corrected
+
+
 # Tables to read
+
+def plural(n: int, name: str) -> str:
+    return f"{n} {name}{'' if n == 1 else 's'}"
+
 
 def number(value) -> str:
     """A cell: p-values and other floats with sense, counts as they are, nothing for what is missing."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from uslab.study.study import Study
 
 NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
+SERVED = "USLAB_STUDY_SERVED"           # is 1 in the environment of the kernels started here, and nowhere else
 CODE = "from uslab.widgets.reading import page\n\npage()"
 CULL_AFTER, CULL_EVERY = 1800, 60       # seconds: a kernel whose page is gone for so long ends; how often it is looked at
 START_LIMIT = 60                        # seconds for Voila to answer
@@ -110,7 +111,7 @@ def serving(
             # No setting of this user's or machine's Jupyter may loosen what voila.py says, and without voila.py Voila
             # must not start: it would serve unhardened.
             "JUPYTER_NO_CONFIG": "1", "JUPYTER_CONFIG_DIR": private, "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
-            "USLAB_STUDY_SERVED": "1", "OMP_NUM_THREADS": "1"}
+            SERVED: "1", "OMP_NUM_THREADS": "1"}
         # -P: or Python would take voila.py in this folder for the package of that name.
         command = [sys.executable, "-P", "-m", "voila", NOTEBOOK, "--no-browser", f"--Voila.ip={host}", f"--port={port}",
                    "--Voila.port_retries=0", f"--Voila.base_url={base}"]

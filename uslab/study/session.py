@@ -149,13 +149,13 @@ class Session:
         """Answer all that is left as a SimulatedReader does. They take no time, so rt_ms is missing."""
         if not self.simulated:
             raise ValueError(f"{self.reader} is a person: simulated readers are invited by Study.autoplay")
-        answered = self._answered()
+        answered, given = self._answered(), []
         for i, row in enumerate(self._plan):
             if row["trial"] not in answered:
                 shown = [(stimuli[name]["truth"], stimuli[name]["method"]) for name in row["stimuli"].split(",")]
                 reply = reader.respond(self.study.protocol, shown, i / max(1, len(self._plan) - 1), rng)
-                self._store.answer(self.reader, row["trial"], rng.bytes(16).hex(),
-                                   {**reply, "rt_ms": None, "client": {"simulated": True}})
+                given.append((row["trial"], rng.bytes(16).hex(), {**reply, "rt_ms": None, "client": {"simulated": True}}))
+        self._store.answer_all(self.reader, given)
 
     # Inside
 

@@ -46,7 +46,15 @@ class Store:
             raise FileNotFoundError(f"{self.path} is missing: copy the study's folder public/ whole")
         self._lock = threading.RLock()      # JupyterLab handles a page's messages in threads of their own
         self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-        self.mode = self._db.execute(f"pragma journal_mode={'delete' if on_network(folder) else 'wal'}").fetchone()[0]
+        try:
+            self.mode = self._db.execute(f"pragma journal_mode={'delete' if on_network(folder) else 'wal'}").fetchone()[0]
+            sound = self._db.execute("pragma quick_check").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            sound = str(error)
+        if sound != "ok":
+            self._db.close()
+            raise ValueError(f"{self.path} is damaged ({sound.splitlines()[0]}), as by a copy taken while a reader answered: copy "
+                             f"again with `uslab study backup`. Every answer is in {MIRROR} too")
         self._db.execute("pragma synchronous=full")
         self._db.execute("pragma secure_delete=on")     # what a reader withdraws is overwritten
         if create:
@@ -99,6 +107,16 @@ class Store:
                 self._append(reader, "answer", trial, nonce, body)
             self._catch_up()
             return True
+
+    def answer_all(self, reader: str, answers: list[tuple[str, str, dict]]) -> None:
+        """Append many answers (trial, nonce, body) of a simulated reader in one transaction, all or none."""
+        with self._lock:
+            with self._transaction():
+                if self.closed():
+                    raise Closed("the study is closed: no answers are taken any more")
+                for trial, nonce, body in answers:
+                    self._append(reader, "answer", trial, nonce, body)
+            self._catch_up()
 
     def closed(self) -> bool:
         return bool(self.rows("select 1 from log where kind = 'close'"))

@@ -54,8 +54,9 @@ class Study:
         practice: int | None = None,        # trials with feedback before, never analysed, even; 4
         attention: int | None = None,       # items of pure noise, to find readers who do not look; 2
         readers: int | None = None,         # readers that can be invited at most, each with an order of their own; 20
-        seed: int = 0,                      # of the choice of images and of the orders, together with the sealed secret
+        seed: int = 0,                      # the same seed chooses the same images; orders need the sealed secret too
         title: str = "Reader study",        # readers see it
+        consent: str | None = None,         # the text that readers agree to; default: the protocol's
         size: int | None = None,            # side of the images, pixels; default: the smallest origin's
         crop: bool = False,                 # crop all images to the scan region and paint over text first
         acknowledge_text: bool = False,     # go on though images seem to hold burnt-in text
@@ -67,7 +68,7 @@ class Study:
         """
         from uslab.study.build import build
 
-        build(real, synthetic, protocol, seed, Path(out).expanduser(), title, size, crop, acknowledge_text,
+        build(real, synthetic, protocol, seed, Path(out).expanduser(), title, consent, size, crop, acknowledge_text,
               n_per_method=n_per_method, n_real=n_real, repeats=repeats, practice=practice, attention=attention,
               readers=readers)
         return cls(out)

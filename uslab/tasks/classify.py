@@ -78,22 +78,22 @@ def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from ..metrics import features
     from ..metrics.features import lite0
+    from .frozen import frozen_features
 
     def fitted(strength: float):
         regression = LogisticRegression(C=strength, class_weight="balanced" if weighted else None, max_iter=1000,
                                         random_state=seed)
         return make_pipeline(StandardScaler(), regression).fit(x, train.labels.cpu().numpy())
 
-    x = features(train, "lite0")
+    x = frozen_features(train)
     if val is None:
         strength, how = 1e-2, "C = 0.01"
     else:
-        z, labels = features(val, "lite0"), val.labels.cpu().numpy()
+        z, labels = frozen_features(val), val.labels.cpu().numpy()
         strength = max(STRENGTHS, key=lambda c: balanced_accuracy_score(labels, fitted(c).predict(z)))
         how = f"C = {strength:g} chosen on {len(val)} validation images"
     best = fitted(strength)
     found = np.zeros((len(test), len(train.classes)))
-    found[:, best.classes_] = best.predict_proba(features(test, "lite0"))   # a class may lack training images
+    found[:, best.classes_] = best.predict_proba(frozen_features(test))   # a class may lack training images
     return found, f"logistic regression ({how}) on frozen features of {lite0().about}"

@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from uslab.study import Session, Study, Trial
+from uslab.study.serve import SERVED
 from uslab.widgets.live import Live, source
 
-SERVED = "USLAB_STUDY_SERVED"       # set by `uslab study serve` in the environment of the kernels that it starts
 FIXATION_MS = 500                   # a cross before each timed exposure, so that the eye is where the image will be
 EVENTS = {"ready", "blur", "focus", "hidden", "visible", "zooms"}    # what a page may enter in the record
 LONGEST_EVENT = 2000                # characters, and as many for the facts of an answer

@@ -265,7 +265,7 @@ function mount(el, state, act) {
     }
     const step = item.steps.find((step) => step.name === phase);
     question.className = "ask" + (phase === "feedback" ? (feedback.correct ? " right" : " wrong") : "");
-    buttons.classList.toggle("many", (step?.options.length ?? 0) > 5);
+    if (step) buttons.classList.toggle("many", step.options.length > 5);
     if (step) {
       const first = item.steps[0], chosen = first.options.find((option) => option.value === state.reply[first.name]);
       const earlier = step !== first && element("button", { type: "button", class: "back", text: "Back", onclick: act.back });
@@ -275,7 +275,7 @@ function mount(el, state, act) {
       question.textContent = feedback.text;
       offer([{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
     } else {
-      question.textContent = phase === "show" ? item.steps[0].ask : "…";
+      question.textContent = phase === "show" ? item.steps[0].ask : "one moment";
       if (phase === "show" && !buttons.children.length) offer(item.steps[0].options);
       for (const button of buttons.children) button.disabled = true;
       offered = [];

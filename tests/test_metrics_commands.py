@@ -1,0 +1,115 @@
+"""`uslab metrics`: what it says and writes, and the download of the Inception weights."""
+
+import dataclasses
+import hashlib
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from made import save, scan
+from safetensors.torch import save_file
+from test_data_commands import own_cache, server  # noqa: F401, fixtures
+
+from uslab import metrics
+from uslab.cli import main
+from uslab.data import load
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Twelve real scans of 64 px, twelve others, and a collapsed set: one scan twelve times, with faint noise."""
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        save(tmp_path / "real" / f"{i}.png", scan(i, 64, 64))
+        save(tmp_path / "fresh" / f"{i}.png", scan(100 + i, 64, 64))
+        same = scan(200, 64, 64)
+        save(tmp_path / "collapsed" / f"{i}.png", (same + rng.integers(0, 3, same.shape)).astype(np.uint8))
+    return tmp_path
+
+
+def test_two_folders_give_the_table_of_compare(folders, capsys):
+    out = folders / "out"
+    assert main(["metrics", str(folders / "real"), str(folders / "fresh"), str(folders / "collapsed"), "--draws", "3",
+                 "--train", str(folders / "fresh"), "--out", str(out)]) == 0
+    table = pd.read_csv(out / "metrics.csv")
+    real = load("folder", folders / "real")
+    expected = metrics.fid(real, load("folder", folders / "fresh").images, "lite0", draws=3)
+    row = table[(table["set"] == "fresh") & (table.name == "FD-lite0")].iloc[0]
+    assert (row.value, row.low, row.high) == pytest.approx((expected.value, expected.low, expected.high))
+    twins = table[table.name == "Twins-lite0"].set_index("set").value
+    # The reader groups near-duplicates; within a synthetic set they must count as twins all the same.
+    assert twins["collapsed"] == 1 and twins["fresh"] < 0.2
+    said = capsys.readouterr().out
+    assert f"fresh FD-lite0 {row.value:.4g}" in " ".join(said.split()) and f"[{row.low:.4g}, {row.high:.4g}]" in said and "12 real images of 64x64" in said
+    assert "fresh: 12 synthetic images of 64x64" in said
+    html = (out / "metrics.html").read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 3 and "mode collapse" in html
+    assert "Nearest training images of collapsed" in html
+    assert main(["metrics", str(folders / "real"), str(folders / "fresh"), "--out", str(out)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_sets_are_compared_at_equal_n_and_saved_sets_are_read(folders, capsys):
+    fresh = load("folder", folders / "fresh")
+    fresh.save(folders / "set.safetensors")
+    save_file({"images": fresh.images[:10].contiguous()}, folders / "000100.safetensors")
+    assert main(["metrics", str(folders / "real"), str(folders / "set.safetensors"), str(folders / "000100.safetensors"),
+                 "--draws", "3", "--out", str(folders / "out")]) == 0
+    assert "10 images of each synthetic set are used" in capsys.readouterr().out
+    table = pd.read_csv(folders / "out" / "metrics.csv", dtype={"set": str})
+    assert table["set"].unique().tolist() == ["set", "000100"]
+    assert (table.n[table.name == "FD-lite0"] == 10).all()
+
+
+def test_requests_that_cannot_be_carried_out(folders, capsys, monkeypatch):
+    real, fresh = str(folders / "real"), str(folders / "fresh")
+    save(folders / "large" / "0.png", scan(1, 96, 96))
+    save_file({"weights": torch.zeros(3)}, folders / "other.safetensors")
+    monkeypatch.delenv("USLAB_INCEPTION", raising=False)
+    monkeypatch.setenv("USLAB_DATA", str(folders))
+    for arguments, message in (
+        ([], "name a folder of real images"), ([real], "one or more of synthetic"),
+        ([real, str(folders / "gone")], "gone is not a folder"), ([real, fresh, fresh], "need different names"),
+        ([real, str(folders / "large")], "such as --size 64"), ([real, str(folders / "other.safetensors")], "ImageSet"),
+        ([real, fresh, "--space", "inception"], "uslab metrics --get-inception"),
+    ):
+        assert main(["metrics", *arguments, "--out", str(folders / "out")]) == 2
+        error = capsys.readouterr().err
+        assert message in error and "Traceback" not in error
+    assert not (folders / "out").exists()
+
+
+def test_get_inception_fetches_checks_and_is_found(server, tmp_path, monkeypatch, capsys):  # noqa: F811
+    content = bytes(range(256)) * 40
+    server.files["inception-2015-12-05.pt"] = content
+    module = sys.modules["uslab.metrics.features"]
+    file = dataclasses.replace(module.INCEPTION, url=f"http://127.0.0.1:{server.server_port}/inception-2015-12-05.pt",
+                               digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
+    monkeypatch.setattr(module, "INCEPTION", file)
+    monkeypatch.setenv("USLAB_DATA", str(tmp_path))
+    monkeypatch.delenv("USLAB_INCEPTION", raising=False)
+    server.limit = 5000
+    assert main(["metrics", "--get-inception"]) == 2 and "what has arrived is kept" in capsys.readouterr().err
+    server.limit = None
+    assert main(["metrics", "--get-inception"]) == 0
+    path = tmp_path / "inception" / "inception-2015-12-05.pt"
+    assert path.read_bytes() == content and str(path) in capsys.readouterr().out
+    assert server.asked == [None, "bytes=5000-"]
+    asked = []
+    monkeypatch.setattr(module, "inception", lambda path: asked.append(path) or module.lite0())
+    metrics.resolve("inception")
+    assert asked == [str(path)] and metrics.resolve(None).name == "lite0"
+    server.files["inception-2015-12-05.pt"] = content[:-1] + b"x"
+    path.unlink()
+    assert main(["metrics", "--get-inception"]) == 2 and "published is" in capsys.readouterr().err and not path.exists()
+
+
+def test_the_set_of_a_run_is_taken_as_it_is(folders):
+    from uslab.metrics_commands import read
+
+    save_file({"images": torch.zeros(3, 1, 64, 64, dtype=torch.uint8)}, folders / "000200.safetensors")
+    assert len(read(folders / "000200.safetensors", 64)) == 3
+    with pytest.raises(ValueError, match="images of 64 px"):
+        read(folders / "000200.safetensors", 32)

@@ -1,0 +1,170 @@
+"""`uslab metrics`: measure folders of synthetic images against a folder of real ones. Heavy imports wait."""
+
+import argparse
+import base64
+import dataclasses
+import io
+from html import escape
+from pathlib import Path
+
+from uslab import batch
+from uslab.notebooks import UsageError
+
+
+def add_parser(commands) -> None:
+    """Add `metrics` to the command line."""
+    metrics = commands.add_parser(
+        "metrics",
+        help="measure folders of synthetic images against a folder of real ones",
+        description="Measure synthetic images against real ones: every measure with its n and its 95 % interval.\n"
+        "A folder is read as `uslab data check folder` reads it, so labels.csv may name the patients of the real images.\n"
+        "All are prepared alike. A saved ImageSet or a run's samples/<step>.safetensors will do as well.",
+        epilog="examples:\n"
+        "  uslab metrics real/ synthetic/                        writes metrics.csv and metrics.html below runs/<time>\n"
+        "  uslab metrics test/ stylegan/ ada/ --train train/     two sets, with the nearest training images\n"
+        "  uslab metrics --get-inception                         the weights that FID is defined by, 96 MB",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    metrics.add_argument("real", metavar="REAL", type=Path, nargs="?", help="real images that no generator was trained on")
+    metrics.add_argument("synthetic", metavar="SYNTHETIC", type=Path, nargs="*", help="synthetic images; several are compared")
+    metrics.add_argument("--train", metavar="DIR", type=Path,
+                         help="the generator's training images: adds the test for copies and a sheet of neighbours")
+    metrics.add_argument("--size", metavar="PIXELS", type=int,
+                         help="side of the images (default: their own, if it is the same in all folders)")
+    metrics.add_argument("--space", choices=("lite0", "inception"), default="lite0",
+                         help="features of the distances: lite0 needs no download (default), inception gives FID and KID")
+    metrics.add_argument("--draws", metavar="N", type=int, default=20, help="half-samples of an interval (default: 20)")
+    metrics.add_argument("--seed", metavar="N", type=int, default=0, help="of pairs and half-samples (default: 0)")
+    metrics.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: runs/ and the time)")
+    metrics.add_argument("--get-inception", action="store_true", help="download the Inception-v3 weights, then stop")
+    metrics.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the command; what a reader or a measure refuses becomes a message without a traceback."""
+    from uslab.data.download import DownloadError
+
+    try:
+        return get_inception() if options.get_inception else measure(options)
+    except (DownloadError, OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def get_inception() -> int:
+    from uslab.data import folder
+    from uslab.data.download import fetch
+    from uslab.metrics.features import INCEPTION
+
+    path = fetch(INCEPTION, folder("inception"))
+    print(f"{path} is complete. Use it with --space inception, or in every notebook with USLAB_INCEPTION={path}")
+    return 0
+
+
+def measure(options: argparse.Namespace) -> int:
+    if options.real is None or not options.synthetic:
+        raise UsageError("name a folder of real images and one or more of synthetic ones: uslab metrics REAL SYNTHETIC")
+    out = options.out or Path("runs") / batch.stamp()
+    for name in ("metrics.csv", "metrics.html"):   # asked before anything slow begins
+        if (out / name).exists():
+            raise UsageError(f"{out / name} exists: name another folder with --out")
+    names = [path.stem for path in options.synthetic]
+    called = [*names, str(options.real), *([str(options.train)] if options.train else [])]
+    if len(set(called)) < len(called):
+        raise UsageError(f"the sets {', '.join(called)} need different names: rename a folder")
+    from uslab import metrics
+
+    space = metrics.resolve(options.space)   # missing weights are reported before images are read
+    real = read(options.real, options.size)
+    train = read(options.train, options.size) if options.train else None
+    # Near-duplicates among synthetic images are twins to be counted, not frames of one patient.
+    made = {name: dataclasses.replace(read(path, options.size), groups=None, group_names=())
+            for name, path in zip(names, options.synthetic)}
+    sets = {str(options.real): real, **made, **({str(options.train): train} if train is not None else {})}
+    if len({images.images.shape[2:] for images in sets.values()}) > 1:
+        sides = ", ".join(f"{name} {images.images.shape[2]} px" for name, images in sets.items())
+        raise UsageError(f"the images differ in size ({sides}): give the side that all shall have, such as --size "
+                         f"{min(images.images.shape[2] for images in sets.values())}")
+    made, note = equal(made, options.seed)
+    lines = [f"{name}: {len(images)} synthetic images of {images.images.shape[2]}x{images.images.shape[3]}" if name in made
+             else f"{name}: {images}" for name, images in sets.items()]
+    print(*lines, sep="\n")
+    table = metrics.compare(real, made, train, space, draws=options.draws, seed=options.seed)
+    print(note + "\n" * bool(note) + plain(table))
+    pictures = {"Measures": png(metrics.figure(table))}
+    if train is not None:
+        pictures |= {f"Nearest training images of {name}": png(metrics.neighbours_figure(images, train, real, space))
+                     for name, images in made.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "metrics.csv", index=False)
+    title = f"{', '.join(names)} against {options.real}"
+    (out / "metrics.html").write_text(page(title, [note, *lines], table, pictures), encoding="utf-8")
+    print(out / "metrics.csv", out / "metrics.html", sep="\n")
+    return 0
+
+
+def read(path: Path, size: int | None):
+    """A folder of images, a saved ImageSet, or the samples of a run, as an ImageSet."""
+    import pandas as pd
+    from safetensors.torch import load_file
+
+    from uslab.data import ImageSet, load
+
+    path = path.expanduser()
+    if path.suffix != ".safetensors":
+        return load("folder", path, size)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file")
+    try:
+        images = ImageSet.load(path)
+    except ValueError:
+        tensors = load_file(path)
+        if set(tensors) != {"images"}:
+            raise
+        n = len(tensors["images"])
+        images = ImageSet(tensors["images"], "folder", "real", pd.DataFrame({"file": [f"{i:05d}" for i in range(n)]}))
+    if size not in (None, images.images.shape[2]):
+        raise ValueError(f"{path} holds images of {images.images.shape[2]} px, which are taken as they are: leave out "
+                         "--size or give that one")
+    return images
+
+
+def equal(sets: dict, seed: int) -> tuple[dict, str]:
+    """Sets with as many images as the smallest, drawn without replacement, and a sentence where some were left out."""
+    import numpy as np
+
+    n = min(map(len, sets.values()))
+    if all(len(images) == n for images in sets.values()):
+        return sets, ""
+    rng = np.random.default_rng(seed)
+    return ({name: images[np.sort(rng.permutation(len(images))[:n])] for name, images in sets.items()},
+            f"{n} images of each synthetic set are used, as many as the smallest has: distances depend on n.")
+
+
+def plain(table) -> str:
+    """The table as text, without the notes."""
+    rows = table.assign(**{"95 % interval": [f"[{low:.4g}, {high:.4g}]" if low == low else "none"
+                                             for low, high in zip(table.low, table.high)],
+                           "value": [f"{value:.4g}" for value in table.value]})
+    return rows[["set", "name", "value", "95 % interval", "n"]].to_string(index=False)
+
+
+def png(figure) -> str:
+    """A figure as PNG in base64."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110)
+    plt.close(figure)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def page(title: str, lines: list[str], table, pictures: dict[str, str]) -> str:
+    """The HTML of a comparison; pictures are inside it."""
+    from uslab.data.pictures import STYLE
+
+    about = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+    drawn = "".join(f'<h2>{escape(name)}</h2><figure><img src="data:image/png;base64,{picture}" alt="{escape(name)}"></figure>'
+                    for name, picture in pictures.items())
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+            f"<body><h1>{escape(title)}</h1>{about}{drawn}"
+            f"{table.to_html(index=False, border=0, float_format=lambda value: f'{value:.4g}', na_rep='none')}</body></html>")

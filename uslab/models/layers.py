@@ -1,0 +1,16 @@
+"""Layers that more than one paper's networks use."""
+
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """x + F(x), two 3x3 convolutions with reflection padding and InstanceNorm (Johnson 2016, as pix2pix has it)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU(True),
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x)

@@ -1,0 +1,265 @@
+"""One page and two tables of all runs in a folder: what each measured over the parameters that differ, and what failed.
+
+It reads files alone: the executed notebooks of `uslab run` and `uslab sweep`, and run.json files that were kept
+without their notebook, as notebooks/results holds them. So it can be made while a sweep is under way.
+"""
+
+import base64
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from uslab import job, notebooks
+from uslab.notebooks import UsageError
+from uslab.page import STATUSES, Card, environment, read_card
+
+STATES = STATUSES | {"running": "running", "waiting": "not begun"}
+LEFT_OUT = ("out", "root", "profile", "device")   # parameters that do not change what is measured
+COLUMNS = ("run", "metric", "value", "low", "high", "n", "text")
+
+
+@dataclass
+class Entry:
+    """One run: its place, its state and its values."""
+
+    name: str                     # unique within the folder
+    state: str                    # as uslab.job.state() says it
+    notebook: str                 # the notebook's stem
+    parameters: dict[str, object]
+    card: Card                    # from the executed notebook; of a run.json kept alone, the record only
+    link: str = ""                # the executed notebook's path without suffix, relative to the folder
+    log: str = ""                 # the log's path, where there is one
+
+    @property
+    def state_text(self) -> str:
+        """The state in words, with how far a run is that goes on."""
+        return STATES.get(self.state, self.state) + (f", cell {self.card.cells}" if self.state == "running" else "")
+
+
+def gather(folder: Path) -> list[Entry]:
+    """Return all runs below the folder, sorted by name; raise UsageError where there is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    found = {path.parent: _of_job(path, folder) for path in sorted(folder.rglob("job.json"))}
+    for path in sorted(folder.rglob("*.ipynb")):
+        if path.parent not in found and "papermill" in notebooks.read(path).metadata:
+            card = read_card(path)
+            link = path.relative_to(folder).with_suffix("").as_posix()
+            found[path.with_suffix("")] = Entry(link, card.status, path.stem, _values(path.stem, card), card, link)
+    taken = {where / "run.json" for where in found} | {where / one.notebook / "run.json" for where, one in found.items()}
+    for path in sorted(folder.rglob("*.json")):
+        record = _record(path) if path not in taken else {}
+        if isinstance(record.get("metrics"), list) and "notebook" in record:
+            card = Card(record["notebook"], record["notebook"], "ok", {}, record.get("seconds"), False, record=record)
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            found[path] = Entry(name, "ok", record["notebook"], _values(record["notebook"], card), card)
+    if not found:
+        raise UsageError(f"{folder} holds no executed notebook and no run.json")
+    return sorted(found.values(), key=lambda entry: (entry.notebook, entry.name))
+
+
+def varied(entries: list[Entry]) -> list[str]:
+    """Return the parameters in which runs of one notebook differ, in the order of its parameters cell."""
+    names = {name: None for entry in entries for name in entry.parameters if name not in LEFT_OUT}
+    return [name for name in names if len({repr(entry.parameters.get(name)) for entry in entries}) > 1]
+
+
+def runs(folder: str | Path) -> pd.DataFrame:
+    """Return one row a run: its notebook, the parameters that differ, its state, progress, seconds, device, commit."""
+    entries = gather(Path(folder))
+    names = varied(entries)
+    return pd.DataFrame([{
+        "run": entry.name, "notebook": entry.notebook, **{name: entry.parameters.get(name) for name in names},
+        "state": entry.state_text, "seconds": entry.card.seconds,
+        "data": entry.card.data, "device": entry.card.record.get("device"),
+        "commit": entry.card.record.get("versions", {}).get("commit"),
+    } for entry in entries])
+
+
+def metrics(entries: list[Entry], names: list[str]) -> pd.DataFrame:
+    """Return one row a measure of each complete run: the parameters `names`, and the measure's value, interval, n and text."""
+    rows = [{"run": entry.name, **{name: _plain(entry.parameters.get(name)) for name in names},
+             "metric": metric.get("name"), **{key: metric.get(key) for key in ("value", "low", "high", "n", "text")}}
+            for entry in entries if entry.state == "ok" for metric in entry.card.record.get("metrics", [])]
+    return pd.DataFrame(rows, columns=["run", *names, *COLUMNS[1:]])
+
+
+def over_seeds(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the table with runs that differ by their seed alone made one row: mean, 95 % t interval, n = seeds.
+
+    A row of several seeds has `seeds`, their number; the spread over seeds then takes the place of each run's interval.
+    """
+    others = [name for name in names if name != "seed"]
+    if "seed" not in names or table.empty:
+        return table.assign(seeds=1)
+    from scipy import stats
+
+    rows = []
+    for key, group in table.groupby([*others, "metric"], sort=False, dropna=False):
+        row = dict(zip([*others, "metric"], key))
+        values = group.value.dropna().astype(float)
+        if len(values) < 2:
+            rows.append(row | group.iloc[0][["value", "low", "high", "n", "text"]].to_dict() | {"seeds": len(values)})
+            continue
+        half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
+        rows.append(row | {"value": values.mean(), "low": values.mean() - half, "high": values.mean() + half,
+                           "n": len(values), "seeds": len(values),
+                           "text": f"mean of {len(values)} seeds, 95 % t interval over seeds"})
+    return pd.DataFrame(rows)
+
+
+def pivot(table: pd.DataFrame, names: list[str]) -> tuple[list[str], tuple, list]:
+    """Return (header, (last parameter, its values), lines) of the table as papers print it: a line for each measure and each combination of all
+    parameters but the last, a column for each value of the last. A line is (labels, cells), a cell a row or None."""
+    names = [name for name in names if name != "seed"]
+    *rows, column = names or [None]
+    columns = _unique(table[column]) if column else [None]
+    lines = []
+    for metric in dict.fromkeys(table.metric):
+        part = table[table.metric == metric]
+        for key in _unique(part[rows].apply(tuple, axis=1)) if rows else [()]:
+            here = part[(part[rows].apply(tuple, axis=1) == key)] if rows else part
+            cells = [here[here[column].map(repr) == repr(value)] if column else here for value in columns]
+            lines.append(([metric, *key], [None if cell.empty else cell.iloc[0].to_dict() for cell in cells]))
+    return ["measure", *rows], (column, columns), lines
+
+
+def figure(table: pd.DataFrame, names: list[str]):
+    """Return a matplotlib figure with a panel a measure: value and interval over the parameter that has most values."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    names = [name for name in names if name != "seed"]
+    numeric = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
+    measures = [name for name in dict.fromkeys(table.metric) if table[table.metric == name].value.notna().any()]
+    if not numeric or not measures:
+        return None
+    along = max(numeric, key=lambda name: table[name].nunique())
+    others = [name for name in names if name != along]
+    across = min(len(measures), 4)
+    down = -(-len(measures) // across)
+    picture = Figure(figsize=(3.1 * across, 2.5 * down), layout="constrained")
+    axes = picture.subplots(down, across, squeeze=False).ravel()
+    keys = _unique(table[others].apply(tuple, axis=1)) if others else [()]
+    colours = matplotlib.colormaps["viridis"]
+    for axis, measure in zip(axes, measures):
+        for i, key in enumerate(keys):
+            here = table[table.metric == measure]
+            here = here[here[others].apply(tuple, axis=1) == key] if others else here
+            here = here.sort_values(along)
+            value, low, high = (here[column].astype(float) for column in ("value", "low", "high"))
+            errors = [(value - low).clip(lower=0).fillna(0), (high - value).clip(lower=0).fillna(0)]
+            label = ", ".join(f"{name} {text}" for name, text in zip(others, key))
+            axis.errorbar(here[along], value, yerr=errors, marker="o", ms=4, lw=1, capsize=2, label=label,
+                          color=colours(0.9 * i / max(1, len(keys) - 1)))
+        axis.set_title(measure, fontsize=9)
+        axis.set_xlabel(along, fontsize=8)
+        axis.tick_params(labelsize=7)
+        values = table[along].dropna()
+        if values.min() > 0 and values.max() >= 8 * values.min():
+            axis.set_xscale("log")
+            axis.minorticks_off()
+        if values.nunique() <= 6:
+            axis.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
+    for axis in axes[len(measures):]:
+        axis.axis("off")
+    if others and len(keys) <= 12:
+        picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    return picture
+
+
+def write(folder: Path, out: Path) -> Path:
+    """Write report.html, runs.csv and metrics.csv into `out` and return the page's path."""
+    entries = gather(folder)
+    groups = []
+    for stem in dict.fromkeys(entry.notebook for entry in entries):
+        members = [entry for entry in entries if entry.notebook == stem]
+        names = varied(members)
+        table = over_seeds(metrics(members, names), names)
+        header, columns, lines = pivot(table, names) if len(table) else ([], (None, []), [])
+        plot = figure(table, names) if len(table) else None
+        groups.append({"stem": stem, "entries": members, "names": names, "header": header, "columns": columns,
+                       "lines": lines, "plot": _png(plot) if plot else "", "pictures": _side_by_side(members, names)})
+    out.mkdir(parents=True, exist_ok=True)
+    page = environment().get_template("report.html.j2").render(
+        name=folder.resolve().name, entries=entries, groups=groups,
+        base=Path(os.path.relpath(folder, out)).as_posix())
+    runs(folder).to_csv(out / "runs.csv", index=False)
+    metrics(entries, varied(entries)).to_csv(out / "metrics.csv", index=False)
+    path = out / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _of_job(path: Path, folder: Path) -> Entry:
+    """Return the run of a sweep's job.json."""
+    told = json.loads(path.read_text())
+    notebook = path.parent / Path(told["notebook"]).name
+    card = read_card(notebook) if notebook.is_file() else Card(notebook.stem, notebook.stem, "waiting", {}, None, False)
+    name = path.parent.relative_to(folder).as_posix()
+    log = f"{name}/log.txt" if (path.parent / "log.txt").is_file() else ""
+    link = f"{name}/{notebook.stem}" if notebook.is_file() else ""
+    parameters = _defaults(Path(told["notebook"])) | told["parameters"]
+    return Entry(name, job.state(path.parent), notebook.stem, parameters, card, link, log)
+
+
+def _values(stem: str, card: Card) -> dict[str, object]:
+    """Return the parameters of a run without a job.json: the notebook's own, those set, and those that run.json names."""
+    known = _defaults(notebooks.folder() / f"{stem}.ipynb")
+    said = card.record | card.record.get("config", {})
+    return known | {name: said[name] for name in known if name in said} | card.parameters
+
+
+def _defaults(notebook: Path) -> dict[str, object]:
+    return notebooks.defaults(notebook) if notebook.is_file() else {}
+
+
+def _record(path: Path) -> dict:
+    """Return a JSON file's object; nothing for any other file."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(value):
+    """Return a value that a table can be grouped by: a list as text."""
+    return str(value) if isinstance(value, (list, dict)) else value
+
+
+def _unique(values: pd.Series) -> list:
+    """Return the different values, sorted where they can be: numbers by size."""
+    kept = list({repr(value): value for value in values}.values())
+    try:
+        return sorted(kept)
+    except TypeError:
+        return kept
+
+
+def _side_by_side(entries: list[Entry], names: list[str]) -> list[list[tuple]]:
+    """Return, for each of the notebook's key pictures, (entry, caption, small picture) of all runs that have it."""
+    most = max((len(entry.card.pictures) for entry in entries), default=0)
+    return [[(entry, ", ".join(f"{name} {entry.parameters.get(name)}" for name in names) or entry.name,
+              _small(entry.card.pictures[i])) for entry in entries if i < len(entry.card.pictures)] for i in range(most)]
+
+
+def _small(png: str, width: int = 560) -> str:
+    """Return a picture no wider than `width` pixels, as WebP in base64, so that a page of many stays light."""
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    picture.thumbnail((width, 2 * width))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=82)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _png(picture) -> str:
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png", dpi=130)
+    return base64.b64encode(buffer.getvalue()).decode()
