@@ -146,7 +146,7 @@ def refresh(
     """
     from nbformat import write
 
-    from uslab.export import drop_widgets
+    from uslab.export import drop_widgets, shrink_pictures
 
     code = 0
     for notebook in notebooks.find(names):
@@ -161,6 +161,7 @@ def refresh(
         else:
             node = notebooks.read(output)
             drop_widgets(node)
+            shrink_pictures(node)
             node.metadata = {name: node.metadata[name] for name in ("kernelspec", "language_info")}
             node.metadata["uslab"] = {"source_sha256": notebooks.source_hash(node), "profile": "class"}
             for cell in node.cells:
