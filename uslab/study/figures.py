@@ -50,14 +50,15 @@ def dots(
     pooled: pd.DataFrame,       # Analysis.by_method, or empty
     margin: float,
 ) -> bytes:
-    """Dots and intervals: a panel a method, a row a reader, and all readers together below; margin of equivalence shaded."""
+    """Dots and intervals: a panel a method, a row a reader, all readers together below; the margin is shaded."""
     rows = len(readers) + (not pooled.empty)
     figure = Figure(figsize=(2.4 + 2.3 * len(methods), 1.5 + 0.28 * rows), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
     for ax, method, colour in zip(axes, methods, COLOURS * 4):
         ax.axvspan(0.5 - margin, 0.5 + margin, color=GREY, alpha=0.12, lw=0)
         ax.axvline(0.5, color=GREY, lw=0.9, ls="--")
-        own = estimates[(estimates.method == method) & (estimates.measure == measure)].set_index("reader").reindex(readers)
+        own = estimates[(estimates.method == method) & (estimates.measure == measure)]
+        own = own.set_index("reader").reindex(readers)
         for y, row in enumerate(own.itertuples()):
             if np.isfinite(row.low):
                 ax.plot([row.low, row.high], [y, y], color=colour, lw=1.4)

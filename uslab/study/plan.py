@@ -84,7 +84,7 @@ def sides(
     groups: np.ndarray,             # (n,) int: the method of each pair
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """(n,) bool: the real image is on the left. Half of each method's pairs exactly; of an odd number one more or less."""
+    """(n,) bool: the real image is on the left. Half of each method's pairs; of an odd number one more or less."""
     left = np.zeros(len(groups), bool)
     for group in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == group))

@@ -21,7 +21,7 @@ def summary(main: pd.DataFrame) -> pd.DataFrame:
 
 
 def measures(images: np.ndarray, real: np.ndarray, seed: int = 0) -> pd.DataFrame:
-    """Measures of single images, uint8 (N, 1, H, W): PSNR (dB) and mutual information (nats), 256 LBP shares V0 to V255.
+    """Measures of single images, uint8 (N, 1, H, W): PSNR (dB), mutual information (nats), 256 LBP shares V0 to V255.
 
     PSNR and mutual information are means over PARTNERS random real images, for Bautista 2022 compares unpaired images.
     A Frechet distance is no measure of an image and is not here. V counts from 0, in scikit-image's order.
