@@ -204,7 +204,7 @@ class Analysis:
         again = self.answers[self.answers.phase == "repeat"]
         for reader in self.readers:
             pair = self.main[self.main.reader == reader].merge(again[again.reader == reader], on="case")
-            if len(pair) < 2:
+            if len(pair) < 5:
                 continue
             found = {}
             if self.protocol.buttons:

@@ -117,7 +117,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
     if simulated:
         blinding = "readers were simulated."
     elif served and all(served):
-        blinding = "every page was served by `uslab study serve`: a reader could reach no truth."
+        blinding = "every page was served by uslab study serve: a reader could reach no truth."
     else:
         blinding = (f"{sum(not s for s in served)} of {len(served)} pages were opened where a reader could run code, "
                     "or answers came by the Python interface: blinded for honest readers only.")
@@ -160,7 +160,7 @@ def flow(study, found: Analysis, facts: dict) -> Section:
     always, share = found.always if found.protocol.buttons else ("", np.nan)
     section.table("flags", words(found.flags), "Flags. A reader who always gives one answer, misses attention items or "
                   "answers faster than an image can be seen is named here, and is not left out.")
-    if found.protocol.buttons and not found.protocol.pair:
+    if found.protocol.buttons and not found.protocol.pair and share > 0.5:
         section.text(f"Always answering '{always}' would be right in {share:.1%} of the images.")
     return section
 
@@ -193,8 +193,9 @@ def methods(found: Analysis) -> Section:
     if found.by_method.empty:
         return section.text("Fewer than 5 images of a kind were answered by all readers: methods are not estimated.")
     who = "readers and images" if len(found.complete[0]) > 1 else "images, for this reader"
-    section.text(f"The figure of merit is the {found.merit}; 0.5 is chance. Intervals are over {who} "
-                 "(Obuchowski and Rockette 1995, Hillis 2007).")
+    section.text(f"The figure of merit is the {found.merit}; 0.5 is chance. Intervals are 95 % intervals over {who} "
+                 "(Obuchowski and Rockette 1995, Hillis 2007). The test of equivalence asks whether the 90 % interval, "
+                 "narrower than the 95 % one, lies within the margin: two one-sided tests of 5 %.")
     section.table("methods", words(merged(found.by_method)), whole=found.by_method)
     measure = "accuracy" if found.protocol.pair else "balanced accuracy" if found.protocol.buttons else "area"
     estimates = found.estimates if len(found.methods) > 1 else found.estimates.assign(method=found.methods[0])
@@ -268,16 +269,18 @@ def qualities(study, key: dict, found: Analysis) -> Section:
         return section
     rated, real = (np.stack([study.pack[name] for name in names])[:, None] for names in (mean.index, real))
     measures = quality.measures(rated, real)
-    table, n = quality.correlations(mean.to_numpy(), measures), len(mean)
+    method = np.array([key["stimuli"][name]["method"] for name in mean.index])
+    table, n = quality.correlations(mean.to_numpy(), measures, method), len(mean)
     above, kept = int((table.r.abs() > 0.2).sum()), int((table.q < 0.05).sum())
     section.text(
         f"Does a measure of an image go with its mean quality? {len(table)} measures, {n} synthetic images: {above} "
         f"correlate with |r| above 0.2, where {len(table) * quality.by_chance(n):.0f} would among measures that have "
         f"nothing to do with quality. With the false-discovery rate held at 5 % (Benjamini and Hochberg) {kept} "
-        "remain. A Frechet distance belongs to a set of images and cannot be in this table.")
+        "remain. Correlations are within methods: over all of them, whatever tells methods apart would go with quality. "
+        "A Frechet distance belongs to a set of images and cannot be in this table.")
     section.table("quality_measures", words(table.head(10)),
                   "The ten least p-values of Spearman's rho; q is corrected.", whole=table)
-    return section.figure("quality_measures", figures.regressions(mean.to_numpy(), measures, BAUTISTA, table),
+    return section.figure("quality_measures", figures.regressions(mean, measures, BAUTISTA, table, method),
                           "The bins of figure 2 of Bautista et al. 2022, counted from 0; the paper does not say how it "
                           "counts.")
 
