@@ -107,6 +107,12 @@ def test_repetitions_keep_their_distance_and_their_shares():
         assert all(again[item] - at[item] >= plan.DISTANCE for item in again)
         assert sum(phase == "attention" for phase, *_ in table) == 3
         assert [block for *_, block in table] == sorted(block for *_, block in table)
+    few = np.repeat([0, 1, 2, 3], 5)        # early trials may lack a stratum: as many are repeated all the same
+    for seed in range(300):
+        rng = plan.generator(b"secret", seed)
+        table = plan.with_extras(*plan.order(few, rng), few, 0.2, 0, rng)
+        again = [item for phase, item, _ in table if phase == "repeat"]
+        assert len(again) == len(set(again)) == 4
     with pytest.raises(ValueError, match="cannot be repeated 7 trials apart"):
         plan.with_extras(*plan.order(strata[:14], rng), strata[:14], 1.0, 0, rng)
 

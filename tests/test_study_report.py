@@ -147,15 +147,26 @@ def test_correlations_hold_the_false_discovery_rate():
     rng = np.random.default_rng(0)
     scores = rng.normal(size=57)
     noise = pd.DataFrame(rng.normal(size=(57, 256)), columns=[f"V{i}" for i in range(256)])
-    found = quality.correlations(scores, noise)
+    one = np.repeat("A", 57)
+    found = quality.correlations(scores, noise, one)
     assert (found.q < 0.05).sum() == 0
     # Without control, about 35 of 256 unrelated bins pass |r| > 0.2 at 57 images, and 102 at 20.
     assert abs(quality.by_chance(57) * 256 - 35) < 1 and abs(quality.by_chance(20) * 256 - 102) < 1
     assert abs((found.r.abs() > 0.2).sum() - 35) < 18
     noise["V3"] = scores + rng.normal(size=57)
     noise["V4"] = 0.0
-    found = quality.correlations(scores, noise)
+    found = quality.correlations(scores, noise, one)
     assert found.measure[0] == "V3" and found.q[0] < 0.05 and "V4" not in set(found.measure)
+
+
+def test_correlations_are_within_methods():
+    """Two methods of which one is better and differs in every measure: nothing within a method goes with quality."""
+    rng = np.random.default_rng(1)
+    method = np.repeat(["A", "B"], 40)
+    scores = rng.normal(size=80) + 4 * (method == "B")
+    table = pd.DataFrame(rng.normal(size=(80, 50)) + 4 * (method == "B")[:, None])
+    assert (quality.correlations(scores, table, np.repeat("all", 80)).q < 0.05).all()
+    assert (quality.correlations(scores, table, method).q > 0.05).all()
 
 
 def test_measures_are_of_single_images():

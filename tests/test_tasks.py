@@ -250,6 +250,10 @@ def test_class_weights_lift_the_rare_class():
     train = images[np.sort(np.concatenate([rare, np.flatnonzero(images.labels[:100].numpy() > 0)]))]
     plain, weighted = (tasks.classify(train, images[100:], weighted=weighted) for weighted in (False, True))
     assert weighted.table.recall["benign"] > plain.table.recall["benign"]
+    given = tasks.classify(train, images[100:], weighted=(1e-6, 1, 1))
+    assert "benign" not in set(given.predictions.predicted) and "class weights 1e-06, 1, 1" in given.about
+    with pytest.raises(ValueError, match="2 weights for the 3 classes"):
+        tasks.classify(train, images[100:], weighted=(1, 2))
 
 
 def test_classify_refuses():

@@ -130,4 +130,7 @@ def _stop_without_worker() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]) or None, sys.argv[3] == "again"))
+    try:
+        sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]) or None, sys.argv[3] == "again"))
+    except KeyboardInterrupt:  # before the notebook has begun
+        sys.exit(130)

@@ -40,11 +40,11 @@ def add_parser(commands) -> None:
     part.add_argument("--real", metavar="SOURCE", required=True,
                       help="a folder of images, a .safetensors set, a data set such as hc18, or phantom:NAME")
     part.add_argument("--synthetic", metavar="NAME=SOURCE", action="append", required=True,
-                      help="a method and its images: the folder of a run, a folder of images, a .safetensors set; repeatable")
+                      help="a method and its images: a run's folder, a folder of images, a .safetensors set; repeatable")
     part.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set that --real names")
     part.add_argument("--protocol", metavar="NAME", default="yesno_conf",
-                      help="yesno, yesno_conf (default), 2afc, likert, yesno_likert, timed, or a paper's design: liang2020, "
-                      "bautista2022, bautista2022_balanced")
+                      help="yesno, yesno_conf (default), 2afc, likert, yesno_likert, timed, or a paper's design: "
+                      "liang2020, bautista2022, bautista2022_balanced")
     for name, kind, text in (("n", int, "synthetic images of each method (default: 20)"),
                              ("n-real", int, "real images (default: as many as synthetic ones)"),
                              ("repeats", float, "share of the images shown twice (default: 0.15)"),
@@ -71,12 +71,12 @@ def add_parser(commands) -> None:
     part.add_argument("--address", metavar="URL",
                       help="the server as readers see it, such as https://study.example.org/, for their links")
     add("status", status, "say who has answered how much, and whether the log is whole")
-    add("audit", audit, "look for side channels and for cues in the pixels; exit code 1 if a side channel is open", key=True)
+    add("audit", audit, "look for side channels and cues in the pixels; exit code 1 if a side channel is open", key=True)
     part = add("backup", backup, "copy what is served while readers answer; the sealed key is not copied")
     part.add_argument("--out", metavar="DIR", type=Path, required=True, help="new folder")
     add("close", close, "take no answers any more; cannot be undone")
     part = add("unblind", unblind, "join answers and truth, into UNBLINDED/answers.csv", key=True)
-    part.add_argument("--early", metavar="REASON", help="look before the study is closed; the reason stands in the report")
+    part.add_argument("--early", metavar="REASON", help="look before the study is closed; the report gives the reason")
     part = add("report", report, "write the report as HTML, Markdown and CSV", key=True)
     part.add_argument("--out", metavar="DIR", type=Path, help="new folder (default: STUDY_report)")
     part.add_argument("--margin", type=float, default=0.1, metavar="M",
@@ -130,7 +130,7 @@ def build(options: argparse.Namespace) -> None:
 
 
 def real_images(options: argparse.Namespace, synthetic: dict):
-    """What --real names: a path, a data set, or phantoms as large as the synthetic images and held out of any training."""
+    """What --real names: a path, a data set, or phantoms as large as the synthetic images that no training has seen."""
     kind, sign, name = options.real.partition(":")
     if kind == "phantom" and sign:
         from uslab.phantom import load
@@ -141,7 +141,8 @@ def real_images(options: argparse.Namespace, synthetic: dict):
                                    for image in read(method, given).images)
         design = resolve(options.protocol, n_per_method=options.n, n_real=options.n_real, practice=options.practice,
                          attention=options.attention)[1]
-        wanted = (design["n_real"] or design["n_per_method"] * len(synthetic)) + design["practice"] + design["attention"]
+        main = design["n_real"] or design["n_per_method"] * len(synthetic)
+        wanted = main + design["practice"] + design["attention"]
         return load(name, wanted, side, seed=HELD_OUT + options.seed)
     if not Path(options.real).exists():
         from uslab.data import READERS, load
@@ -222,7 +223,8 @@ def plan(options: argparse.Namespace) -> None:
     n = planner.images_for_one_reader(options.accuracy, options.margin)
     aim = (f"telling an accuracy of {options.accuracy:g} from chance" if options.accuracy
            else f"showing that an accuracy of 0.5 lies within {options.margin:g} of chance")
-    print(f"One reader needs {n} images, half of them real, for a power of {planner.POWER} of {aim} (exact binomial, 5 %).")
+    print(f"One reader needs {n} images, half of them real, for a power of {planner.POWER} of {aim} "
+          "(exact binomial, 5 %).")
     print(f"Power by images (rows) and readers (columns); between readers a standard deviation of {options.spread:g}, "
           f"a correlation of {options.correlation:g}:")
     print(planner.table(options.accuracy, options.margin, options.spread, options.correlation).round(2).to_string())

@@ -334,7 +334,7 @@ def test_a_killed_kernel_loses_nothing(reader, place):
     mine = kernels(process)[-1]     # the youngest
     mine.kill()
     one.page.keyboard.press("6")
-    one.page.wait_for_selector(".trouble:has-text('Not saved yet, retrying')", timeout=10000)
+    one.page.wait_for_selector(".trouble:has-text('Not saved yet, retrying')", timeout=30000)
     one.shoot("not_saved")
     assert len(one.saved()) == 1 and len(answers(study, one.code)) == before + 2
     one.page.reload()
@@ -363,10 +363,10 @@ def test_an_answer_whose_confirmation_was_lost_counts_once(reader, place):
     one.practise()
     deaf.append(True)
     one.page.keyboard.press("1")
-    one.page.wait_for_selector(".trouble:has-text('Not saved yet')", timeout=10000)
+    one.page.wait_for_selector(".trouble:has-text('Not saved yet')", timeout=30000)
     assert len(answers(study, one.code)) == 3 and len(one.saved()) == 1     # kept, but the page does not know
     deaf.clear()
-    one.page.wait_for_selector(".trouble:empty", state="attached", timeout=10000)     # sent once more, and confirmed
+    one.page.wait_for_selector(".trouble:empty", state="attached", timeout=30000)     # sent once more, and confirmed
     assert len(answers(study, one.code)) == 3 and one.saved() == []
     one.at("[data-phase=choice][data-done='1']")
 
@@ -393,7 +393,7 @@ def test_offline_and_back(reader, place):
     one.context.set_offline(True)
     lines[-1].close()
     one.page.keyboard.press("3")
-    one.page.wait_for_selector(".trouble:has-text('Not saved yet')", timeout=10000)
+    one.page.wait_for_selector(".trouble:has-text('Not saved yet')", timeout=30000)
     assert len(answers(study, one.code)) == 2
     one.context.set_offline(False)
     offline.clear()

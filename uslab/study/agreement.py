@@ -39,7 +39,7 @@ def krippendorff(
     answers: np.ndarray,        # (items, readers) numbers, NaN where a reader gave none
     level: str = "nominal",     # or 'ordinal', 'interval'
 ) -> float:
-    """Krippendorff's alpha from the coincidence matrix (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability)."""
+    """Krippendorff's alpha from the coincidence matrix (Krippendorff 2011, Computing Alpha-Reliability)."""
     answers = np.asarray(answers, float)
     values = np.unique(answers[np.isfinite(answers)])
     counts = (answers[:, :, None] == values).sum(1).astype(float)      # (items, values)
@@ -92,7 +92,8 @@ def icc(scores: np.ndarray) -> dict[str, Estimate]:
         return Estimate(float(value), float(low), float(high), n, "McGraw and Wong 1996")
 
     return {"ICC(A,1)": make(a1, a_low, a_high),
-            "ICC(C,1)": make((msr - mse) / (msr + (k - 1) * mse), (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)),
+            "ICC(C,1)": make((msr - mse) / (msr + (k - 1) * mse),
+                             (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)),
             "ICC(A,k)": make(ak, *raised),
             "ICC(C,k)": make((msr - mse) / msr if msr > 0 else np.nan, 1 - 1 / low, 1 - 1 / high)}
 

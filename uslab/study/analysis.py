@@ -9,7 +9,7 @@ import pandas as pd
 from uslab.study import agreement, mrmc
 from uslab.study import statistics as st
 from uslab.study.build import ATTENTION
-from uslab.study.protocol import REAL, SYNTHETIC, Protocol
+from uslab.study.protocol import LEFT, REAL, SYNTHETIC, Protocol
 
 ALL = "all"             # of all methods, or of all readers, together
 MARGIN = 0.1            # of equivalence, where the organiser names none
@@ -60,7 +60,8 @@ class Analysis:
         right = int(own.correct.fillna(False).sum())
         if self.protocol.pair:
             accuracy, d = st.forced_choice(right, len(own))
-            return {"accuracy": accuracy, "d'": d, "share of answers 'left'": st.proportion((own.choice == "left").sum(), len(own))}
+            left = st.proportion((own.choice == LEFT).sum(), len(own))
+            return {"accuracy": accuracy, "d'": d, "share of answers 'left'": left}
         real, synthetic = own[own.truth == REAL], own[own.truth == SYNTHETIC]
         found = {}
         if self.protocol.buttons:
@@ -99,7 +100,7 @@ class Analysis:
 
     @cached_property
     def always(self) -> tuple[str, float]:
-        """The answer that is right most often if given always, and its accuracy: what accuracy is to be held against."""
+        """The answer that is right most often if given always, and its accuracy: the least to hold others against."""
         share = self.main.drop_duplicates("case").truth.value_counts(normalize=True)
         return str(share.index[0]), float(share.iloc[0])
 
@@ -107,7 +108,7 @@ class Analysis:
 
     @cached_property
     def complete(self) -> tuple[list[str], list[str]]:
-        """Readers and cases of the comparison of methods: readers with at least half, then cases that all of them have."""
+        """Readers and cases of the comparison of methods: readers with at least half, then cases that all have."""
         table = self.main.pivot_table(index="case", columns="reader", values="position", aggfunc="first")
         readers = table.columns[table.notna().mean() >= 0.5]
         return list(readers), list(table.index[table[readers].notna().all(axis=1)])
@@ -142,8 +143,9 @@ class Analysis:
         for i, method in enumerate(self.methods):
             row = single[single.method == i].iloc[0]        # random readers, if there are at least two
             p = np.nan if self.leaning else mrmc.equivalence(row.value, row.error, row.df, self.margin)
-            rows.append((method, row.value, row.low, row.high, "like these" if "random readers" in row.analysis else "this one",
-                         p, verdict(row.low, row.high, p, self.margin, bool(self.protocol.buttons))))
+            follows = verdict(row.low, row.high, p, self.margin, bool(self.protocol.buttons))
+            rows.append((method, row.value, row.low, row.high,
+                         "like these" if "random readers" in row.analysis else "this one", p, follows))
         return pd.DataFrame(rows, columns=columns)
 
     @cached_property
@@ -156,7 +158,8 @@ class Analysis:
                 own = self.main[self.main.reader == reader]
                 k, n = int(own.correct.sum()), len(own)
                 found, p = st.proportion(k, n), np.nan if reader in self.leaning else st.equivalence(k, n, self.margin)
-                rows.append((reader, f"{k} of {n}", st.against_chance(k, n), p, verdict(found.low, found.high, p, self.margin)))
+                rows.append((reader, f"{k} of {n}", st.against_chance(k, n), p,
+                             verdict(found.low, found.high, p, self.margin)))
         return pd.DataFrame(rows, columns=["reader", "right", "p against chance", "equivalence p", "what follows"])
 
     # Agreement
@@ -201,12 +204,13 @@ class Analysis:
         again = self.answers[self.answers.phase == "repeat"]
         for reader in self.readers:
             pair = self.main[self.main.reader == reader].merge(again[again.reader == reader], on="case")
-            if len(pair) < 2:
+            if len(pair) < 5:
                 continue
             found = {}
             if self.protocol.buttons:
-                found = {("answer", "equal answers"): agreement.same(pair.choice_x, pair.choice_y),
-                         ("answer", "Cohen's kappa"): agreement.cohen(pair.choice_x.to_numpy(str), pair.choice_y.to_numpy(str))}
+                one, other = (pair[name].to_numpy(str) for name in ("choice_x", "choice_y"))
+                found = {("answer", "equal answers"): agreement.same(one, other),
+                         ("answer", "Cohen's kappa"): agreement.cohen(one, other)}
             if self.protocol.quality:
                 quality = pair.quality_x.to_numpy(int), pair.quality_y.to_numpy(int)
                 found["quality", "weighted kappa"] = agreement.cohen(*quality, ordered=True)
@@ -228,8 +232,8 @@ class Analysis:
     def learning(self) -> st.Estimate:
         """Odds of a right answer at the last trial over those at the first: above 1 is learning, below 1 fatigue.
 
-        Logistic regression by generalised estimating equations: position, readers as fixed effects, answers to one image
-        correlated.
+        Logistic regression by generalised estimating equations: position, readers as fixed effects, answers to one
+        image correlated.
         """
         from statsmodels.genmod.cov_struct import Exchangeable
         from statsmodels.genmod.families import Binomial

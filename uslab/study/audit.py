@@ -15,8 +15,8 @@ from uslab.study.pack import PACK
 from uslab.study.protocol import REAL, SYNTHETIC
 from uslab.study.store import DATABASE, MIRROR
 
-ALLOWED = {"version", "id", "title", "protocol", "preset", "design", "n_methods", "built", "pack_sha256", "key_commitment",
-           "plan_sha256", "practice", "text_acknowledged", "versions"}
+ALLOWED = {"version", "id", "title", "protocol", "preset", "design", "n_methods", "built", "pack_sha256",
+           "key_commitment", "plan_sha256", "practice", "text_acknowledged", "versions"}
 FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal",
          "reading.ipynb", "voila.py"}       # the last two are written by `uslab study serve`
 CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
@@ -24,9 +24,11 @@ NOTABLE = 0.7       # area from which a single cue is worth a reader's while
 
 # What each cue is and what to do if it tells the origins apart. The same remedy goes to both classes, always.
 ADVICE = {
-    "file size": "how well an image compresses: texture and noise differ; no file is sent, so no reader sees this number",
+    "file size": "how well an image compresses: texture and noise differ; no file is sent, so no reader sees this "
+                 "number",
     "resolution": "the finest detail: train at a higher resolution, or build the study at a smaller size",
-    "fine texture": "the share of high frequencies: build at a smaller size, or state that synthetic images are smoother",
+    "fine texture": "the share of high frequencies: build at a smaller size, or state that synthetic images are "
+                    "smoother",
     "periodic pattern": "regular traces of upsampling: look at the spectra; another upsampling layer in the generator",
     "8x8 blocks": "traces of JPEG in one class: get the originals, or compress both classes alike before building",
     "darkest level": "the grey range: prepare both classes with the same range",
@@ -48,7 +50,7 @@ class Audit:
     channels: pd.DataFrame      # check, ok, detail
     cues: pd.DataFrame          # method, cue, area (0.5 to 1), low, high, q (false-discovery rate), advice; sorted
     together: pd.DataFrame      # method, area of all cues together, cross-validated, n
-    copies: pd.DataFrame        # synthetic images that nearly equal a real one of the study: method, file, real, correlation
+    copies: pd.DataFrame        # synthetic images that nearly equal a real one: method, file, real, correlation
 
     @property
     def blinded(self) -> bool:
@@ -63,7 +65,8 @@ class Audit:
         bad = self.channels[~self.channels.ok]
         lines = [f"Side channels: {'none open' if bad.empty else f'{len(bad)} OPEN'} of {len(self.channels)} checked"]
         lines += [f"  OPEN  {row.check}: {row.detail}" for row in bad.itertuples()]
-        lines.append(f"Cues in the pixels with an area of {NOTABLE} or more, beyond chance: {len(self.notable)} of {len(self.cues)}")
+        lines.append(f"Cues in the pixels with an area of {NOTABLE} or more, beyond chance: {len(self.notable)} of "
+                     f"{len(self.cues)}")
         lines += [f"  {row.area:.2f}  {row.method}: {row.cue} ({row.advice})" for row in self.notable.itertuples()]
         lines += [f"  {row.area:.2f}  {row.method}: all cues together, cross-validated, {row.n} images"
                   for row in self.together.itertuples()]
@@ -89,7 +92,8 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     check("every stimulus has the same size in bytes", len(shapes) == 1, f"shapes {shapes}")
     odd = [name for name in images if not re.fullmatch("[0-9a-f]{16}", name)]
     check("names of stimuli are opaque", not odd, f"{odd[:3]}")
-    truth = np.array([stimuli[name]["truth"] == SYNTHETIC for name in sorted(images) if stimuli[name]["truth"] != ATTENTION])
+    truth = np.array([stimuli[name]["truth"] == SYNTHETIC for name in sorted(images)
+                      if stimuli[name]["truth"] != ATTENTION])
     p = _rank_test(np.flatnonzero(truth), np.flatnonzero(~truth))
     check("the order of the pack does not follow the truth", p > CHANCE, f"p = {p:.2g}")
     extra = {path.name for path in study.public.iterdir()} - FILES
@@ -97,9 +101,11 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     told = set(study.about) - ALLOWED
     check("study.json holds only what it may", not told, f"also {', '.join(sorted(told))}")
     practice = {name for name, item in stimuli.items() if item["phase"] == "practice"}
-    check("truth is public for practice items only", set(study.about["practice"]) == practice, "study.json names others")
+    told = set(study.about["practice"])
+    check("truth is public for practice items only", told == practice, "study.json names others")
     served = b"".join(path.read_bytes() for path in study.public.rglob("*") if path.is_file())
-    words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])} | set(key["methods"]) | {key["secret"]}
+    words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])}
+    words |= {*key["methods"], key["secret"]}
     # A short name, or one that could be a piece of a hash or of a time, would be found by chance.
     telling = [word for word in words if len(word) > 3 and (len(word) > 12 or not re.fullmatch("[0-9a-fA-F.]+", word))]
     found = sorted(word for word in telling if word.encode() in served)
@@ -107,19 +113,22 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     plans = [[list(row) for row in study.store.rows(
         "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
         for slot in range(key["design"]["readers"])]
-    check("the orders are those that the key makes", plans == [rows(key, slot) for slot in range(len(plans))], "they differ")
+    made = [rows(key, slot) for slot in range(len(plans))]
+    check("the orders are those that the key makes", plans == made, "they differ")
     seen: dict[bool, list] = {True: [], False: []}
     for plan in plans:
         for position, _, phase, _, names, _ in plan:
             if phase == "main":
                 seen[stimuli[names.split(",")[0]]["truth"] == SYNTHETIC].append(position)
     p = _rank_test(*map(np.array, seen.values()))
-    check("positions do not follow the truth" if not key["pair"] else "sides do not follow positions", p > CHANCE, f"p = {p:.2g}")
+    name = "sides do not follow positions" if key["pair"] else "positions do not follow the truth"
+    check(name, p > CHANCE, f"p = {p:.2g}")
     check("the pack is the one that was built", study.pack.sha256() == study.about["pack_sha256"], "its hash differs")
     sealed = study.folder / "SEALED"
     if os.name == "posix" and sealed.is_dir():
         open_to = stat.S_IMODE(sealed.stat().st_mode) & 0o077
-        check("SEALED/ is closed to other accounts", not open_to, f"mode {stat.S_IMODE(sealed.stat().st_mode):o}: chmod 700")
+        check("SEALED/ is closed to other accounts", not open_to, f"mode {stat.S_IMODE(sealed.stat().st_mode):o}: "
+                                                                  "chmod 700")
     return pd.DataFrame(checks, columns=["check", "ok", "detail"])
 
 
@@ -149,8 +158,9 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
         label = np.repeat([0, 1], [len(real), len(own)])
         folds = min(5, len(real), len(own))
         if folds >= 2:
-            guess = cross_val_predict(make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)), both, label,
-                                      cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="decision_function")
+            guess = cross_val_predict(
+                make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)), both, label,
+                cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="decision_function")
             found = area(guess[label == 0], guess[label == 1])
             joint.append((method, found.value, found.low, found.high, len(label)))
     table = pd.DataFrame(single, columns=["method", "cue", "area", "low", "high", "q", "advice"])
@@ -184,7 +194,8 @@ def measure(image: np.ndarray) -> dict[str, float]:
         "darkest level": float(np.percentile(levels, 1)), "brightest level": float(np.percentile(levels, 99)),
         "grey levels used": len(np.unique(image)), "saturated pixels": float((image >= 254).mean()),
         "black pixels": float((image <= 2).mean()), "black border": float(w - np.ptp(lit) - 1 if len(lit) else w),
-        "border brightness": float(edge.mean()), "mean brightness": float(levels.mean()), "contrast": float(levels.std()),
+        "border brightness": float(edge.mean()), "mean brightness": float(levels.mean()),
+        "contrast": float(levels.std()),
     }
 
 
@@ -198,7 +209,8 @@ def copies(main: dict[str, dict], images: dict[str, np.ndarray], limit: float = 
     real = [name for name, item in main.items() if item["truth"] == REAL]
     synthetic = [name for name, item in main.items() if item["truth"] == SYNTHETIC]
     match = flat(synthetic) @ flat(real).T
-    found = [(main[name]["method"], main[name]["file"], main[real[int(row.argmax())]]["file"], round(float(row.max()), 3))
+    found = [(main[name]["method"], main[name]["file"], main[real[int(row.argmax())]]["file"],
+              round(float(row.max()), 3))
              for name, row in zip(synthetic, match) if row.max() > limit]
     return pd.DataFrame(found, columns=["method", "file", "real", "correlation"])
 
@@ -212,5 +224,6 @@ def _rank_test(a: np.ndarray, b: np.ndarray) -> float:
 def as_json(found: Audit) -> str:
     """The audit as JSON, to be kept with the report."""
     return json.dumps({"blinded": found.blinded, "channels": found.channels.to_dict("records"),
-                       "cues": found.cues.round(4).to_dict("records"), "together": found.together.round(4).to_dict("records"),
+                       "cues": found.cues.round(4).to_dict("records"),
+                       "together": found.together.round(4).to_dict("records"),
                        "copies": found.copies.to_dict("records")}, indent=1)

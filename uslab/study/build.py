@@ -28,7 +28,8 @@ def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | N
         protocol, defaults = PRESETS[preset].protocol, DESIGN | PRESETS[preset].design
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:
-            raise ValueError(f"no protocol {protocol!r}: choose one of {', '.join([*PROTOCOLS, *PRESETS])}, or give a Protocol")
+            raise ValueError(f"no protocol {protocol!r}: choose one of {', '.join([*PROTOCOLS, *PRESETS])}, or give a "
+                             "Protocol")
         protocol = PROTOCOLS[protocol]
     return protocol, defaults | {name: value for name, value in design.items() if value is not None}, preset
 
@@ -46,14 +47,17 @@ def build(
         protocol = dataclasses.replace(protocol, consent=consent.strip())
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
-    origins = pack.prepare([pack.read(REAL, real), *(pack.read(name, given) for name, given in synthetic.items())], size, crop)
+    given = {REAL: real} | synthetic
+    origins = pack.prepare([pack.read(name, images) for name, images in given.items()], size, crop)
     secret = secrets.token_bytes(32)
     items, pixels = draw(origins, protocol, design, seed, secret)
-    if not acknowledge_text and (found := pack.with_text([pack.Source(item["method"], [pixels[name]], [item["file"]])
-                                                          for name, item in items.items() if item["truth"] != ATTENTION])):
+    shown = [pack.Source(item["method"], [pixels[name]], [item["file"]]) for name, item in items.items()
+             if item["truth"] != ATTENTION]
+    if not acknowledge_text and (found := pack.with_text(shown)):
         raise ValueError(f"{len(found)} images seem to hold burnt-in text or callipers, which would tell their origin: "
-                         f"{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}. Look at them; crop them (crop=True, "
-                         "--crop), take them out, or acknowledge them (acknowledge_text=True, --acknowledge-text)")
+                         f"{', '.join(found[:5])}{', ...' if len(found) > 5 else ''}. Look at them; crop them "
+                         "(crop=True, --crop), take them out, or acknowledge them (acknowledge_text=True, "
+                         "--acknowledge-text)")
     key = {"version": 1, "seed": seed, "secret": secret.hex(), "design": design, "methods": list(synthetic),
            "pair": protocol.pair, "phantom": origins[0].phantom, "stimuli": items}
     public, sealed = out / "public", out / "SEALED"
@@ -62,7 +66,8 @@ def build(
     sealed.mkdir(mode=0o700)
     about = {
         "version": 1, "id": secrets.token_hex(8), "title": title, "protocol": protocol.to_dict(), "preset": preset,
-        "design": design, "n_methods": len(synthetic), "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "design": design, "n_methods": len(synthetic),
+        "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "pack_sha256": pack.write(public / pack.PACK, pixels), "key_commitment": pack.seal(sealed / "key.json", key),
         "plan_sha256": hashlib.sha256(json.dumps(plans).encode()).hexdigest(),
         # Practice items are never analysed, so their truth may be here; no other truth is.
@@ -74,7 +79,8 @@ def build(
     store = Store(public, create=True)
     store.write(*(("insert into plan values (?, ?, ?, ?, ?, ?, ?)", (slot, *row))
                   for slot, table in enumerate(plans) for row in table))
-    store.event("", "build", {"pack": about["pack_sha256"], "key": about["key_commitment"], "plan": about["plan_sha256"]})
+    hashes = {"pack": about["pack_sha256"], "key": about["key_commitment"], "plan": about["plan_sha256"]}
+    store.event("", "build", hashes)
     store.close()
 
 

@@ -24,14 +24,16 @@ def grras(facts: dict) -> pd.DataFrame:
         (7, "How subjects and readers were sampled",
          f"images at random with seed {f['seed']}, from as many patients as there are. {AUTHORS}the readers."),
         (8, "The process of rating: time between repetitions, information, blinding",
-         f"repetitions at least {f['distance']} trials apart in one session; orders of their own, balanced in blocks; the "
-         f"key was sealed and its hash published on {f['built']}; {f['blinding']}"),
-        (9, "Ratings were independent", "each reader had a link and an order of their own; no reader saw another's answers."),
+         f"repetitions at least {f['distance']} trials apart in one session; orders of their own, balanced in blocks; "
+         f"the key was sealed and its hash published on {f['built']}; {f['blinding']}"),
+        (9, "Ratings were independent", "each reader had a link and an order of their own; no reader saw another's "
+                                        "answers."),
         (10, "The statistical analysis", "named beside each table."),
         (11, "Actual numbers of subjects, readers, ratings",
          f"{f['answers']} answers of {f['n_readers']} readers; {f['complete']} complete, {f['withdrawn']} withdrawn."),
         (12, "Characteristics of readers and subjects", f"{f['roles']} {AUTHORS}the patients."),
-        (13, "Estimates of agreement and reliability with their uncertainty", "sections Agreement, Each reader, Methods."),
+        (13, "Estimates of agreement and reliability with their uncertainty", "sections Agreement, Each reader, "
+                                                                              "Methods."),
         (14, "Practical relevance", AUTHORS + "write; see Limits."),
         (15, "Detailed results are available", "tables/ beside this report, and `uslab study export`."),
     ]

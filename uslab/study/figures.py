@@ -12,7 +12,7 @@ GREY = "#6b7280"
 
 def png(figure: Figure) -> bytes:
     out = BytesIO()
-    figure.savefig(out, format="png", dpi=130, facecolor="white")
+    figure.savefig(out, format="png", dpi=130, facecolor="white", bbox_inches="tight", pad_inches=0.08)
     return out.getvalue()
 
 
@@ -50,14 +50,15 @@ def dots(
     pooled: pd.DataFrame,       # Analysis.by_method, or empty
     margin: float,
 ) -> bytes:
-    """Dots and intervals: a panel a method, a row a reader, and all readers together below; margin of equivalence shaded."""
+    """Dots and intervals: a panel a method, a row a reader, all readers together below; the margin is shaded."""
     rows = len(readers) + (not pooled.empty)
     figure = Figure(figsize=(2.4 + 2.3 * len(methods), 1.5 + 0.28 * rows), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
     for ax, method, colour in zip(axes, methods, COLOURS * 4):
         ax.axvspan(0.5 - margin, 0.5 + margin, color=GREY, alpha=0.12, lw=0)
         ax.axvline(0.5, color=GREY, lw=0.9, ls="--")
-        own = estimates[(estimates.method == method) & (estimates.measure == measure)].set_index("reader").reindex(readers)
+        own = estimates[(estimates.method == method) & (estimates.measure == measure)]
+        own = own.set_index("reader").reindex(readers)
         for y, row in enumerate(own.itertuples()):
             if np.isfinite(row.low):
                 ax.plot([row.low, row.high], [y, y], color=colour, lw=1.4)
@@ -113,22 +114,36 @@ def scores(table: pd.DataFrame, labels: tuple[str, ...]) -> bytes:
     return png(figure)
 
 
-def regressions(scores: np.ndarray, table: pd.DataFrame, names: list[str], found: pd.DataFrame) -> bytes:
-    """Bautista 2022's figure 2: quality of each synthetic image against a measure of it, with the regression line."""
+def regressions(
+    scores: pd.Series,          # mean quality of each synthetic image
+    table: pd.DataFrame,        # measures of the images, columns `names` among them
+    names: list[str],
+    found: pd.DataFrame,        # from quality.correlations
+    method: np.ndarray,         # method of each image
+) -> bytes:
+    """Bautista 2022's figure 2: quality of each synthetic image against a measure of it, with the regression line.
+
+    Of several methods each has a colour and a line through its mean; the slope is common, for methods differ in much.
+    """
     figure = Figure(figsize=(2.5 * len(names), 2.7), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
     about = found.set_index("measure")
     for ax, name in zip(axes, names):
-        x = table[name].to_numpy(float)
-        ax.plot(x, scores, "o", color=COLOURS[0], ms=3.5, alpha=0.6)
+        x, y = table[name].to_numpy(float), scores.to_numpy(float)
+        own_x, own_y = (pd.Series(v).groupby(method).transform(lambda part: part - part.mean()) for v in (x, y))
+        slope = (own_x * own_y).sum() / max((own_x ** 2).sum(), 1e-300)
+        for colour, group in zip(COLOURS * 4, dict.fromkeys(method)):
+            own = method == group
+            ax.plot(x[own], y[own], "o", color=colour, ms=3.5, alpha=0.6, label=group)
+            ends = np.array([x[own].min(), x[own].max()])
+            ax.plot(ends, y[own].mean() + slope * (ends - x[own].mean()), color=colour, lw=1.4)
         if name in about.index:
-            slope, level = np.polyfit(x, scores, 1)
-            ends = np.array([x.min(), x.max()])
-            ax.plot(ends, level + slope * ends, color="black", lw=1.2)
             ax.set_title(f"{name}   r {about.r[name]:.2f}, q {about.q[name]:.2f}", fontsize=9, loc="left")
         else:
             ax.set_title(f"{name}   never varies", fontsize=9, loc="left")
         ax.tick_params(axis="x", labelrotation=25)
         plain(ax)
     axes[0].set_ylabel("mean quality of an image", fontsize=9)
+    if len(set(method)) > 1:
+        axes[0].legend(fontsize=8, frameon=False)
     return png(figure)

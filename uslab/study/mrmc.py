@@ -49,7 +49,7 @@ def areas(
 
 
 def proportions(correct: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The same for shares of right answers: of each method (readers, n) with 1 for right; other images in each method."""
+    """The same for shares of right answers: of each method (readers, n), 1 for right; other images in each method."""
     value = np.array([part.mean(1) for part in correct])
     t, r = value.shape
     covariance = np.zeros((t * r, t * r))
@@ -96,7 +96,8 @@ def compare(
         if r > 1:
             denominator = ms_tr + r * extra
             df2 = denominator ** 2 / (ms_tr ** 2 / ((t - 1) * (r - 1))) if ms_tr > 0 else np.inf
-            analyses = [("random readers, random images", stats.f, _ratio(ms_t, denominator), t - 1, df2, denominator), *analyses,
+            analyses = [("random readers, random images", stats.f, _ratio(ms_t, denominator), t - 1, df2, denominator),
+                        *analyses,
                         ("random readers, fixed images", stats.f, _ratio(ms_t, ms_tr), t - 1, (t - 1) * (r - 1), ms_tr)]
         for name, law, statistic, df1, df2, variance in analyses:
             p = law.sf(statistic, df1) if law is stats.chi2 else law.sf(statistic, df1, df2)
@@ -116,7 +117,8 @@ def compare(
             total = own_ms + r * max(own_cov, 0)
             df = total ** 2 / (own_ms ** 2 / (r - 1)) if own_ms > 0 else np.inf
             # A few readers can be alike by luck; to speak for all readers cannot be surer than to speak for these.
-            lucky = stats.t.ppf(0.5 + level / 2, df) * np.sqrt(total / r) < stats.norm.ppf(0.5 + level / 2) * np.sqrt(fixed)
+            tail = 0.5 + level / 2
+            lucky = stats.t.ppf(tail, df) * np.sqrt(total / r) < stats.norm.ppf(tail) * np.sqrt(fixed)
             rows = [("random readers, random images", *((fixed, np.inf) if lucky else (total / r, df))), *rows]
         for name, variance, df in rows:
             reach = stats.t.ppf(0.5 + level / 2, df) * np.sqrt(variance)

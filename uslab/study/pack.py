@@ -55,8 +55,8 @@ def read_path(name: str, path: Path) -> Source:
     if path.is_dir() and (path / "config.json").is_file():
         sets = sorted((path / "samples").glob("*.safetensors"))
         if not sets:
-            raise FileNotFoundError(f"{name}: {path} is a run that kept no set of samples (samples/*.safetensors): train "
-                                    "further, or give images that its generator made")
+            raise FileNotFoundError(f"{name}: {path} is a run that kept no set of samples (samples/*.safetensors): "
+                                    "train further, or give images that its generator made")
         path = sets[-1]
     if path.suffix == ".safetensors":
         from safetensors import safe_open
@@ -170,8 +170,9 @@ class Pack:
 
 
 def commitment(key: dict, nonce: str) -> str:
-    """SHA-256 of the key's canonical JSON and a secret nonce: published now, it proves later that nothing was changed."""
-    return hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode() + bytes.fromhex(nonce)).hexdigest()
+    """SHA-256 of the key's canonical JSON and a secret nonce: published now, it proves later that nothing changed."""
+    canonical = json.dumps(key, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(canonical + bytes.fromhex(nonce)).hexdigest()
 
 
 def seal(path: Path, key: dict) -> str:
@@ -194,6 +195,7 @@ def unseal(path: Path, expected: str) -> dict:
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no key of a study ({error})") from None
     if found != expected:
-        raise ValueError(f"{path} is not the key that this study was built with: its hash is {found[:12]}..., the study "
-                         f"committed itself to {expected[:12]}.... Find the original file; no result may rest on this one")
+        raise ValueError(f"{path} is not the key that this study was built with: its hash is {found[:12]}..., the "
+                         f"study committed itself to {expected[:12]}.... Find the original file; no result may rest on "
+                         "this one")
     return content["key"]

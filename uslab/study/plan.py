@@ -59,21 +59,24 @@ def with_extras(
 
     phase is 'main', 'repeat' or 'attention'; item indexes strata, or the attention items. A repetition comes at least
     DISTANCE trials (half of all, if that is fewer) after its image. Repeated are as many of each stratum as its share
-    asks. Raises ValueError if there are too few trials for that distance.
+    asks, if so many came early enough. Raises ValueError if there are too few trials for that distance.
     """
     n = len(items)
     rows = [(float(i), "main", int(item), int(b)) for i, (item, b) in enumerate(zip(items, block))]
     distance = min(DISTANCE, n // 2)
     early = np.arange(n - distance)
-    for stratum in np.unique(strata):
-        wanted = round(repeats * int((strata == stratum).sum()))
-        able = early[strata[items[early]] == stratum]
-        if wanted > len(able):
-            raise ValueError(f"{wanted} images cannot be repeated {distance} trials apart within {n} trials: show more "
-                             "images, or set repeats lower")
-        for i in rng.choice(able, wanted, replace=False):
-            slot = rng.integers(i + distance, n)        # after the main trial of this number
-            rows.append((slot + rng.random(), "repeat", int(items[i]), int(block[slot])))
+    wanted = {stratum: round(repeats * int((strata == stratum).sum())) for stratum in np.unique(strata)}
+    total = sum(wanted.values())
+    if total > len(early):
+        raise ValueError(f"{total} images cannot be repeated {distance} trials apart within {n} trials: show more images, "
+                         "or set repeats lower")
+    # Each stratum in its share, as far as enough of it came early; what then lacks is taken from the others.
+    early = rng.permutation(early)
+    rank = np.array([(strata[items[early[:k]]] == strata[items[i]]).sum() for k, i in enumerate(early)], int)
+    beyond = rank >= np.array([wanted[strata[items[i]]] for i in early], int)
+    for i in early[np.argsort(beyond, kind="stable")][:total]:
+        slot = rng.integers(i + distance, n)        # after the main trial of this number
+        rows.append((slot + rng.random(), "repeat", int(items[i]), int(block[slot])))
     for item in range(attention):
         slot = rng.integers(0, n)
         rows.append((slot + rng.random(), "attention", item, int(block[slot])))
@@ -84,7 +87,7 @@ def sides(
     groups: np.ndarray,             # (n,) int: the method of each pair
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """(n,) bool: the real image is on the left. Half of each method's pairs exactly; of an odd number one more or less."""
+    """(n,) bool: the real image is on the left. Half of each method's pairs; of an odd number one more or less."""
     left = np.zeros(len(groups), bool)
     for group in np.unique(groups):
         members = rng.permutation(np.flatnonzero(groups == group))

@@ -51,10 +51,10 @@ def power_of_methods(
     pilot_images: int,      # that those components rest on
     alpha: float = ALPHA,
 ) -> float:
-    """Power of the test of two methods with random readers and images (Hillis, Obuchowski, Berbaum 2011, Acad. Radiol. 18:129).
+    """Power of the test of two methods with random readers and images.
 
-    Error covariances shrink as 1 / images, the variance between readers does not: past some number of images only more
-    readers help.
+    Hillis, Obuchowski and Berbaum 2011, Acad. Radiol. 18:129. Error covariances shrink as 1 / images, the variance
+    between readers does not: past some number of images only more readers help.
     """
     scale = pilot_images / images
     error, cov1, cov2, cov3 = (pilot[name] * scale for name in ("var_error", "cov1", "cov2", "cov3"))

@@ -60,7 +60,8 @@ class Protocol:
             raise ValueError(f"the answer is {choice!r} with confidence {confidence!r}; {self.name} takes "
                              + ", ".join(str(pair) for pair in sorted(allowed, key=str)))
         if self.quality and (type(quality) is not int or not 1 <= quality <= len(self.quality)):
-            raise ValueError(f"quality is {quality!r}; {self.name} asks for a whole number from 1 to {len(self.quality)}")
+            raise ValueError(f"quality is {quality!r}; {self.name} asks for a whole number from 1 to "
+                             f"{len(self.quality)}")
         if not self.quality and quality is not None:
             raise ValueError(f"quality is {quality!r}, but {self.name} does not ask for it")
 

@@ -21,7 +21,7 @@ def summary(main: pd.DataFrame) -> pd.DataFrame:
 
 
 def measures(images: np.ndarray, real: np.ndarray, seed: int = 0) -> pd.DataFrame:
-    """Measures of single images, uint8 (N, 1, H, W): PSNR (dB) and mutual information (nats), 256 LBP shares V0 to V255.
+    """Measures of single images, uint8 (N, 1, H, W): PSNR (dB), mutual information (nats), 256 LBP shares V0 to V255.
 
     PSNR and mutual information are means over PARTNERS random real images, for Bautista 2022 compares unpaired images.
     A Frechet distance is no measure of an image and is not here. V counts from 0, in scikit-image's order.
@@ -40,15 +40,23 @@ def measures(images: np.ndarray, real: np.ndarray, seed: int = 0) -> pd.DataFram
     return shares
 
 
-def correlations(scores: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
-    """Correlation of each column with the scores of the images: measure, r, rho, p of rho, q; sorted by p.
+def correlations(
+    scores: np.ndarray,         # (n,) mean quality of each synthetic image
+    table: pd.DataFrame,        # n rows, a column a measure
+    method: np.ndarray,         # (n,) method of each image
+) -> pd.DataFrame:
+    """Correlation of each column with the scores within methods: measure, r, rho, p of rho, q; sorted by p.
 
-    q is the false-discovery rate over all columns (Benjamini and Hochberg 1995). Columns that never vary are left out.
+    The mean of each method is taken out of both: methods differ in quality and in nearly every measure, so that over all
+    of them nearly every measure would go with quality. q is the false-discovery rate over all columns (Benjamini and
+    Hochberg 1995). Columns that never vary are left out.
     """
     from statsmodels.stats.multitest import multipletests
 
     rows = []
+    scores = np.asarray(scores, float) - pd.Series(scores).groupby(method).transform("mean").to_numpy()
     for name, values in table.items():
+        values = values.to_numpy(float) - values.groupby(method).transform("mean").to_numpy()
         if np.ptp(values) > 0 and np.ptp(scores) > 0:
             found = stats.spearmanr(values, scores)
             rows.append((name, stats.pearsonr(values, scores).statistic, found.statistic, found.pvalue))

@@ -14,7 +14,7 @@ from uslab.study.audit import NOTABLE, as_json, audit
 from uslab.study.checklist import grras
 from uslab.study.plan import DISTANCE
 from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
-from uslab.study.unblind import answers, integrity
+from uslab.study.unblind import integrity
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 BAUTISTA = ["V8", "V20", "V143", "V240"]      # the bins of the paper's figure 2
@@ -38,7 +38,7 @@ class Section:
 
     def table(self, name: str, table: pd.DataFrame, caption: str = "", whole: pd.DataFrame | None = None,
               folded: str = "") -> "Section":
-        """A table to read; `whole` is what its CSV holds, if that is more; `folded` is said of a table not shown at once."""
+        """A table to read; `whole` is what its CSV holds, if that is more; `folded` names a table not shown at once."""
         if len(table):
             self.blocks.append(("table", (name, table, table if whole is None else whole, folded), caption))
         return self
@@ -50,17 +50,14 @@ class Section:
 
 def report(study, out: Path, key_path=None, margin: float = MARGIN) -> Path:
     """Study.report's work; see there."""
-    if not study.store.rows("select 1 from log where kind = 'unblind'"):
-        raise ValueError("the study is still blinded: run Study.unblind or `uslab study unblind` first")
+    found = study.analysis(key_path, margin)
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
     if not 0 < margin < 0.5:
         raise ValueError(f"margin is {margin}; it must lie between 0 and 0.5")
-    key = study.key(key_path)
-    table = answers(study, key)
+    key, table = study.key(key_path), found.answers
     if table.empty or not (table.phase == "main").any():
         raise ValueError("there is no answer to report: 0 readers answered an image of the main part")
-    found = Analysis(table, study.protocol, key["methods"], margin)
     cues = audit(study, key)
     sections = contents(study, key, found, cues)
     for folder in (out, out / "tables", out / "figures"):
@@ -83,14 +80,15 @@ def report(study, out: Path, key_path=None, margin: float = MARGIN) -> Path:
 
 def lead(study, found: Analysis) -> list[str]:
     """The result in a few sentences."""
-    lines = [f"{plural(len(found.readers), 'reader')}, {plural(found.main.case.nunique(), 'pair' if found.protocol.pair else 'image')}"
-             f", protocol {found.protocol.name}."]
+    lines = [f"{plural(len(found.readers), 'reader')}, "
+             f"{plural(found.main.case.nunique(), 'pair' if found.protocol.pair else 'image')}, protocol "
+             f"{found.protocol.name}."]
     for row in found.by_method.itertuples():
         lines.append(f"{row.method}: {found.merit} {row.value:.2f} ({row.low:.2f} to {row.high:.2f}); {row[7]}.")
     if found.comparison is None:
         lines.append("Too few images that all readers answered to compare methods.")
-    lines.append("A result that does not differ from chance is no evidence that images cannot be told apart; only the test "
-                 f"of equivalence, with the margin {found.margin:g} set before the study, speaks to that.")
+    lines.append("A result that does not differ from chance is no evidence that images cannot be told apart; only the "
+                 f"test of equivalence, with the margin {found.margin:g} set before the study, speaks to that.")
     return lines
 
 
@@ -119,15 +117,17 @@ def collect(study, key: dict, found: Analysis) -> dict:
     if simulated:
         blinding = "readers were simulated."
     elif served and all(served):
-        blinding = "every page was served by `uslab study serve`: a reader could reach no truth."
+        blinding = "every page was served by uslab study serve: a reader could reach no truth."
     else:
-        blinding = (f"{sum(not s for s in served)} of {len(served)} pages were opened where a reader could run code, or "
-                    "answers came by the Python interface: blinded for honest readers only.")
+        blinding = (f"{sum(not s for s in served)} of {len(served)} pages were opened where a reader could run code, "
+                    "or answers came by the Python interface: blinded for honest readers only.")
     return {
         "uslab": study.about["versions"]["uslab"], "question": found.protocol.question, "simulated": simulated,
-        "scale": ", ".join([b.label for b in found.protocol.buttons] + [f"{i} {q}" for i, q in enumerate(found.protocol.quality, 1)]),
+        "scale": ", ".join([*(button.label for button in found.protocol.buttons),
+                            *(f"{i} {name}" for i, name in enumerate(found.protocol.quality, 1))]),
         "n_real": count[REAL], "methods": ", ".join(f"{count[m]} of {m}" for m in key["methods"]),
-        "n_images": len(main), "readers": f"{plural(len(found.readers), 'simulated reader' if simulated else 'reader')} analysed",
+        "n_images": len(main),
+        "readers": f"{plural(len(found.readers), 'simulated reader' if simulated else 'reader')} analysed",
         "n_readers": len(found.readers), "seed": key["seed"], "distance": DISTANCE, "built": study.about["built"],
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
                  + f"; {sum(form.get('seen') == 'yes' for form in forms)} had seen the data set before.",
@@ -150,16 +150,17 @@ def checks(study, key: dict, facts: dict, cues) -> Section:
 
 def flow(study, found: Analysis, facts: dict) -> Section:
     section = Section("Flow").text(
-        f"{facts['invited']} invited, {facts['withdrawn']} withdrawn, {facts['complete']} complete, {facts['n_readers']} "
-        f"analysed. Answers of the practice are in no result; those to repeated images serve agreement within readers only.")
+        f"{facts['invited']} invited, {facts['withdrawn']} withdrawn, {facts['complete']} complete, "
+        f"{facts['n_readers']} analysed. Answers of the practice are in no result; those to repeated images serve "
+        "agreement within readers only.")
     section.table("flow", words(study.status().drop(columns=["label", "last", "simulated"])))
     if found.leaning:
-        section.text(f"{', '.join(found.leaning)} gave one answer in {LEANING:.0%} of the images or more. No test of equivalence "
-                     "with chance can rest on such readers.")
+        section.text(f"{', '.join(found.leaning)} gave one answer in {LEANING:.0%} of the images or more. No test of "
+                     "equivalence with chance can rest on such readers.")
     always, share = found.always if found.protocol.buttons else ("", np.nan)
     section.table("flags", words(found.flags), "Flags. A reader who always gives one answer, misses attention items or "
                   "answers faster than an image can be seen is named here, and is not left out.")
-    if found.protocol.buttons and not found.protocol.pair:
+    if found.protocol.buttons and not found.protocol.pair and share > 0.5:
         section.text(f"Always answering '{always}' would be right in {share:.1%} of the images.")
     return section
 
@@ -169,8 +170,8 @@ def readers(found: Analysis) -> Section:
     if found.protocol.pair:
         section.text("d' is the square root of 2 times z of the accuracy. Half of the right answers are 'left'.")
     elif found.protocol.buttons:
-        section.text("A hit is a synthetic image called synthetic. A criterion above 0 leans to 'real'. d' and criterion have "
-                     "no finite estimate if a class was always, or never, called synthetic.")
+        section.text("A hit is a synthetic image called synthetic. A criterion above 0 leans to 'real'. d' and "
+                     "criterion have no finite estimate if a class was always, or never, called synthetic.")
     else:
         section.text("The area is the share of pairs in which the synthetic image was rated below the real one.")
     balanced = not found.protocol.pair and abs(found.always[1] - 0.5) < 1e-9     # then both accuracies are one
@@ -192,26 +193,29 @@ def methods(found: Analysis) -> Section:
     if found.by_method.empty:
         return section.text("Fewer than 5 images of a kind were answered by all readers: methods are not estimated.")
     who = "readers and images" if len(found.complete[0]) > 1 else "images, for this reader"
-    section.text(f"The figure of merit is the {found.merit}; 0.5 is chance. Intervals are over {who} "
-                 "(Obuchowski and Rockette 1995, Hillis 2007).")
+    section.text(f"The figure of merit is the {found.merit}; 0.5 is chance. Intervals are 95 % intervals over {who} "
+                 "(Obuchowski and Rockette 1995, Hillis 2007). The test of equivalence asks whether the 90 % interval, "
+                 "narrower than the 95 % one, lies within the margin: two one-sided tests of 5 %.")
     section.table("methods", words(merged(found.by_method)), whole=found.by_method)
     measure = "accuracy" if found.protocol.pair else "balanced accuracy" if found.protocol.buttons else "area"
     estimates = found.estimates if len(found.methods) > 1 else found.estimates.assign(method=found.methods[0])
     if min(len(found.readers), len(found.methods) + 1) > 2 and found.protocol.buttons:
         section.figure("radar", figures.radar(estimates, measure, found.methods, found.readers),
-                       f"{measure.capitalize()} of each reader (an axis) for each method (a line), as in figure 6 (b) of "
-                       "Liang et al. 2020; dashed: chance. It shows no uncertainty: read it with the next figure.")
-    return section.figure("dots", figures.dots(estimates, measure, found.methods, found.readers, found.by_method, found.margin),
-                          f"Dots: {measure} of each reader; diamond: {found.merit}, over readers; each with its 95 % interval. "
-                          f"Dashed: chance. Shaded: the margin of equivalence, {found.margin:g}.")
+                       f"{measure.capitalize()} of each reader (an axis) for each method (a line), as in figure 6 (b) "
+                       "of Liang et al. 2020; dashed: chance. It shows no uncertainty: read it with the next figure.")
+    picture = figures.dots(estimates, measure, found.methods, found.readers, found.by_method, found.margin)
+    return section.figure("dots", picture,
+                          f"Dots: {measure} of each reader; diamond: {found.merit}, over readers; each with its 95 % "
+                          f"interval. Dashed: chance. Shaded: the margin of equivalence, {found.margin:g}.")
 
 
 def agreed(found: Analysis) -> Section:
     section = Section("Agreement")
     if not found.between.empty:
-        section.text(f"Between {len(found.complete[0])} readers, on images that all of them answered. Kappa and alpha fall to "
-                     "0 where nearly all answers are of one kind, though readers agree; AC1 does not. ICC(A,1): absolute "
-                     "agreement of single readers; ICC(C,1): apart from their mean level; k: of the mean of all readers.")
+        section.text(f"Between {len(found.complete[0])} readers, on images that all of them answered. Kappa and alpha "
+                     "fall to 0 where nearly all answers are of one kind, though readers agree; AC1 does not. "
+                     "ICC(A,1): absolute agreement of single readers; ICC(C,1): apart from their mean level; k: of the "
+                     "mean of all readers.")
         section.table("agreement_between", merged(found.between))
     if not found.within.empty:
         section.text(f"Within readers, on images shown twice at least {DISTANCE} trials apart.")
@@ -223,8 +227,8 @@ def several(found: Analysis) -> Section:
     section = Section("Methods compared over readers")
     if found.comparison is None or len(found.methods) < 2:
         return section
-    section.text("Do methods differ? Obuchowski, Rockette and Hillis. 'Random readers' speaks for readers like these, 'fixed "
-                 "readers' for these alone. With fewer than about five readers the first has little power.")
+    section.text("Do methods differ? Obuchowski, Rockette and Hillis. 'Random readers' speaks for readers like these, "
+                 "'fixed readers' for these alone. With fewer than about five readers the first has little power.")
     section.table("mrmc_tests", words(found.comparison.tests))
     gaps = found.comparison.differences
     named = gaps.assign(a=[found.methods[i] for i in gaps.a], b=[found.methods[i] for i in gaps.b])
@@ -241,12 +245,13 @@ def equivalent(found: Analysis) -> Section:
     if not found.protocol.buttons:
         return section
     need = planner.images_for_one_reader(margin=found.margin) if found.margin >= 0.02 else None
-    section.text(f"Two one-sided tests that accuracy lies within {found.margin:g} of 0.5. The margin must have been set before "
-                 "the study; a p-value below 0.05 shows it. That a result 'is not significantly different from chance' shows "
-                 f"nothing of the kind. One reader needs {need} images for this margin with a power of 0.8.")
+    section.text(f"Two one-sided tests that accuracy lies within {found.margin:g} of 0.5. The margin must have been "
+                 "set before the study; a p-value below 0.05 shows it. That a result 'is not significantly different "
+                 f"from chance' shows nothing of the kind. One reader needs {need} images for this margin with a power "
+                 "of 0.8.")
     if found.equivalence.empty:
-        section.text("Real and synthetic images were not equally many, so each reader's accuracy is no measure of telling "
-                     "them apart; see Each method.")
+        section.text("Real and synthetic images were not equally many, so each reader's accuracy is no measure of "
+                     "telling them apart; see Each method.")
     return section.table("equivalence", words(found.equivalence), "Each reader: exact binomial tests.")
 
 
@@ -262,17 +267,22 @@ def qualities(study, key: dict, found: Analysis) -> Section:
     real = [name for name, item in key["stimuli"].items() if item["phase"] == "main" and item["truth"] == REAL]
     if len(mean) < quality.LEAST or not real:
         return section
-    measures = quality.measures(*(np.stack([study.pack[name] for name in names])[:, None] for names in (list(mean.index), real)))
-    table, n = quality.correlations(mean.to_numpy(), measures), len(mean)
+    rated, real = (np.stack([study.pack[name] for name in names])[:, None] for names in (mean.index, real))
+    measures = quality.measures(rated, real)
+    method = np.array([key["stimuli"][name]["method"] for name in mean.index])
+    table, n = quality.correlations(mean.to_numpy(), measures, method), len(mean)
     above, kept = int((table.r.abs() > 0.2).sum()), int((table.q < 0.05).sum())
     section.text(
-        f"Does a measure of an image go with its mean quality? {len(table)} measures, {n} synthetic images: {above} correlate "
-        f"with |r| above 0.2, where {len(table) * quality.by_chance(n):.0f} would among measures that have nothing to do with "
-        f"quality. With the false-discovery rate held at 5 % (Benjamini and Hochberg) {kept} remain. A Frechet distance "
-        "belongs to a set of images and cannot be in this table.")
-    section.table("quality_measures", words(table.head(10)), "The ten least p-values of Spearman's rho; q is corrected.", whole=table)
-    return section.figure("quality_measures", figures.regressions(mean.to_numpy(), measures, BAUTISTA, table),
-                          "The bins of figure 2 of Bautista et al. 2022, counted from 0; the paper does not say how it counts.")
+        f"Does a measure of an image go with its mean quality? {len(table)} measures, {n} synthetic images: {above} "
+        f"correlate with |r| above 0.2, where {len(table) * quality.by_chance(n):.0f} would among measures that have "
+        f"nothing to do with quality. With the false-discovery rate held at 5 % (Benjamini and Hochberg) {kept} "
+        "remain. Correlations are within methods: over all of them, whatever tells methods apart would go with quality. "
+        "A Frechet distance belongs to a set of images and cannot be in this table.")
+    section.table("quality_measures", words(table.head(10)),
+                  "The ten least p-values of Spearman's rho; q is corrected.", whole=table)
+    return section.figure("quality_measures", figures.regressions(mean, measures, BAUTISTA, table, method),
+                          "The bins of figure 2 of Bautista et al. 2022, counted from 0; the paper does not say how it "
+                          "counts.")
 
 
 def time(found: Analysis) -> Section:
@@ -284,13 +294,14 @@ def time(found: Analysis) -> Section:
                      + (e.text + "." if e.text else ""))
     if found.times.empty:
         return section.text("Response times were not taken.") if not section.blocks else section
-    return section.table("times", words(found.times), "Response times, measured in the browser from the image's first frame.")
+    return section.table("times", words(found.times),
+                         "Response times, measured in the browser from the image's first frame.")
 
 
 def cue(cues) -> Section:
     section = Section("Cues in the pixels").text(
-        "How well one number of an image tells real from synthetic: 0.5 not at all, 1 always. These are no leaks but what "
-        "the images are; readers may use them, or not see them at all.")
+        "How well one number of an image tells real from synthetic: 0.5 not at all, 1 always. These are no leaks but "
+        "what the images are; readers may use them, or not see them at all.")
     for row in cues.together.itertuples():
         section.text(f"{row.method}: all cues together, cross-validated over {row.n} images, reach {row.area:.2f}"
                      + (f" ({row.low:.2f} to {row.high:.2f})." if np.isfinite(row.low) else "."))
@@ -298,27 +309,30 @@ def cue(cues) -> Section:
     section.table("cues", shown, f"Areas of {NOTABLE} and more, with the false-discovery rate over all cues below 5 %.",
                   whole=cues.cues)
     if len(cues.copies):
-        section.table("copies", words(cues.copies), "Synthetic images that nearly equal a real one of the study: memorised.")
+        section.table("copies", words(cues.copies),
+                      "Synthetic images that nearly equal a real one of the study: memorised.")
     return section
 
 
 def limits(study, key: dict, found: Analysis, facts: dict) -> Section:
     lines = ["Telling images apart says nothing of their diversity: a generator that makes one perfect image passes "
              "(Eur. Radiol. Exp. 2023;7:31).",
-             "Readers judged single still images of fixed size, away from the clinic: nothing here says that images are fit for "
-             "diagnosis or training."]
+             "Readers judged single still images of fixed size, away from the clinic: nothing here says that images "
+             "are fit for diagnosis or training."]
     if facts["simulated"]:
-        lines.insert(0, "The readers are simulated. No person looked at an image; the numbers show how the analysis works.")
+        lines.insert(0, "The readers are simulated. No person looked at an image; the numbers show how the analysis "
+                        "works.")
     if facts["n_readers"] < 5:
         lines.append(f"{plural(facts['n_readers'], 'reader')}: results speak for them, hardly for readers at large.")
     if study.about["text_acknowledged"]:
         lines.append("Images that seem to hold burnt-in text or callipers were admitted by the organiser.")
     share = found.always[1]
     if found.protocol.buttons and not found.protocol.pair and share > 0.55:
-        lines.append(f"Real and synthetic images are not equally many: accuracy must be held against {share:.0%}, not 50 %.")
+        lines.append(f"Real and synthetic images are not equally many: accuracy must be held against {share:.0%}, not "
+                     "50 %.")
     if found.complete[1] and len(found.complete[1]) < found.main.case.nunique():
-        lines.append(f"Methods were compared on {len(found.complete[1])} of {found.main.case.nunique()} images: those that all "
-                     f"of {len(found.complete[0])} readers answered.")
+        lines.append(f"Methods were compared on {len(found.complete[1])} of {found.main.case.nunique()} images: those "
+                     f"that all of {len(found.complete[0])} readers answered.")
     preset = PRESETS.get(study.about["preset"])
     if preset:
         lines.append(f"The design follows {preset.source}. Its weaknesses:")

@@ -21,7 +21,7 @@ NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
 SERVED = "USLAB_STUDY_SERVED"           # is 1 in the environment of the kernels started here, and nowhere else
 CODE = "from uslab.widgets.reading import page\n\npage()"
 CULL_AFTER, CULL_EVERY = 1800, 60       # seconds: a kernel whose page is gone for so long ends; how often it is looked at
-START_LIMIT = 60                        # seconds for Voila to answer
+START_LIMIT = 180                       # seconds for Voila to answer
 TEMPLATE = Path(__file__).parents[1] / "templates" / "reader.html.j2"
 # The browser itself then refuses to ask any other machine for anything. Voila builds its page from inline scripts.
 POLICY = "; ".join((

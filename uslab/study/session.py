@@ -96,8 +96,8 @@ class Session:
         """Keep an answer on the disk, then acknowledge it: {'nonce', 'counts'} and for practice {'truth'}.
 
         A retry with the same nonce gives the same acknowledgement. 'counts' is False if the trial had its answer
-        already, from another window: go on with next(). Raises ValueError for what no reader can answer, for a trial that
-        is not due yet, and after a withdrawal; store.Closed once the study is closed.
+        already, from another window: go on with next(). Raises ValueError for what no reader can answer, for a trial
+        that is not due yet, and after a withdrawal; store.Closed once the study is closed.
         """
         row = self._by_trial.get(trial)
         if row is None:
@@ -105,7 +105,8 @@ class Session:
         if not isinstance(nonce, str) or not 8 <= len(nonce) <= 64:
             raise ValueError("nonce must be text of 8 to 64 characters, new for each answer")
         if not self.consented or self.withdrawn:
-            raise ValueError(f"{self.reader} has {'withdrawn' if self.withdrawn else 'not consented'}: no answer is taken")
+            raise ValueError(f"{self.reader} has {'withdrawn' if self.withdrawn else 'not consented'}: no answer is "
+                             "taken")
         self.study.protocol.check(choice, confidence, quality)
         if rt_ms is not None and not (isinstance(rt_ms, (int, float)) and 0 <= rt_ms < 1e9):
             raise ValueError(f"rt_ms is {rt_ms!r}; it is a time in milliseconds")
@@ -154,7 +155,8 @@ class Session:
             if row["trial"] not in answered:
                 shown = [(stimuli[name]["truth"], stimuli[name]["method"]) for name in row["stimuli"].split(",")]
                 reply = reader.respond(self.study.protocol, shown, i / max(1, len(self._plan) - 1), rng)
-                given.append((row["trial"], rng.bytes(16).hex(), {**reply, "rt_ms": None, "client": {"simulated": True}}))
+                body = {**reply, "rt_ms": None, "client": {"simulated": True}}
+                given.append((row["trial"], rng.bytes(16).hex(), body))
         self._store.answer_all(self.reader, given)
 
     # Inside

@@ -14,13 +14,14 @@ class SimulatedReader:
     """Equal-variance signal detection (Green and Swets 1966).
 
     Evidence for 'synthetic' is normal with standard deviation 1. Its mean lies d' of the method above that of real
-    images, and zero lies halfway (of the mean d', with several methods). The reader says 'synthetic' above the criterion.
+    images, and zero lies halfway (of the mean d', with several methods). The reader says 'synthetic' above the
+    criterion.
     """
 
     dprime: float | dict[str, float] = 1.0      # of all methods, or of each
     criterion: float = 0.0                      # above 0 the reader leans to 'real'
     lapse: float = 0.0                          # share of trials that are answered at random, 0 to 1
-    drift: float = 0.0                          # by so much d' grows from the first to the last trial: learning or fatigue
+    drift: float = 0.0                          # by so much d' grows from the first to the last trial: learning
     seed: int = 0
 
     def sees(self, truth: str, method: str, time: float, rng: np.random.Generator) -> float:

@@ -39,7 +39,7 @@ def proportion(k: int, n: int) -> Estimate:
 
 
 def against_chance(k: int, n: int, chance: float = 0.5) -> float:
-    """Two-sided exact binomial p-value of k of n against chance. A large one is no evidence for chance: see equivalence."""
+    """Two-sided exact binomial p-value of k of n against chance. A large one shows nothing: see equivalence."""
     return float(binomtest(int(k), int(n), chance).pvalue)
 
 

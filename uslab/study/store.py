@@ -1,4 +1,4 @@
-"""What readers did, kept so that nothing acknowledged is lost, doubled or changed unseen: SQLite, a hash chain, a mirror.
+"""What readers did, so kept that nothing acknowledged is lost, doubled or changed unseen: SQLite, hash chain, mirror.
 
 One table, `log`, holds every answer and event in order; triggers forbid to change or delete a row, and each row's hash
 covers the row before it. `person` alone can be deleted from: it holds what readers say of themselves.
@@ -47,14 +47,15 @@ class Store:
         self._lock = threading.RLock()      # JupyterLab handles a page's messages in threads of their own
         self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            self.mode = self._db.execute(f"pragma journal_mode={'delete' if on_network(folder) else 'wal'}").fetchone()[0]
+            journal = "delete" if on_network(folder) else "wal"
+            self.mode = self._db.execute(f"pragma journal_mode={journal}").fetchone()[0]
             sound = self._db.execute("pragma quick_check").fetchone()[0]
         except sqlite3.DatabaseError as error:
             sound = str(error)
         if sound != "ok":
             self._db.close()
-            raise ValueError(f"{self.path} is damaged ({sound.splitlines()[0]}), as by a copy taken while a reader answered: copy "
-                             f"again with `uslab study backup`. Every answer is in {MIRROR} too")
+            raise ValueError(f"{self.path} is damaged ({sound.splitlines()[0]}), as by a copy taken while a reader "
+                             f"answered: copy again with `uslab study backup`. Every answer is in {MIRROR} too")
         self._db.execute("pragma synchronous=full")
         self._db.execute("pragma secure_delete=on")     # what a reader withdraws is overwritten
         if create:
@@ -122,7 +123,7 @@ class Store:
         return bool(self.rows("select 1 from log where kind = 'close'"))
 
     def verify(self) -> tuple[int, str]:
-        """Number of rows of the log and the hash of the last. Raises ValueError, naming the row, if the chain is broken."""
+        """Number of rows of the log and the last hash. Raises ValueError, naming the row, if the chain is broken."""
         head = ""
         count = 0
         for *values, found in self.rows(f"select {', '.join(COLUMNS)}, hash from log order by seq"):

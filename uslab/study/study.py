@@ -91,7 +91,8 @@ class Study:
         """Every invited reader: id, slot, simulated, label (None after a withdrawal), form."""
         rows = self.store.rows("select r.id, r.slot, r.simulated, p.label, p.form from reader r left join person p "
                                "on p.reader = r.id order by r.slot")
-        return [{"reader": id, "slot": slot, "simulated": bool(simulated), "label": label, "form": json.loads(form or "{}")}
+        return [{"reader": id, "slot": slot, "simulated": bool(simulated), "label": label,
+                 "form": json.loads(form or "{}")}
                 for id, slot, simulated, label, form in rows]
 
     def invite(
@@ -136,7 +137,8 @@ class Study:
         for reader in self.readers():
             done, last = self.store.rows("select count(*), max(at) from log where reader = ? and kind = 'answer'",
                                          reader["reader"])[0]
-            kinds = {kind for kind, in self.store.rows("select distinct kind from log where reader = ?", reader["reader"])}
+            kinds = {kind for kind, in self.store.rows("select distinct kind from log where reader = ?",
+                                                       reader["reader"])}
             state = ("withdrawn" if "withdraw" in kinds else "complete" if done == n else "reading" if done
                      else "consented" if "consent" in kinds else "invited")
             rows.append((reader["reader"], reader["label"], done, n, state, reader["simulated"],
@@ -195,6 +197,19 @@ class Study:
 
         return unblind(self, key, early)
 
+    def analysis(
+        self,
+        key: str | Path | None = None,  # as for key()
+        margin: float = 0.1,            # of equivalence with chance
+    ):
+        """Every table of the report, an analysis.Analysis. Raises ValueError before unblinding."""
+        from uslab.study.analysis import Analysis
+        from uslab.study.unblind import answers
+
+        self._unblinded()
+        sealed = self.key(key)
+        return Analysis(answers(self, sealed), self.protocol, sealed["methods"], margin)
+
     def report(
         self,
         out: str | Path,                # new folder: report.html, report.md, figures/, tables/, audit.json
@@ -217,16 +232,19 @@ class Study:
 
         if kind not in exports.KINDS:
             raise ValueError(f"no export {kind!r}: choose one of {', '.join(exports.KINDS)}")
-        if not self.store.rows("select 1 from log where kind = 'unblind'"):
-            raise ValueError("the study is still blinded: run Study.unblind or `uslab study unblind` first")
+        self._unblinded()
         sealed = self.key(key)
         table = answers(self, sealed)
         return exports.tidy(table) if kind == "csv" else exports.imrmc(table, self.protocol, sealed["methods"])
 
     def key(self, path: str | Path | None = None) -> dict:
-        """The sealed key, checked against the commitment. path: key.json or the folder SEALED; None: SEALED/ beside public/."""
+        """The sealed key, checked against the commitment. path: key.json or its folder; None: SEALED/ beside public/."""
         path = Path(path).expanduser() if path else self.folder / "SEALED"
         return unseal(path / "key.json" if path.is_dir() else path, self.about["key_commitment"])
+
+    def _unblinded(self) -> None:
+        if not self.store.rows("select 1 from log where kind = 'unblind'"):
+            raise ValueError("the study is still blinded: run Study.unblind or `uslab study unblind` first")
 
 
 def _hash(code: str) -> str:

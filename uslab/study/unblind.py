@@ -7,8 +7,8 @@ import pandas as pd
 from uslab.study.build import ATTENTION, rows
 from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
 
-COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice", "confidence",
-           "quality", "rating", "correct", "rt_ms", "at", "file", "group"]
+COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice",
+           "confidence", "quality", "rating", "correct", "rt_ms", "at", "file", "group"]
 
 
 def unblind(study, key_path, early: str | None) -> pd.DataFrame:
@@ -18,7 +18,8 @@ def unblind(study, key_path, early: str | None) -> pd.DataFrame:
                          "answers before, give a reason (early=..., --early); it will stand in the report")
     key = study.key(key_path)
     head = study.store.verify()
-    study.store.event("", "unblind", {"early": None if study.store.closed() else early, "rows": head[0], "head": head[1]})
+    reason = None if study.store.closed() else early
+    study.store.event("", "unblind", {"early": reason, "rows": head[0], "head": head[1]})
     table = answers(study, key)
     folder = study.folder / "UNBLINDED"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -29,25 +30,27 @@ def unblind(study, key_path, early: str | None) -> pd.DataFrame:
 def answers(study, key: dict) -> pd.DataFrame:
     """One row an answer that counts, of readers who have not withdrawn.
 
-    case: the stimulus, in pairs the synthetic one, under its opaque name. truth: 'real' or 'synthetic', in pairs 'left' or
-    'right', the real one's side; 'attention' for items of noise. rating: higher for 'synthetic', by choice and confidence,
-    or by quality alone where there is no choice. correct: of attention items, whether the noise was seen to be noise.
+    case: the stimulus, in pairs the synthetic one, under its opaque name. truth: 'real' or 'synthetic', in pairs 'left'
+    or 'right', the real one's side; 'attention' for items of noise. rating: higher for 'synthetic', by choice and
+    confidence, or by quality alone where there is no choice. correct: of attention items, whether the noise was seen
+    to be noise.
     """
     withdrawn = {reader for reader, in study.store.rows("select reader from log where kind = 'withdraw'")}
     readers = {reader["reader"]: reader for reader in study.readers() if reader["reader"] not in withdrawn}
     plans = {name: {row[1]: row for row in rows(key, reader["slot"])} for name, reader in readers.items()}
     table = []
-    for reader, trial, at, body in study.store.rows("select reader, trial, at, body from log where kind = 'answer' order by seq"):
+    for reader, trial, at, body in study.store.rows("select reader, trial, at, body from log where kind = 'answer' "
+                                                    "order by seq"):
         if reader in readers:
             position, _, phase, block, names, _ = plans[reader][trial]
             reply = json.loads(body)
-            table.append({"reader": reader, "simulated": readers[reader]["simulated"], "trial": trial, "position": position,
-                          "phase": phase, "block": block, "at": at,
+            table.append({"reader": reader, "simulated": readers[reader]["simulated"], "trial": trial,
+                          "position": position, "phase": phase, "block": block, "at": at,
                           **judge([(name, key["stimuli"][name]) for name in names.split(",")], reply, study.protocol),
                           **{name: reply[name] for name in ("choice", "confidence", "quality", "rt_ms")}})
     frame = pd.DataFrame(table, columns=COLUMNS)
-    return frame.astype({"confidence": "Int64", "quality": "Int64", "correct": "boolean", "rating": float, "rt_ms": float,
-                         "simulated": bool})
+    return frame.astype({"confidence": "Int64", "quality": "Int64", "correct": "boolean", "rating": float,
+                         "rt_ms": float, "simulated": bool})
 
 
 def judge(shown: list[tuple[str, dict]], reply: dict, protocol) -> dict:
@@ -92,8 +95,10 @@ def integrity(study, key: dict) -> pd.DataFrame:
     stored = [[list(row) for row in study.store.rows(
         "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
         for slot in range(key["design"]["readers"])]
-    check("each reader had the order that the key makes", stored == [rows(key, slot) for slot in range(len(stored))], "")
-    early = [json.loads(body)["early"] for body, in study.store.rows("select body from log where kind = 'unblind' order by seq")]
+    made = [rows(key, slot) for slot in range(len(stored))]
+    check("each reader had the order that the key makes", stored == made, "")
+    early = [json.loads(body)["early"] for body, in study.store.rows("select body from log where kind = 'unblind' "
+                                                                     "order by seq")]
     early = [reason for reason in early if reason]
     check("unblinded only after closing", not early, "; ".join(early))
     first = study.store.rows("select min(seq) from log where kind = 'unblind'")[0][0]

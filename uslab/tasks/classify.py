@@ -1,5 +1,7 @@
 """classify: train a classifier on real images, or on real and synthetic ones, and test it on real images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..data import ImageSet
@@ -20,7 +22,8 @@ def classify(
     share: float | None = None,         # synthetic images in the training set, see mix
     relative: float | None = None,      # synthetic images for each real one, see mix
     fixed: str = "real",                # 'real' or 'total', see mix
-    weighted: bool = True,              # weigh each class by the inverse of its number of training images
+    weighted: bool | Sequence[float] = True,   # weigh each class by the inverse of its number of training images, or
+                                               # by the weights given, in the order of the classes
     epochs: int = 10,                   # passes through the training set; not used by 'features'
     lr: float | None = None,            # Adam's learning rate; None: the network's own default; not used by 'features'
     batch: int = 32,                    # images a step; not used by 'features'
@@ -38,6 +41,8 @@ def classify(
 
     if model not in ("features", *networks.NETWORKS):
         raise ValueError(f"unknown model {model!r}: choose features, {', '.join(networks.NETWORKS)}")
+    if not isinstance(weighted, bool) and len(weighted) != len(train.classes):
+        raise ValueError(f"weighted holds {len(weighted)} weights for the {len(train.classes)} classes {train.classes}")
     if epochs < 1 or batch < 2:
         raise ValueError(f"epochs is {epochs} and batch {batch}: choose at least 1 and 2")
     for name, images in (("train", train), ("test", test), ("val", val), ("synthetic", synthetic)):
@@ -66,12 +71,14 @@ def classify(
         probabilities = probabilities_of(trained, test)
     made = int(np.sum(train.table.get(SYNTHETIC, False)))
     counts = {"real": len(train) - made, "synthetic": made}
-    return Result(f"{about}; trained on {counts['real']} real and {made} synthetic images"
-                  f"{', classes weighted' if weighted else ''}", train.classes, predictions(test, probabilities), counts,
+    how = {True: ", classes weighted", False: ""}[weighted] if isinstance(weighted, bool) else (
+        f", class weights {', '.join(f'{weight:g}' for weight in weighted)}")
+    return Result(f"{about}; trained on {counts['real']} real and {made} synthetic images{how}",
+                  train.classes, predictions(test, probabilities), counts,
                   trained, losses, test.groups is not None)
 
 
-def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted: bool, seed: int):
+def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted, seed: int):
     """Class probabilities (N, K) of the test images by logistic regression on Lite0 features, and what it was."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
@@ -81,9 +88,10 @@ def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted:
     from ..metrics.features import lite0
     from .frozen import frozen_features
 
+    weights = {True: "balanced", False: None}[weighted] if isinstance(weighted, bool) else dict(enumerate(weighted))
+
     def fitted(strength: float):
-        regression = LogisticRegression(C=strength, class_weight="balanced" if weighted else None, max_iter=1000,
-                                        random_state=seed)
+        regression = LogisticRegression(C=strength, class_weight=weights, max_iter=1000, random_state=seed)
         return make_pipeline(StandardScaler(), regression).fit(x, train.labels.cpu().numpy())
 
     x = frozen_features(train)

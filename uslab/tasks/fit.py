@@ -1,7 +1,7 @@
 """Train a network: Adam, a loss, batches by seed and step, the best epoch on a validation set."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -75,7 +75,7 @@ def fit(
     train: ImageSet,
     val: ImageSet | None,
     name: str,                  # a key of networks.NETWORKS
-    weighted: bool,
+    weighted: bool | Sequence[float],
     epochs: int,
     lr: float | None,
     batch: int,
@@ -88,7 +88,10 @@ def fit(
     With a validation set the weights of the epoch with the best balanced accuracy on it are kept, else the last ones.
     """
     device, classes = choose_device(device), train.classes
-    weigh = class_weights(train.labels, len(classes)).to(device) if weighted else None
+    if isinstance(weighted, bool):
+        weigh = class_weights(train.labels, len(classes)).to(device) if weighted else None
+    else:
+        weigh = torch.tensor(weighted, dtype=torch.float32, device=device)
 
     def make(dtype: torch.dtype) -> Trainer:
         model = build(name, len(classes), weights, seed).to(device)
