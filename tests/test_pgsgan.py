@@ -1,7 +1,7 @@
 """The sketch-guided progressive growing GAN: its counts, its seamless growth, its phases, and its condition."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
+from uslab import notebooks
 from uslab.data import ImageSet
 from uslab.models import sketches
 from uslab.models.dcgan import normalise
-from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp, Generator
+from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp, Generator, enlarge
 from uslab.training import Run
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "cyclegan_pix2pix_counts.json").read_text())
@@ -120,10 +121,11 @@ def test_the_grown_networks_begin_as_the_old_ones_exactly():
     real = torch.rand(3, 1, 64, 64) * 2 - 1
     with torch.no_grad():
         old, grown = gan.G(x), gan.G(x, large, 0.0)
-        assert torch.equal(grown, old.repeat_interleave(2, 2).repeat_interleave(2, 3))
+        assert torch.equal(grown, torch.nn.functional.interpolate(old, scale_factor=2, mode="bilinear"))
         for images in (old, real):
             assert torch.equal(gan.judge(images, x, large, None), gan.judge(images, x, large, 0.0))
-        assert torch.equal(gan.judge(grown, x, large, 0.0), gan.judge(old, x, large, None))
+        # D takes the image of the grown G, all of it, exactly as it took the enlarged one before.
+        assert torch.equal(gan.judge(grown, x, large, 1.0), gan.judge(old, x, large, 1.0))
         assert not torch.equal(gan.G(x, large, 0.1), grown)
 
 
@@ -144,7 +146,8 @@ def test_fade_in_blocks():
     torch.testing.assert_close(down(x, resized, 0.3), 0.3 * down.main(x) + 0.7 * resized)
     old = torch.randn(2, 1, 8, 8)
     assert up(resized, old, 0.5).shape == (2, 1, 16, 16)
-    assert torch.equal(up(resized, old, 0.0)[:, :, 1::2, ::2], old)
+    assert torch.equal(up(resized, old, 0.0), enlarge(old))
+    assert torch.equal(up(resized, old, 1.0), up.main(enlarge(resized)))
 
 
 def test_layers_rest_until_their_phase():
@@ -298,3 +301,18 @@ def test_controls():
     assert torch.equal(sketches.without_sketch(sketches.shuffled(own, 8, 0)), bare)
     with pytest.raises(ValueError, match="tiles of 10 pixels do not fill 64x64"):
         sketches.shuffled(own, 10, 0)
+
+
+@pytest.mark.parametrize("profile", ["class", "paper"])
+def test_the_notebooks_profiles_build_at_full_size(profile):
+    notebook, = notebooks.find(["05_pgsgan_ovary"])
+    values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+    config = Config(**{field.name: values[field.name] for field in fields(Config) if field.name in values})
+    with torch.device("meta"):
+        condition, large = torch.empty(1, 3, config.size, config.size), torch.empty(1, 3, config.full, config.full)
+        image = Generator(config, 3)(condition, large, config.top)
+        logits = Discriminator(config, 4)(torch.empty(1, 4, *condition.shape[2:]), torch.cat([large, image], 1), 1.0)
+    assert image.shape == (1, 1, config.full, config.full) and logits.shape[2] == config.size // 8 - 2
+    missing = {field.name for field in fields(Config)} - set(values)
+    assert missing == {"sketch", "grow", "beta1", "beta2", "init_std"}, "every other one is a parameter of the notebook"
+    assert config.starts[2] < values["steps"]       # the training reaches the last phase

@@ -87,18 +87,19 @@ class FadeDown(nn.Module):
 
 
 class FadeUp(nn.Module):
-    """FIB-U (figure 3, right): side s to 2 * s. The skip enlarges the old output; the main stream starts a layer
-    earlier, from the features, since one grey channel of the old size holds no more detail than the skip."""
+    """FIB-U (figure 3, right): side s to 2 * s. The skip enlarges the old image; the main stream starts from the features
+    a layer earlier, since one grey channel of the old size holds no more detail than the skip."""
 
     def __init__(self, channels: int, width: int):
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(channels, width, 3, 1, 1), nn.ReLU(True), nn.ReflectionPad2d(1), nn.Conv2d(width, 1, 3))
+            nn.Conv2d(channels, width, 3, 1, 1), nn.InstanceNorm2d(width), nn.ReLU(True),
+            nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh())       # as the last layers before it grew
 
     def forward(
         self,
         features: Tensor,    # (B, channels, s, s)
-        old: Tensor,         # (B, 1, s, s): the output before the tanh
+        old: Tensor,         # (B, 1, s, s) in [-1, 1]: the image before it grew
         alpha: float,
     ) -> Tensor:
         return alpha * self.main(enlarge(features)) + (1 - alpha) * enlarge(old)
@@ -115,9 +116,10 @@ class Generator(nn.Module):
             nn.Conv2d(w, 2 * w, 3, 2, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
             nn.Conv2d(2 * w, 4 * w, 3, 2, 1), nn.InstanceNorm2d(4 * w), nn.ReLU(True),
             *(Residual(4 * w) for _ in range(config.blocks)),
-            nn.ConvTranspose2d(4 * w, 2 * w, 3, 2, 1, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
-            nn.ConvTranspose2d(2 * w, w, 3, 2, 1, 1), nn.InstanceNorm2d(w), nn.ReLU(True))
-        self.image = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, 1, 7))
+            # Enlarged and then convolved: a transposed convolution has as many weights and leaves a checkerboard.
+            nn.Upsample(scale_factor=2), nn.Conv2d(4 * w, 2 * w, 3, 1, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
+            nn.Upsample(scale_factor=2), nn.Conv2d(2 * w, w, 3, 1, 1), nn.InstanceNorm2d(w), nn.ReLU(True))
+        self.image = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, 1, 7), nn.Tanh())
         self.down = FadeDown(channels, w // 2) if config.grow else None
         self.up = FadeUp(w, w // 2) if config.grow else None
 
@@ -128,9 +130,9 @@ class Generator(nn.Module):
         alpha: float | None = None,      # None: not grown
     ) -> Tensor:
         if alpha is None:
-            return self.image(self.features(condition)).tanh()
+            return self.image(self.features(condition))
         features = self.features(self.down(large, condition, alpha))
-        return self.up(features, self.image(features), alpha).tanh()
+        return self.up(features, self.image(features), alpha)
 
 
 class Discriminator(nn.Module):
@@ -158,14 +160,14 @@ class Discriminator(nn.Module):
 
 
 def enlarge(x: Tensor) -> Tensor:
-    """Twice the side by nearest neighbour, which averaging over 2x2 pixels undoes exactly."""
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+    """Twice the side, bilinearly: nearest neighbour leaves blocks that a skip with alpha 0.5 keeps."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def init_weights(network: nn.Module, std: float) -> None:
     """Convolutions N(0, std), bias 0; InstanceNorm has no weights (pix2pix)."""
     for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, 0.0, std)
             nn.init.zeros_(module.bias)
 
