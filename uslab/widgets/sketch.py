@@ -34,7 +34,7 @@ class Sketch(Live):
 
     def __init__(
         self,
-        label: Any,                           # (H, W) uint8, 0 to 3, or a tensor (1, 1, H, W)
+        label: Any,                           # uint8 (H, W), 0 to 3, or a tensor (1, 1, H, W)
         synthesize: Callable[[Any], Any],     # label image, tensor (1, 1, H, W) uint8 -> image (1, 1, h, w) uint8
     ):
         self._synthesize = synthesize
@@ -61,9 +61,9 @@ class Sketch(Live):
     def load(self, label: Any, tell: bool = True) -> None:
         """Begin anew with a label image. Raises ValueError for another shape, type or value."""
         label = np.asarray(label.cpu() if hasattr(label, "cpu") else label)
-        label = label.reshape(label.shape[-2:]) if label.ndim == 4 and label.shape[:2] == (1, 1) else label
+        label = label.reshape(label.shape[-2:]) if label.ndim > 2 and label.size == np.prod(label.shape[-2:]) else label
         if label.ndim != 2 or label.dtype != np.uint8 or label.max(initial=0) >= len(NAMES):
-            raise ValueError(f"label must be uint8 (H, W) or (1, 1, H, W) with values 0 to {len(NAMES) - 1}, not "
+            raise ValueError(f"label must be one image, uint8 (H, W) or (1, 1, H, W), with values 0 to {len(NAMES) - 1}, not "
                              f"{label.dtype} {label.shape} with values to {label.max(initial=0)}")
         self._first, self._layers = label.copy(), Layers.of(label)
         self._past, self._future, self._note = [], [], ""
