@@ -163,7 +163,7 @@ class Reader:
         self.address = f"{address}?r={code}"
         self.page.goto(self.address)
 
-    def at(self, selector: str, seconds: float = 30) -> None:
+    def at(self, selector: str, seconds: float = 60) -> None:
         """Wait until the page has come so far."""
         self.page.wait_for_selector(f".uslab-quiz{selector}", timeout=1000 * seconds)
 
