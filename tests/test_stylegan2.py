@@ -1,7 +1,7 @@
 """StyleGAN2: sizes, schedules, regularisation, averages, resume."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from uslab import notebooks
 from uslab.data import ImageSet
 from uslab.models.stylegan2 import Config, Discriminator, Generator, StyleGAN2, ema_beta, preset
 from uslab.training import Run
@@ -50,6 +51,19 @@ def test_every_size_builds(size):
     with torch.device("meta"):
         images = Generator(config)(torch.empty(4, 512))
         assert images.shape == (4, 1, size, size) and Discriminator(config)(images).shape == (4,)
+
+
+@pytest.mark.parametrize("profile, parameters", [("class", None), ("paper", 30028436)])
+def test_the_notebooks_profiles_build_at_full_size(profile, parameters):
+    notebook, = notebooks.find(["02_stylegan2_breast"])
+    values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+    named = {field.name: values[field.name] for field in fields(Config) if field.name in values}
+    config = preset(values["recipe"], **named)
+    with torch.device("meta"):
+        generator = Generator(config)
+        assert Discriminator(config)(generator(torch.empty(4, config.z))).shape == (4,)
+    if parameters:   # the reference's StyleGAN2 at 256 pixels and one channel
+        assert sum(p.numel() for p in generator.parameters()) == parameters
 
 
 def test_presets():
