@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from uslab import phantom
+from uslab import notebooks, phantom
 from uslab.data import ImageSet
 from uslab.data.slicer import View
 from uslab.data.slices import Slices
@@ -318,9 +318,20 @@ def test_an_untrained_denoiser_changes_nothing_and_a_short_training_helps():
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), again.state_dict().values()))
 
 
-def test_paper_size_on_the_meta_device():
+@pytest.mark.parametrize(("profile", "height"), [("class", 36), ("paper", 196)])
+def test_the_notebooks_profiles_build_at_full_size(profile, height):
+    notebook, = notebooks.find(["03_cyclegan_ct_to_eus"])
+    values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+    config = Config(**{field.name: values[field.name] for field in fields(Config) if field.name in values})
     with torch.device("meta"):
-        images = torch.empty(1, 1, 160, 472)       # 200 x 512 less the margin of 40
-        fake = Generator(Config(size=512))(images)
-        assert fake.shape == images.shape and Discriminator(Config(size=512))(fake).shape == (1, 1, 18, 57)
-    assert {field.name for field in fields(Config)} >= {"size", "batch", "cycle", "identity", "pool", "denoise"}
+        images = torch.empty(1, 1, height - config.margin, config.size - config.margin)
+        fake = Generator(config)(images)
+        assert fake.shape == images.shape and min(Discriminator(config)(fake).shape[2:]) >= 4
+    missing = {field.name for field in fields(Config)} - set(values)
+    assert missing == {"beta1", "beta2", "epoch", "init_std"}, "every other hyperparameter is a parameter of the notebook"
+    if profile == "paper":
+        paper = (config.ngf, config.ndf, config.blocks, config.layers, config.lr, config.batch, config.epochs, config.decay,
+                 config.denoise, config.upsample, config.margin)
+        assert paper == (64, 64, 9, 3, 2e-4, 1, 100, 100, "discriminator", "transposed", 40)
+        assert values["organs"] == ["aorta", "liver", "pancreas"] and values["shares"] == [0, 0.25, 0.5, 0.75]
+        assert (values["classifier"], values["classifier_lr"], values["classifier_epochs"]) == ("vgg16", 1e-7, 100)
