@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_widgets import STATE, Page
 
-from uslab.study import Study
+from uslab.study import SimulatedReader, Study
 from uslab.study.serve import SERVED
 from uslab.widgets.reading import EVENTS, Reading
 
@@ -252,3 +252,8 @@ def test_a_closed_study_takes_no_answer(study):
 def test_a_readers_kernel_does_without_what_is_slow():
     code = "import sys, uslab.widgets.reading; print([m for m in ('torch', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_simulated_reader_with_lapses_answers_as_the_store_keeps_it(study):
+    study.autoplay(SimulatedReader(1.0, lapse=1.0))
+    assert study.status().state.tolist() == ["complete"]

@@ -54,7 +54,7 @@ class SimulatedReader:
             above = evidence[0] - self.criterion
             reply["choice"] = SYNTHETIC if above > 0 else REAL
             if protocol.buttons[0].confidence:
-                reply["confidence"] = 1 + sum(abs(above) > step for step in STEPS)
+                reply["confidence"] = 1 + sum(bool(abs(above) > step) for step in STEPS)
         if protocol.quality:
             reply["quality"] = int(np.clip(np.rint((1 + len(protocol.quality)) / 2 - evidence[0] + rng.normal(0, 0.5)),
                                            1, len(protocol.quality)))
