@@ -93,6 +93,11 @@ def test_the_committed_file_is_small_and_names_no_machine(notebook):
                 assert not found, f"{found.group()} in the output of: {cell.source}"
 
 
+def test_the_committed_results_name_no_machine():
+    for path in (ROOT / "notebooks" / "results").rglob("*.json"):
+        assert not OF_ONE_MACHINE.search(path.read_text()), path
+
+
 def without_data(text: str) -> str:
     """Return text without pictures and fonts written into it, whose base64 holds slashes by chance."""
     return re.sub(r"data:[\w/+.-]+;base64,[\w+/=\s]+", "", text)
