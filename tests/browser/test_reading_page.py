@@ -234,8 +234,10 @@ def answers(study: Study, code: str) -> list[dict]:
 
 
 def kernels(process: subprocess.Popen) -> list[psutil.Process]:
-    return [child for child in psutil.Process(process.pid).children(recursive=True)
-            if any("ipykernel" in word for word in child.cmdline())]
+    """The kernels of a server, the youngest last; process numbers start again at 1 one day, so they are no order."""
+    found = [child for child in psutil.Process(process.pid).children(recursive=True)
+             if any("ipykernel" in word for word in child.cmdline())]
+    return sorted(found, key=lambda child: child.create_time())
 
 
 EXECUTE = """async () => {
