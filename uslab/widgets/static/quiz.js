@@ -238,6 +238,9 @@ function mount(el, state, act) {
   function refocus(had) {
     if (had || state.item.alone) root.focus({ preventScroll: true });
   }
+  // What was drawn before the page was in place could not take the focus; it gets its size when it is.
+  const placed = new ResizeObserver(() => { if (state.item?.alone && !root.contains(document.activeElement)) refocus(false); });
+  placed.observe(root);
 
   function offer(options) {
     offered = options.map((option) => ({ ...option, keys: option.keys ?? [option.key] }));
@@ -327,7 +330,7 @@ function mount(el, state, act) {
     }
   }
 
-  return { draw, end: () => resized.disconnect() };
+  return { draw, end: () => { resized.disconnect(); placed.disconnect(); } };
 }
 
 // The self-test's end: the accuracy as a dot with its interval on a line from 0 to 1, and the kernel's sentences.
