@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .config import check, knob
 from .dcgan import normalise, to_uint8
 from .denoiser import pretrained
-from .layers import Residual
+from .layers import Residual, init_weights
 
 DOMAINS = ("us", "ct")     # G["us"] makes ultrasound from CT, G["ct"] CT from ultrasound; D[x] judges images of x
 KEPT = 64                  # CT planes that are kept for sampling without a condition
@@ -95,14 +95,6 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.main(images)
-
-
-def init_weights(network: nn.Module, std: float) -> None:
-    """Convolutions N(0, std), biases 0 (Zhu's code)."""
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(module.weight, 0.0, std)
-            nn.init.zeros_(module.bias)
 
 
 class ImagePool:

@@ -14,3 +14,11 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.main(x)
+
+
+def init_weights(network: nn.Module, std: float) -> None:
+    """Convolutions N(0, std), biases 0 (the code of CycleGAN and pix2pix); InstanceNorm has no weights here."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, std)
+            nn.init.zeros_(module.bias)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .config import check, knob
 from .dcgan import bce, normalise, to_uint8
-from .layers import Residual
+from .layers import Residual, init_weights
 from .sketches import OBJECTS, SKETCH, one_hot, shrink
 
 INTERVALS = 30      # alpha rises by 1/30 (section 2.4)
@@ -162,14 +162,6 @@ class Discriminator(nn.Module):
 def enlarge(x: Tensor) -> Tensor:
     """Twice the side, bilinearly: nearest neighbour leaves blocks that a skip with alpha 0.5 keeps."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def init_weights(network: nn.Module, std: float) -> None:
-    """Convolutions N(0, std), bias 0; InstanceNorm has no weights (pix2pix)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, 0.0, std)
-            nn.init.zeros_(module.bias)
 
 
 class PGSGAN:
