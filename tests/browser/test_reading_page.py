@@ -98,12 +98,12 @@ class Watch:
         self.frames.append(content if isinstance(content, bytes) else content.encode())
 
     def stimuli(self) -> list[tuple[dict, int, list[int]]]:
-        """Of each message that carries pixels: what it says, the length of that, and the length of each image."""
+        """Of each message that carries pixels: what it says, its whole length, and the length of each image."""
         found = []
         for frame in self.frames:
             parts = split(frame)
             if len(parts) > 5:
-                found.append((json.loads(parts[4])["data"].get("content", {}), len(parts[4]), list(map(len, parts[5:]))))
+                found.append((json.loads(parts[4])["data"].get("content", {}), len(frame), list(map(len, parts[5:]))))
         return found
 
     def leaks(self, own: str) -> list[str]:
@@ -282,6 +282,35 @@ def test_a_whole_reading_tells_nothing(reader, place):
     assert all(message == main[0] for message in main), "what is told beside the pixels differs between images"
     assert one.saved() == [] and len(answers(study, one.code)) == 10
     assert answers(study, one.code)[0]["client"]["zoom"] == 2
+
+
+# Every other message of the page is sent at a full second.
+FULL_SECONDS = """() => {
+  const exact = Date.prototype.toISOString;
+  let turn = 0;
+  Date.prototype.toISOString = function () { return exact.call(this).replace(/\\d{3}Z/, turn++ % 2 ? '000Z' : '321Z'); };
+}"""
+
+
+def test_all_images_come_in_messages_of_one_length(chromium, tmp_path):
+    with served(build(tmp_path / "long", "yesno_conf", n=20)) as (study, address, _):
+        one = Reader(chromium, address, study.invite("Dr A"))
+        one.begin()
+        one.page.evaluate(FULL_SECONDS)
+        one.practise()
+        for _ in range(40):
+            one.answer()
+            if one.page.locator("[data-name=break]").count():
+                one.go_on("break")
+        one.at("[data-name=done]")
+        frames = [frame for frame in one.watch.frames if len(split(frame)) > 5]
+        parents = [json.loads(split(frame)[2]) for frame in frames]
+        headers = [json.loads(split(frame)[1]) for frame in frames]
+        one.context.close()
+    numbers = [int(header["msg_id"].rsplit("_", 1)[1]) for header in headers]
+    assert len(frames) >= 42 and numbers[-1] - numbers[0] > 100       # so that a count from 0 would have gained digits
+    assert {"." in parent["date"] for parent in parents} == {True, False}
+    assert len(set(map(len, frames))) == 1
 
 
 LEAKY = """
