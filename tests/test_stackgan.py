@@ -13,6 +13,7 @@ from uslab.data import ImageSet
 from uslab.models import dcgan
 from uslab.models.attention import SelfAttention, attention_map
 from uslab.models.stackgan import Config, Discriminator, Generator, Refiner, StackGAN, normalise_spectrum
+from uslab.models.stylegan2 import StyleGAN2, preset
 from uslab.training import Run
 
 COUNTS = json.loads((Path(__file__).parent / "golden" / "dcgan_counts.json").read_text())
@@ -208,6 +209,22 @@ def test_frozen_stage_one_is_bit_identical_after_stage_two(first, tmp_path):
     assert any("running_var" in name for name in after) and any("_u" in name for name in after)
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     assert not any(torch.equal(refiner[name], value) for name, value in run.gan.G.second.state_dict().items())
+
+
+def test_stylegan2_is_a_stage_one_too(tmp_path):
+    style = preset("auto", 64, batch=4, z=8, channel_base=256, channel_max=8, path_weight=0.0)
+    first = train(Run(tmp_path / "one", StyleGAN2, style, noise(10, 64), device="cpu"), 2)
+    config = Config(stage=2, stage1=str(first.folder), size=128, size1=64, batch=4, z=8, width2=4)
+    run = train(Run(tmp_path / "two", StackGAN, config, noise(10), device="cpu"), 2)
+    own, frozen = first.gan.G_ema.state_dict(), run.gan.G.first.state_dict()
+    assert own.keys() == frozen.keys() and all(torch.equal(own[name], frozen[name]) for name in own)
+    z = torch.randn(3, 8, 1, 1)
+    with torch.inference_mode():
+        images = run.gan.G.first(z)
+        assert torch.equal(images, first.gan.G_ema(z[:, :, 0, 0], fixed_noise=True).clamp(-1, 1))
+        assert torch.equal(images, run.gan.G.first(z)), "one latent is one image: the noise is fixed"
+    with pytest.raises(ValueError, match="StyleGAN2 of size 64 and z 8; size1 is 64 and z 16"):
+        StackGAN(replace(config, z=16))
 
 
 def test_both_stages_draw_the_same_latents(first):

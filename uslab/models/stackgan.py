@@ -1,5 +1,6 @@
 """Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from . import dcgan
+from . import dcgan, stylegan2
 from .attention import SelfAttention
 from .config import check, knob
 from .dcgan import DCGAN, init_weights, normalise
 
-WEIGHTS = "/gan/G/"   # how the names of the generator's tensors begin in a run's checkpoint
+# How the names of the generator's tensors begin in the checkpoint of a run of each model that may be stage I.
+WEIGHTS = {"StackGAN": "/gan/G/", "StyleGAN2": "/gan/G_ema/"}
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,20 @@ class Refiner(nn.Module):
         return self.last(x)
 
 
+class StyleFirst(stylegan2.Generator):
+    """StyleGAN2's averaged generator as stage I, which Che's conclusion asks for: z (B, z, 1, 1) to images in [-1, 1].
+
+    Its noise inputs are fixed, so that one latent is one image.
+    """
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z.flatten(1), fixed_noise=True).clamp(-1, 1)
+
+
 class Stack(nn.Module):
     """z (B, z, 1, 1) to images (B, 1, size, size) in [-1, 1] through a frozen stage I and the refiner."""
 
-    def __init__(self, first: Generator, second: Refiner):
+    def __init__(self, first: Generator | StyleFirst, second: Refiner):
         super().__init__()
         self.first, self.second = first.requires_grad_(False), second
         self.train()
@@ -201,23 +213,32 @@ def normalise_spectrum(network: nn.Module) -> None:
             spectral_norm(module)
 
 
-def stage_one(config: Config) -> Generator:
-    """Stage I's trained generator from the checkpoint in config.stage1.
+def stage_one(config: Config) -> Generator | StyleFirst:
+    """Stage I's trained generator from the run in the folder config.stage1: this module's, or one of StyleGAN2.
 
-    Raises FileNotFoundError without it, and ValueError for another file or one of another config.
+    Raises FileNotFoundError without it, and ValueError for a run of something else or of another config.
     """
-    path = Path(config.stage1) / "checkpoint.safetensors"
+    folder = Path(config.stage1)
+    path = folder / "checkpoint.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: train stage 1 first (Config(stage=1, ...)), and give its run's "
                                 "folder as stage1")
-    first = Generator(replace(config, stage=1))
-    if config.spectral:
-        normalise_spectrum(first)
+    trained = json.loads((folder / "config.json").read_text())
+    if trained["model"] == "StyleGAN2":
+        style = stylegan2.Config(**trained["config"])
+        if (style.size, style.z) != (config.size1, config.z):
+            raise ValueError(f"{folder} holds a StyleGAN2 of size {style.size} and z {style.z}; size1 is {config.size1} "
+                             f"and z {config.z}: they must be the same")
+        first = StyleFirst(style)
+    else:
+        first = Generator(replace(config, stage=1))
+        if config.spectral:
+            normalise_spectrum(first)
     try:
-        weights = {name.removeprefix(WEIGHTS): value for name, value in load_file(path).items()
-                   if name.startswith(WEIGHTS)}
-        first.load_state_dict(weights)
-    except (SafetensorError, RuntimeError) as error:
+        start = WEIGHTS[trained["model"]]
+        first.load_state_dict({name.removeprefix(start): value for name, value in load_file(path).items()
+                               if name.startswith(start)})
+    except (SafetensorError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise ValueError(f"{path} does not hold stage I of this config ({reason}): size1, z, ngf, spectral and attention "
                          "must be those that it was trained with") from error

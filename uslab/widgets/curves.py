@@ -68,13 +68,12 @@ def draw(
                 ax.plot(step, smooth(step, values), style, color=curve["colour"], lw=1.6, label=curve["label"])
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
         ax.set_xlabel("step", fontsize=9)
-        ax.set_ylabel(("loss", "probability")[panel], fontsize=9)
+        ax.set_ylabel(("loss", "mean output")[panel], fontsize=9)
         ax.tick_params(labelsize=8, color="#999999")
         ax.grid(alpha=0.25, lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         if ax.get_legend_handles_labels()[0]:
-            place = "center right" if panel else "upper right"  # D(x) runs high and D(G(z)) low
-            ax.legend(fontsize=8, loc=place, framealpha=0.8, edgecolor="none")
+            ax.legend(fontsize=8, loc="best", framealpha=0.8, edgecolor="none")
     axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
     axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
     if samples:

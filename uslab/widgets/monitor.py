@@ -17,7 +17,7 @@ EVERY = 0.2                         # seconds between two messages to the browse
 GRID = 640                          # widest sample grid that is sent, in pixels
 NOT_CURVES = {"step", "images", "seconds", "images_per_s"}
 NOTHING = {"text/html": "", "text/plain": ""}
-LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))"}
+LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))", "r_t": "r_t"}
 # Okabe and Ito's colours, which colour-blind readers tell apart, shifted so that each reads on white and on black.
 COLOURS = ["#2f86d1", "#d9661f", "#0e9f77", "#c46ea5", "#b8860b", "#7a7fd0", "#8a8a8a"]
 

@@ -2,7 +2,7 @@
 
 const PANELS = [
   { title: "Losses", unit: "loss" },
-  { title: "Discriminator output", unit: "probability", low: 0, high: 1, mark: 0.5 },
+  { title: "Discriminator output", unit: "mean output", low: 0, high: 1, mark: 0.5 },
 ];
 
 export default () => {
