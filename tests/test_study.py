@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
-import textwrap
 import threading
 from collections import Counter
 
@@ -447,58 +443,6 @@ def test_threads_and_processes_share_the_store(make):
     count, head = study.store.verify()
     lines = [json.loads(line) for line in study.store.mirror.read_text().splitlines()]
     assert [line["seq"] for line in lines] == list(range(1, count + 1)) and lines[-1]["hash"] == head
-
-
-CHILD = textwrap.dedent("""
-    import os, random, signal, sys, time
-    from uslab.study import Study
-
-    folder, code = sys.argv[1:]
-    acked, pending, kills = set(), None, 0
-    random.seed(0)
-    while kills < 40:
-        read, write = os.pipe()
-        child = os.fork()
-        if not child:       # a kernel: it answers until it is killed; what is pending is sent again, as the page does
-            session = Study.open(folder).session(code)
-            while True:
-                trial, nonce = pending or (session.next().trial, os.urandom(8).hex())
-                pending = None
-                os.write(write, f"send {trial} {nonce}\\n".encode())
-                session.answer(trial, "real", 1, nonce=nonce)
-                os.write(write, f"ack {trial} {nonce}\\n".encode())
-        os.close(write)
-        lines, file = [], os.fdopen(read)
-        for _ in range(random.randint(1, 6)):       # killed in the middle of an answer, however slow the machine is
-            lines.append(file.readline())
-        time.sleep(random.uniform(0, 0.005))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        kills += 1
-        for line in lines + list(file):
-            kind, trial, nonce = line.split()
-            pending = (trial, nonce) if kind == "send" else None
-            if kind == "ack":
-                acked.add((trial, nonce))
-    print(*(" ".join(pair) for pair in acked), sep="\\n")
-""")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own, which needs fork")
-def test_forty_kills_lose_and_double_nothing(make):
-    study = make(n=600, readers=1, repeats=0)      # more than a fast machine answers between the kills
-    code = study.invite("Dr A")
-    study.session(code).consent(study.consent_sha256)
-    out = subprocess.run([sys.executable, "-c", CHILD, str(study.folder), code], capture_output=True, text=True, check=True,
-                         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=100).stdout
-    acked = {tuple(line.split()) for line in out.splitlines()}
-    kept = study.store.rows("select trial, nonce from log where kind = 'answer'")
-    assert len(acked) > 40 and acked <= set(kept)
-    assert len({trial for trial, _ in kept}) == len(kept) <= len(acked) + 1    # the last one may lack its acknowledgement
-    count, head = study.store.verify()
-    study.store._catch_up()
-    lines = [json.loads(line) for line in study.store.mirror.read_text().splitlines()]
-    assert len(lines) == count and lines[-1]["hash"] == head
 
 
 def test_mirror_heals_after_a_torn_line(make):
