@@ -13,7 +13,7 @@ import yaml
 
 from uslab import sweep
 from uslab.cli import main
-from uslab.estimate import extended
+from uslab.estimate import extended, short_runs
 from uslab.lock import held, locked
 
 ROOT = Path(__file__).parents[1]
@@ -248,9 +248,18 @@ def test_a_full_disk_loses_nothing_finished_and_a_later_start_completes(toy):
     assert marks(file).count("end 1 0.0002") == 1 and marks(file)[-1] == "end 2 0.0002"
 
 
-def test_the_estimate_extends_a_straight_line():
-    assert extended([2, 4], [10.0, 14.0], 100) == 10 + 2 * 98
-    assert extended([2, 4], [10.0, 9.0], 100) == 10    # noise: a longer training is not taken for a shorter one
+def test_the_estimate_extends_along_every_length():
+    assert extended({"steps": [2, 4]}, [10.0, 14.0], {"steps": 100}) == 10 + 2 * 98
+    assert extended({"steps": [2, 4]}, [10.0, 9.0], {"steps": 100}) == 10    # noise: no run is shorter than the shortest
+    # Steps of 3 s at first, of 5 s later: 20 in all, 4 of them at first, is 12 + 80.
+    def run(first, steps):
+        return 3 * first + 5 * (steps - first)
+
+    lengths = {"first": [1, 2], "steps": [2, 4], "fade": [1]}
+    assert short_runs(lengths) == [{"first": 1, "steps": 2, "fade": 1}, {"first": 2, "steps": 2, "fade": 1},
+                                   {"first": 1, "steps": 4, "fade": 1}]
+    seconds = [run(short["first"], short["steps"]) for short in short_runs(lengths)]
+    assert extended(lengths, seconds, {"first": 4, "steps": 20, "fade": 9}) == run(4, 20) == 92
 
 
 def test_a_dry_run_calibrates_elsewhere_and_later_takes_what_is_complete(toy, tmp_path, capsys):

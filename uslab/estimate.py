@@ -27,19 +27,17 @@ def estimate(
         seconds = [read_card(one.output).seconds for one in done]
         how = f"from the {len(done)} complete runs, whose mean the others are taken at"
     elif told.calibrate:
-        (name, lengths), = told.calibrate.items()
-        print(f"calibrating with {name} {lengths[0]} and {lengths[1]}: at most {duration(MOST)}, Ctrl-C leaves it out",
-              flush=True)
+        print(f"calibrating with {in_words(told.calibrate)}: at most {duration(MOST)}, Ctrl-C leaves it out", flush=True)
         ends = todo[:1] + todo[1:][-1:]
         try:
-            seconds = calibrate(ends, name, lengths, threads)
+            seconds = calibrate(ends, told.calibrate, threads)
         except ValueError as error:
             return f"no estimate: {error}"
         except KeyboardInterrupt:
             return "no estimate: the calibration was stopped"
         each = " and ".join(duration(value) for value in seconds)
-        how = (f"from {2 * len(ends)} short runs here: the first and the last run of the grid with {name} {lengths[0]} and "
-               f"{lengths[1]}, a straight line through each up to its own {name} ({each}), the others at their mean; "
+        how = (f"from {len(ends) * len(short_runs(told.calibrate))} short runs here: the first and the last run of the grid "
+               f"with {in_words(told.calibrate)}, extended along each to its own length ({each}), the others at their mean; "
                "measured one at a time, so workers that share a processor or a GPU will be slower")
     else:
         return "no estimate: no run is complete, and the sweep file has no `calibrate`, such as `calibrate: {epochs: [1, 3]}`"
@@ -50,29 +48,44 @@ def estimate(
 
 def calibrate(
     jobs: list[Job],
-    name: str,                  # the parameter that sets the training's length
-    lengths: list[float],       # its two values for the short runs
+    lengths: dict[str, list],   # parameters that set how long a run takes: [short, longer], or [value] only to be short
     threads: int | None,
 ) -> list[float]:
     """Return the seconds that each job will take. Raises ValueError where a short run does not end well or in time."""
     left, found = time.monotonic() + MOST, []
     with tempfile.TemporaryDirectory(prefix="uslab_", ignore_cleanup_errors=True) as folder:
         for i, one in enumerate(jobs):
-            points = []
-            for length in lengths:
-                output = Path(folder) / f"{i}_{length}" / one.output.name
-                short = one.parameters | {name: length, "out": str(output.with_suffix(""))}
+            seconds = []
+            for n, values in enumerate(short_runs(lengths)):
+                output = Path(folder) / f"{i}_{n}" / one.output.name
+                short = one.parameters | values | {"out": str(output.with_suffix(""))}
                 limit = max(1.0, left - time.monotonic())
                 outcome = job.start(job.write(dataclasses.replace(one, output=output, parameters=short)), threads, limit, False)
                 if outcome.state != "ok":
-                    raise ValueError(f"the short run with {name} {length} did not end well: {outcome.reason}")
-                points.append(read_card(output).seconds)
-            own = one.parameters.get(name, notebooks.defaults(one.notebook)[name])
-            found.append(extended(lengths, points, own))
+                    raise ValueError(f"the short run with {in_words({k: [v] for k, v in values.items()})} did not end well: "
+                                     f"{outcome.reason}")
+                seconds.append(read_card(output).seconds)
+            found.append(extended(lengths, seconds, notebooks.defaults(one.notebook) | one.parameters))
     return found
 
 
-def extended(lengths: list[float], seconds: list[float], own: float) -> float:
-    """Return the seconds at length `own` on the straight line through two points; it never falls with the length."""
-    slope = max(0.0, (seconds[1] - seconds[0]) / (lengths[1] - lengths[0]))
-    return seconds[0] + slope * (own - lengths[0])
+def short_runs(lengths: dict[str, list]) -> list[dict]:
+    """Return the parameters of the short runs: all at their first value, then each in turn at its second."""
+    first = {name: values[0] for name, values in lengths.items()}
+    return [first] + [first | {name: values[1]} for name, values in lengths.items() if len(values) > 1]
+
+
+def extended(lengths: dict[str, list], seconds: list[float], own: dict[str, object]) -> float:
+    """Return the seconds of a run of its own lengths, on the plane through the short runs; never fewer than the shortest.
+
+    A slope may fall, as where a longer first phase leaves fewer of the dear steps that follow.
+    """
+    steps = {name: values for name, values in lengths.items() if len(values) > 1}
+    slopes = [(more - seconds[0]) / (high - low) for (low, high), more in zip(steps.values(), seconds[1:])]
+    total = seconds[0] + sum(slope * (own[name] - low) for slope, (name, (low, _)) in zip(slopes, steps.items()))
+    return max(seconds[0], total)
+
+
+def in_words(lengths: dict[str, list]) -> str:
+    """Return the lengths as text: 'steps 1 and 2, fade 1'."""
+    return ", ".join(f"{name} {' and '.join(f'{value:g}' for value in values)}" for name, values in lengths.items())

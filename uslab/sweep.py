@@ -24,7 +24,7 @@ class Sweep:
     profile: str
     values: dict[str, object]       # parameters that all jobs share: the profile's, data, root, and the fixed ones
     grid: dict[str, list]           # parameter to the values that it takes; the jobs are all combinations
-    calibrate: dict[str, list]      # the parameter that sets a training's length, and two values for short runs; or empty
+    calibrate: dict[str, list]      # parameters that set how long a run takes, with one or two values for short runs
 
 
 def read(
@@ -105,10 +105,11 @@ def name(
 
 
 def _calibration(file: Path, stem: str, known: dict[str, object], told: dict) -> dict[str, list]:
-    """Return the calibration's parameter with its two values, checked."""
-    for several in told.values():
-        if len(told) != 1 or not isinstance(several, list) or len(several) != 2 or not several[0] < several[1]:
-            raise UsageError(f"{file}: calibrate takes one parameter with two rising values, such as {{epochs: [1, 3]}}")
+    """Return the calibration's parameters with their one or two values, checked."""
+    for name, values in told.items():
+        if not isinstance(values, list) or not (len(values) == 1 or len(values) == 2 and values[0] < values[1]):
+            raise UsageError(f"{file}: calibrate: {name} takes two rising lengths or a short one alone, such as "
+                             f"{{epochs: [1, 3], break_steps: [2]}}, not {values!r}")
     return {key: [checked(stem, known, key, value) for value in several] for key, several in told.items()}
 
 

@@ -23,7 +23,7 @@ def add_parser(commands) -> None:
         "  grid:\n"
         "    n_train: [100, 300, 500]\n"
         "    seed: [0, 1]\n"
-        "  calibrate: {epochs: [1, 3]}      # for --dry-run: what sets a training's length; may be left out",
+        "  calibrate: {epochs: [1, 3]}      # for --dry-run: short lengths to extend a line from; may be left out",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sweep.add_argument("file", metavar="FILE", type=Path, help="the sweep file")
