@@ -59,12 +59,12 @@ def draw_scene(rng: np.random.Generator, kind: int) -> Scene:
         tilt=float(rng.normal(0, 0.1)),
         wavy=float(rng.uniform(0.01, 0.04) * depth),
         ribs=bool(rng.random() < 0.3),
-        levels=(float(rng.uniform(-15, -7)), float(rng.uniform(-2, 4)), float(rng.uniform(-11, -4))),
+        levels=(float(rng.uniform(-15, -7)), float(rng.uniform(-3, 5)), float(rng.uniform(-14, -4))),
         septa=float(rng.uniform(5, 20)),
-        fade=float(rng.normal(25, 7)),
-        noise=float(rng.normal(-53.5, 3)),
-        gain=float(rng.normal(19.5, 5)),
-        span=float(rng.uniform(56, 66)),
+        fade=float(rng.normal(24, 8)),
+        noise=float(rng.normal(-50.5, 3.2)),
+        gain=float(rng.normal(18.6, 4)),
+        span=float(rng.uniform(51, 63)),
         lesion=draw_mass(rng, kind == 2, width, depth) if kind else None,
         anatomy=int(rng.integers(2**32)),
     )
@@ -112,7 +112,7 @@ def paint(scene: Scene, probe: physics.Linear) -> tuple[np.ndarray, np.ndarray, 
     # Gland: bright fibrous tissue, streaked along the layers, with dark lobules and ducts.
     streaks = fibres(rng, x, bent, 5, 0.8, 0)
     islands = np.clip(fibres(rng, x, bent, 9, 3, 0) + 1.6 * (scene.dense - 0.4), -1, 1)
-    gland = scene.levels[1] + 4 * islands + 2.5 * streaks + 2.5 * fibres(rng, x, bent, 2, 0.6, 0)
+    gland = scene.levels[1] + 5 * islands + 2.5 * streaks + 2.5 * fibres(rng, x, bent, 2, 0.6, 0)
     gland -= 9 * np.clip(fibres(rng, x, bent, 4, 1.4, 0) - 0.7, 0, 1.3) + 3 * sheets(islands, probe, 0.3, 1)
     # Muscle: darker, with fibres that run along it.
     strands = fibres(rng, x, bent, 9, 0.7, 0)
@@ -167,12 +167,13 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     probe = physics.Linear(scene.width, scene.depth, scene.flare, SAMPLES, LINES)
     echo, mirror, excess = paint(scene, probe)
     focus = scene.lesion.centre[1] if scene.lesion else 0.4 * scene.depth
-    width = physics.beam_width(probe.grid()[2], focus, 0.21, 0.006)
-    beam, pulse = np.maximum(width * probe.lines_per_mm(), 0.5), max(0.12 / probe.sample_mm, 0.6)
+    width = physics.beam_width(probe.grid()[2], focus, 0.22, 0.006)
+    beam, pulse = np.maximum(width * probe.lines_per_mm(), 0.5), max(0.124 / probe.sample_mm, 0.6)
     # The time gain raises the receiver's noise with depth.
-    noise = amplitude(scene.gain + scene.noise - 9 * (1 - probe.grid()[2] / scene.depth))
+    noise = amplitude(scene.gain + scene.noise - 6 * (1 - probe.grid()[2] / scene.depth))
     heard = physics.insonify(echo, mirror, excess, probe.sample_mm, LOOKS, pulse, beam, rng, noise)
-    values = physics.log_compress(heard, scene.gain, scene.span, 1.3)
+    # The darkest tissue is stored as 1: only the screen around the scan is 0.
+    values = np.maximum(physics.log_compress(heard, scene.gain, scene.span, 1.3), np.float32(1 / 255))
     wide = scene.width + 2 * np.tan(scene.flare) * scene.depth
     side = max(wide, scene.depth)
     left, top = -side / 2, (scene.depth - side) / 2

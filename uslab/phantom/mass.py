@@ -77,14 +77,14 @@ class Mass:
 
 def draw_mass(
     rng: np.random.Generator,
-    malignant: bool,     # spiculated, taller than wide, with a shadow; else smooth, wider than tall, with enhancement
+    malignant: bool,     # spiculated, a third taller than wide, with a shadow; else smooth, wide, with enhancement
     width: float,        # of the picture, mm
     depth: float,        # of the picture, mm
 ) -> Mass:
     """A mass whose size and place are about as frequent as in BUSI; 3 benign ones of 10 are cysts."""
-    area = np.exp(rng.normal(np.log(0.075 if malignant else 0.032), 0.7 if malignant else 1.0))
+    area = np.exp(rng.normal(np.log(0.08 if malignant else 0.035), 0.7 if malignant else 1.0))
     area = np.clip(area, 0.008 if malignant else 0.003, 0.2) * width**2
-    ratio = np.exp(rng.normal(0.2, 0.13) if malignant else rng.normal(-0.52, 0.24))      # height to width
+    ratio = np.exp(rng.normal(-0.13, 0.27) if malignant else rng.normal(-0.58, 0.27))    # height to width
     b = min(np.sqrt(area * ratio / np.pi), 0.3 * depth)
     a = min(b / ratio, 0.36 * width)
     cyst = not malignant and rng.random() < 0.3
@@ -94,8 +94,8 @@ def draw_mass(
         axes=(float(a), float(b)),
         tilt=float(rng.normal(0, 0.12)),
         spicules=int(rng.integers(7, 17)) if malignant else 0,
-        level=float(rng.uniform(*(-24, -9) if malignant else (-45, -26) if cyst else (-22, -11))),
-        posterior=float(rng.uniform(*(-16, -3) if malignant else (8, 14) if cyst else (2, 9))),
+        level=float(rng.uniform(*(-21, -7) if malignant else (-45, -26) if cyst else (-22, -11))),
+        posterior=float(rng.uniform(*(-14, -2) if malignant else (8, 14) if cyst else (2, 9))),
         wall=float(rng.uniform(0, 9)),
         shape=int(rng.integers(2**32)),
     )
