@@ -10,7 +10,7 @@ import pytest
 from made import scan
 
 from uslab.cli import main
-from uslab.study import PROTOCOLS, SimulatedReader, Study, quality
+from uslab.study import PROTOCOLS, SimulatedReader, Study, figures, quality
 from uslab.study.analysis import ALL, Analysis, verdict
 from uslab.study.report import cell, number
 
@@ -194,8 +194,17 @@ def test_report_stands_alone_and_names_nobody(liang):
             assert title in text
         assert "is no evidence that images cannot be told apart" in text
     pictures = {path.name for path in (out / "figures").iterdir()}
-    assert pictures == {"radar.png", "dots.png", "blocks.png"} and html.count("data:image/png") == 3
+    assert pictures == {"radar.png", "dots.png", "roc.png", "blocks.png"} and html.count("data:image/png") == 4
     assert all(f"figures/{name}" in markdown for name in pictures)
+
+
+@pytest.mark.filterwarnings("error")
+def test_roc_curves_of_few_and_many_readers(liang):
+    main = liang[0].analysis().main
+    begun = main[main.reader == "R01"].head(1).assign(reader="R09")        # no curve of their own, and no obstacle
+    many = [main.assign(reader=main.reader + str(i)) for i in range(3)]
+    for table in (pd.concat([main, begun]), pd.concat(many), main[main.reader == "R01"]):
+        assert figures.roc(table, ["A", "B"]).startswith(b"\x89PNG")
 
 
 def test_report_tables_hold_what_was_analysed(liang):
@@ -213,14 +222,14 @@ def test_report_tables_hold_what_was_analysed(liang):
         study.report(out)
 
 
-@pytest.mark.parametrize("protocol, figures", [("2afc", {"radar", "dots", "blocks"}), ("likert", {"dots", "quality", "quality_measures"}),
-                                               ("bautista2022", {"dots", "blocks", "quality", "quality_measures"})])
-def test_reports_of_other_protocols(tmp_path, protocol, figures):
+@pytest.mark.parametrize("protocol, pictures", [("2afc", {"radar", "dots", "blocks"}), ("likert", {"dots", "quality", "quality_measures"}),
+                                                ("bautista2022", {"dots", "blocks", "quality", "quality_measures"})])
+def test_reports_of_other_protocols(tmp_path, protocol, pictures):
     readers = [SimulatedReader(0.0, -9.0), *(SimulatedReader(1.0, seed=i) for i in (1, 2))]
     preset = {"methods": "A", "n_per_method": 57, "repeats": 0.0, "practice": 0, "attention": 0}
     study = finished(tmp_path, protocol, readers, **(preset if protocol == "bautista2022" else {}))
     out = study.report(tmp_path / "report").parent
-    assert {path.stem for path in (out / "figures").iterdir()} == figures
+    assert {path.stem for path in (out / "figures").iterdir()} == pictures
     text = text_of((out / "report.html").read_text())
     if protocol == "bautista2022":
         assert "Always answering &#39;synthetic&#39; would be right in 83.8% of the images" in text

@@ -35,12 +35,17 @@ class Analysis:
         return sorted(self.main.reader.unique())
 
     @property
+    def rated(self) -> bool:
+        """Readers gave their confidence."""
+        return bool(self.protocol.buttons and self.protocol.buttons[0].confidence)
+
+    @property
     def merit(self) -> str:
         """What the figures of merit of methods are."""
         if self.protocol.pair:
             return "share of pairs with the right answer"
         kind = ("of quality" if not self.protocol.buttons else "of the six steps of confidence"
-                if self.protocol.buttons[0].confidence else "of two answers (the mean of both rates)")
+                if self.rated else "of two answers (the mean of both rates)")
         return f"area under the ROC curve {kind}"
 
     @cached_property
@@ -72,7 +77,7 @@ class Analysis:
             found |= {"balanced accuracy": st.area(real.choice == SYNTHETIC, synthetic.choice == SYNTHETIC),
                       "synthetic called synthetic": st.proportion(hits, len(synthetic)),
                       "real called synthetic": st.proportion(alarms, len(real)), "d'": d, "criterion": c}
-        if not self.protocol.buttons or self.protocol.buttons[0].confidence:
+        if not self.protocol.buttons or self.rated:
             found["area"] = st.area(real.rating, synthetic.rating)
         return found
 
@@ -188,8 +193,7 @@ class Analysis:
                 add("answer", "mean of Cohen's kappas", float(np.mean(known)) if known else np.nan, len(codes))
                 add("answer", "Krippendorff's alpha", agreement.krippendorff(codes), len(codes))
                 add("answer", "Gwet's AC1", agreement.gwet(codes), len(codes))
-            for what in ["rating"] * bool(self.protocol.buttons and self.protocol.buttons[0].confidence) + \
-                    ["quality"] * bool(self.protocol.quality):
+            for what in ["rating"] * self.rated + ["quality"] * bool(self.protocol.quality):
                 wide = table.pivot(index="case", columns="reader", values=what).to_numpy(float)
                 name = "confidence" if what == "rating" else what
                 add(name, "Krippendorff's alpha (ordinal)", agreement.krippendorff(wide, "ordinal"), len(wide))

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from uslab.study import statistics
+from uslab.study.protocol import REAL
+
 COLOURS = ("#0b5cad", "#c2410c", "#1a7f4b", "#7c3aed", "#a16207", "#be185d", "#0e7490", "#4b5563")
 GREY = "#6b7280"
 
@@ -74,6 +77,50 @@ def dots(
     axes[0].set_yticks(range(rows), [*readers, *["all readers"] * (rows - len(readers))], fontsize=9)
     axes[0].set_ylim(rows - 0.5, -0.5)
     figure.supxlabel(measure, fontsize=9)
+    return png(figure)
+
+
+def roc(main: pd.DataFrame, methods: list[str]) -> bytes:
+    """Empirical ROC curves, a panel a method: a thin line a reader, a thick one for the ratings of all together.
+
+    main: Analysis.main, with confidence. The legend gives each curve's area; of more readers than it has room for, the
+    lowest and the highest. Who answered fewer than two images of a kind has no curve of their own.
+    """
+    across = min(3, len(methods))
+    down = -(-len(methods) // across)
+    figure = Figure(figsize=(3.1 * across, 3.5 * down), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(down, across)).ravel()
+    for ax in axes[len(methods):]:
+        ax.remove()
+    for ax, method in zip(axes, methods):
+        ax.plot([0, 1], [0, 1], "--", color=GREY, lw=0.9)
+        parts = dict(iter(main.groupby("reader"))) | {"all": main}
+        curves = {name: (own[own.truth == REAL].rating.to_numpy(float), own[own.method == method].rating.to_numpy(float))
+                  for name, own in parts.items()}
+        areas = {name: statistics.area(*ratings).value for name, ratings in curves.items()}
+        curves = {name: ratings for name, ratings in curves.items() if np.isfinite(areas[name])}
+        own = [areas[name] for name in curves if name != "all"]
+        short = len(own) > len(COLOURS)
+        for colour, (name, (real, synthetic)) in zip((*COLOURS * 20,), curves.items()):
+            steps = np.r_[np.inf, np.unique([*real, *synthetic])[::-1]]
+            x, y = ([np.mean(part >= step) for step in steps] for part in (real, synthetic))
+            style = (dict(color="black", lw=2.4, marker="o", ms=4, label=f"all, {areas[name]:.2f}") if name == "all" else
+                     dict(color=GREY, lw=0.9, alpha=0.6) if short else
+                     dict(color=colour, lw=1.1, label=f"{name}, {areas[name]:.2f}"))
+            ax.plot(x, y, **style)
+        if short:
+            ax.plot([], [], color=GREY, lw=0.9, label=f"{len(own)} readers, {min(own):.2f} to {max(own):.2f}")
+        ax.set_title(method, fontsize=10, loc="left", fontweight="bold")
+        ax.set_aspect("equal")
+        ax.set_xlim(-0.02, 1.02)
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        ax.legend(title="area", title_fontsize=8, fontsize=8, frameon=False, loc="lower right", handlelength=1.2,
+                  labelspacing=0.25)
+        plain(ax)
+    figure.supxlabel("real images called synthetic", fontsize=9)
+    figure.supylabel("synthetic images called synthetic", fontsize=9)
     return png(figure)
 
 

@@ -204,9 +204,15 @@ def methods(found: Analysis) -> Section:
                        f"{measure.capitalize()} of each reader (an axis) for each method (a line), as in figure 6 (b) "
                        "of Liang et al. 2020; dashed: chance. It shows no uncertainty: read it with the next figure.")
     picture = figures.dots(estimates, measure, found.methods, found.readers, found.by_method, found.margin)
-    return section.figure("dots", picture,
-                          f"Dots: {measure} of each reader; diamond: {found.merit}, over readers; each with its 95 % "
-                          f"interval. Dashed: chance. Shaded: the margin of equivalence, {found.margin:g}.")
+    section.figure("dots", picture,
+                   f"Dots: {measure} of each reader; diamond: {found.merit}, over readers; each with its 95 % "
+                   f"interval. Dashed: chance. Shaded: the margin of equivalence, {found.margin:g}.")
+    if found.rated:
+        section.figure("roc", figures.roc(found.main, found.methods),
+                       "ROC curves from the steps of confidence, real images against those of a method. A step is a "
+                       "threshold: an answer counts as 'synthetic' from there on. Thick: the answers of all readers "
+                       "together; it may lie below their mean where readers use the steps differently. Dashed: chance.")
+    return section
 
 
 def agreed(found: Analysis) -> Section:
