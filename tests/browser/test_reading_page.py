@@ -469,6 +469,36 @@ def test_six_readers_at_once(chromium, reader, place):
     study.store.verify()
 
 
+def test_ratings_and_a_pause(chromium, tmp_path):
+    with served(build(tmp_path / "likert", "likert", n=2)) as (study, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code)
+        one.begin()
+        for key in "45":        # of practice there is no answer to be told
+            one.at("[data-phase=quality]")
+            done = one.page.get_attribute(".uslab-quiz", "data-done")
+            one.page.keyboard.press(key)
+            one.page.wait_for_selector(f".uslab-quiz:not([data-done='{done}']), [data-name=break]")
+        one.at("[data-name=break]")
+        assert "every answer counts" in one.page.inner_text(".page") and "told" not in one.page.inner_text(".page")
+        one.go_on("break")
+        one.at("[data-phase=quality]")
+        assert one.page.inner_text(".buttons").split() == "1 poor 2 fair 3 moderate 4 good 5 excellent".split()
+        one.shoot("quality")
+        one.page.click("button:text-is('Pause')")
+        one.at("[data-name=pause]")
+        assert "2 of 6 are answered" in one.page.inner_text(".page") and not one.page.locator("canvas").count()
+        one.shoot("pause")
+        one.go_on("pause")
+        one.at("[data-phase=quality][data-done='0']")
+        one.page.keyboard.press("1")
+        one.at("[data-phase=quality][data-done='1']")
+        one.context.close()
+        assert [(row["choice"], row["quality"]) for row in answers(study, code)] == [(None, 4), (None, 5), (None, 1)]
+        kinds = [kind for kind, in study.store.rows("select kind from log where reader = 'R01' order by seq")]
+        assert kinds.index("pause") < kinds.index("resume")
+
+
 # A clock of its own: it sees the picture come and go in the document, and the key before the page does.
 CLOCK = """() => {
   const seen = window.seen = [];

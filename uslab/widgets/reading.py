@@ -180,8 +180,8 @@ class Reading(Live):
             self._page("pause", "Paused", [f"{done} of {n} are answered and saved. You may close this page and go on later "
                                            "with the same link, here or on another computer."], go, leave)
         elif trial.position == 1:
-            self._page("break", "The practice is over", ["From now on you are not told the answer, and every answer "
-                                                         "counts."], go)
+            told = "you are not told the answer, and " if trial.buttons else ""
+            self._page("break", "The practice is over", [f"From now on {told}every answer counts."], go)
         else:
             self._page("break", "Time for a break, if you like", [f"{done} of {n} are answered and saved."], go, leave)
 

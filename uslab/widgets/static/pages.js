@@ -32,7 +32,7 @@ function makePage(page, send) {
       if (button.form && !form.reportValidity()) return;
       const values = Object.fromEntries(inputs.map(([field, input]) => [field.name, read(input)]));
       send(button.form ? { ...button.message, form: values } : button.message);
-    } }, button.text));
+    } }, button.text, ...(button.quiet || inputs.length ? [] : [element("kbd", { text: "Enter" })])));
   form.append(element("div", { class: "buttons" }, ...buttons));
   return form;
 }

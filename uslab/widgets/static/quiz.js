@@ -268,7 +268,7 @@ function mount(el, state, act) {
     }
     const step = item.steps.find((step) => step.name === phase);
     question.className = "ask" + (phase === "feedback" ? (feedback.correct ? " right" : " wrong") : "");
-    if (step) buttons.classList.toggle("many", step.options.length > 5);
+    if (phase !== "wait") buttons.classList.toggle("many", (step ?? item.steps[0]).options.length > 5 && phase !== "feedback");
     if (step) {
       const first = item.steps[0], chosen = first.options.find((option) => option.value === state.reply[first.name]);
       const earlier = step !== first && element("button", { type: "button", class: "back", text: "Back", onclick: act.back });

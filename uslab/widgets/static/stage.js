@@ -35,7 +35,8 @@ function makeStage() {
 
   // Screen pixels along one pixel of the image before zooming: whole, so no pixel is interpolated or wider than another.
   function scale() {
-    const room = Math.min((node.clientWidth - 20 * (item.buffers.length - 1)) / item.buffers.length / item.w, node.clientHeight / item.h);
+    const n = item.buffers.length, gap = parseFloat(getComputedStyle(node).columnGap);
+    const room = Math.min((node.clientWidth - gap * (n - 1)) / n / item.w, node.clientHeight / item.h);
     return Math.max(1, Math.floor(room * devicePixelRatio));
   }
 
