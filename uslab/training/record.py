@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from .checkpoint import write_json
 PACKAGES = ("uslab", "torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python")
 
 
+@cache
 def environment() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on, and the commit where there is one."""
+    """Versions of Python and of the packages that numbers depend on, and the commit where there is one.
+
+    As they were at the first call in this process, which a Run makes when it is opened: that is the code it runs.
+    """
     found = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     here = Path(__file__).parent
     git = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True,

@@ -22,7 +22,7 @@ from ..data.atomic import write_atomically
 from . import checkpoint
 from .batches import Batches
 from .device import choose_device, choose_dtype, describe, keep_freed_memory
-from .record import write_record
+from .record import environment, write_record
 
 
 class Diverged(RuntimeError):
@@ -56,6 +56,7 @@ class Run:
         self.folder, self.config, self.seed = Path(folder), config, seed
         self.log_every, self.checkpoint_seconds = log_every, checkpoint_seconds
         self.device = choose_device(device)
+        environment()   # the commit may change while this trains
         keep_freed_memory()
         self.deterministic = self.device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
         self.step, self.steps, self.seconds, self.interrupted = 0, 0, 0.0, False
