@@ -30,9 +30,9 @@ POLICY = "; ".join((
     "form-action 'none'", "base-uri 'self'", "frame-ancestors 'none'"))
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 UNKNOWN = ("<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-           "<title>Unknown link</title><body style='font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto'>"
-           "<h1 style='font-size: 24px'>This link is not known here</h1><p>Open the link that you were sent, whole as it is. "
-           "If that does not help, ask the person who invited you.</p>")
+           "<title>Unknown link</title><body style='font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto; "
+           "padding: 0 16px'><h1 style='font-size: 24px'>This link is not known here</h1><p>Open the link that you were "
+           "sent, whole as it is. If that does not help, ask the person who invited you.</p>")
 
 
 def harden(config) -> None:
