@@ -243,6 +243,9 @@ def test_fleiss_and_cohen():
     b = np.where(np.arange(60) % 2, a, b)
     assert agreement.cohen(a, b, ordered=True).value == pytest.approx(cohen_kappa_score(a, b, weights="quadratic"))
     assert agreement.cohen(a, b).value == pytest.approx(cohen_kappa_score(a, b))
+    for one, other, kappa in ((np.ones(6), np.arange(6) % 2, 0), (np.arange(6) % 2, np.arange(6) % 2, 1)):
+        found = agreement.cohen(one, other)     # six answers leave more room than the interval of no width
+        assert found.value == kappa and np.isnan(found.low)
     # Krippendorff's nominal alpha of two readers is Scott's pi with a correction for few items.
     assert np.isnan(agreement.cohen(np.ones(4), np.ones(4)).value) and np.isnan(agreement.fleiss(np.ones((5, 3))))
 

@@ -15,8 +15,10 @@ def cohen(a: np.ndarray, b: np.ndarray, ordered: bool = False) -> Estimate:
     if len(steps) < 2:
         return Estimate(np.nan, n=len(a), text="every answer was the same")
     table = (a[:, None, None] == steps[:, None]) & (b[:, None, None] == steps)
-    if len(np.unique(a)) == 1 and len(np.unique(b)) == 1:
-        return Estimate(0.0, n=len(a), text="each reader always gave one answer")
+    if len(np.unique(a)) == 1 or len(np.unique(b)) == 1:    # then kappa is 0, whatever the other answered
+        return Estimate(0.0, n=len(a), text="one of the two always gave one answer")
+    if (a == b).all():
+        return Estimate(1.0, n=len(a), text="no interval: every answer agreed")
     with np.errstate(invalid="ignore", divide="ignore"):    # of a z-value that is not used here
         found = cohens_kappa(table.sum(0), wt="quadratic" if ordered else None)
     return Estimate(float(found.kappa), float(found.kappa_low), float(found.kappa_upp), len(a), "Cohen, large samples")

@@ -88,14 +88,14 @@ def roc(main: pd.DataFrame, methods: list[str]) -> bytes:
     """
     across = min(3, len(methods))
     down = -(-len(methods) // across)
-    figure = Figure(figsize=(3.1 * across, 3.5 * down), layout="constrained")
+    figure = Figure(figsize=(3.1 * across, 3.3 * down), layout="constrained")
     axes = np.atleast_1d(figure.subplots(down, across)).ravel()
     for ax in axes[len(methods):]:
         ax.remove()
     for ax, method in zip(axes, methods):
         ax.plot([0, 1], [0, 1], "--", color=GREY, lw=0.9)
         parts = dict(iter(main.groupby("reader"))) | {"all": main}
-        curves = {name: (own[own.truth == REAL].rating.to_numpy(float), own[own.method == method].rating.to_numpy(float))
+        curves = {name: [own[own.method == kind].rating.to_numpy(float) for kind in (REAL, method)]
                   for name, own in parts.items()}
         areas = {name: statistics.area(*ratings).value for name, ratings in curves.items()}
         curves = {name: ratings for name, ratings in curves.items() if np.isfinite(areas[name])}
@@ -104,10 +104,13 @@ def roc(main: pd.DataFrame, methods: list[str]) -> bytes:
         for colour, (name, (real, synthetic)) in zip((*COLOURS * 20,), curves.items()):
             steps = np.r_[np.inf, np.unique([*real, *synthetic])[::-1]]
             x, y = ([np.mean(part >= step) for step in steps] for part in (real, synthetic))
-            style = (dict(color="black", lw=2.4, marker="o", ms=4, label=f"all, {areas[name]:.2f}") if name == "all" else
-                     dict(color=GREY, lw=0.9, alpha=0.6) if short else
-                     dict(color=colour, lw=1.1, label=f"{name}, {areas[name]:.2f}"))
-            ax.plot(x, y, **style)
+            label = f"{name}, {areas[name]:.2f}"
+            if name == "all":
+                ax.plot(x, y, color="black", lw=2.4, marker="o", ms=4, label=label)
+            elif short:
+                ax.plot(x, y, color=GREY, lw=0.9, alpha=0.6)
+            else:
+                ax.plot(x, y, color=colour, lw=1.1, label=label)
         if short:
             ax.plot([], [], color=GREY, lw=0.9, label=f"{len(own)} readers, {min(own):.2f} to {max(own):.2f}")
         ax.set_title(method, fontsize=10, loc="left", fontweight="bold")

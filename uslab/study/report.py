@@ -175,16 +175,18 @@ def readers(found: Analysis) -> Section:
     else:
         section.text("The area is the share of pairs in which the synthetic image was rated below the real one.")
     balanced = not found.protocol.pair and abs(found.always[1] - 0.5) < 1e-9     # then both accuracies are one
+    shown = set()
     for method in [ALL, *(found.methods if len(found.methods) > 1 else [])]:
         own = found.estimates[found.estimates.method == method]
         if balanced and method == ALL and found.protocol.buttons:
             own = own[own.measure != "balanced accuracy"]
+        shown |= set(own.measure)
         if len(own):
             section.table(f"readers_{method}", spread(own, "reader", "measure"),
                           "All images" if method == ALL else f"Pairs with {method}" if found.protocol.pair
                           else f"Images of {method}, with all real ones", whole=own)
     notes = sorted({f"{row.measure}: {row.text}" for row in found.estimates.itertuples()
-                    if row.text and " of " not in row.text and np.isfinite(row.value)})
+                    if row.measure in shown and row.text and " of " not in row.text and np.isfinite(row.value)})
     return section.text("How: " + "; ".join(notes) + "; shares: Wilson's score interval.") if notes else section
 
 
