@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from uslab.study import Study
+from uslab.study import Study, serve
 from uslab.study.serve import serving
 
 CANARY = "canary"       # stands in every file name, every metadata field, the method's name and the environment
@@ -161,7 +161,7 @@ class Reader:
         self.page = self.context.new_page()
         self.watch = Watch(self.page)
         self.address = f"{address}?r={code}"
-        self.page.goto(self.address)
+        self.page.goto(self.address, timeout=90000)
 
     def at(self, selector: str, seconds: float = 60) -> None:
         """Wait until the page has come so far."""
@@ -374,6 +374,32 @@ def test_a_killed_kernel_loses_nothing(reader, place):
     assert one.saved() == []
     found = answers(study, one.code)
     assert len(found) == 3 and len({row["trial"] for row in found}) == 3
+
+
+def test_the_kernel_of_a_closed_page_ends_and_that_of_an_open_one_stays(chromium, tmp_path, monkeypatch):
+    prepare = serve.prepare
+
+    def impatient(study):
+        prepare(study)
+        with open(study.public / serve.CONFIG, "a") as file:
+            file.write("c.MappingKernelManager.cull_idle_timeout, c.MappingKernelManager.cull_interval = 15, 1\n")
+
+    monkeypatch.setattr(serve, "prepare", impatient)
+    with served(build(tmp_path / "culled", "yesno", n=2)) as (study, address, process):
+        one, other = (Reader(chromium, address, study.invite(label)) for label in ("Dr A", "Dr B"))
+        for page in (one, other):
+            page.begin()
+            page.at("[data-phase=choice]")
+        assert len(kernels(process)) == 2
+        other.context.close()
+        for _ in range(120):
+            if len(kernels(process)) > 1:
+                one.page.wait_for_timeout(1000)
+        assert len(kernels(process)) == 1
+        one.page.wait_for_timeout(5000)     # it has been idle as long, but its page is open
+        one.answer("ArrowLeft")
+        one.context.close()
+        assert len(study.store.rows("select 1 from log where kind = 'answer'")) == 1
 
 
 def test_an_answer_whose_confirmation_was_lost_counts_once(reader, place):
