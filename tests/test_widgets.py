@@ -383,6 +383,19 @@ def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():
     assert page.messages[-1][0]["type"] == "summary" and page.messages[-1][0]["right"] == 2
 
 
+def test_what_gives_an_image_away_is_told_after_it_and_not_before():
+    quiz = Quiz(speckle(10), speckle(10, seed=1), n=4, quality=False, why={"synthetic": "Its speckle repeats."})
+    page = Page(quiz)
+    for item in range(1, 5):
+        quiz._on_message(quiz, answer_message(item, "real"), [])
+        feedback = page.messages[-1][0]["feedback"]
+        assert feedback.get("why") == {"real": None, "synthetic": "Its speckle repeats."}[quiz._truth[item - 1]]
+        quiz._on_message(quiz, {"type": "next"}, [])
+        assert "repeats" not in str(page.messages[-1][0])
+    with pytest.raises(ValueError, match=r"why explains \['fake'\]"):
+        Quiz(speckle(10), speckle(10, seed=1), n=4, why={"fake": ""})
+
+
 def test_an_answer_that_comes_twice_counts_once():
     quiz = Quiz(speckle(10), speckle(10, seed=1), n=4)
     page = Page(quiz)

@@ -1,5 +1,6 @@
 """Quiz: a self-test, real or synthetic, with the answer after each image (teaching mode; nothing is blinded)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Quiz(Live):
         n: int = 20,            # images to answer, even; half from each
         seed: int = 0,          # the same seed gives the same images in the same order
         quality: bool = True,   # also ask for the image's quality, 1 (poor) to 5 (excellent)
+        why: Mapping[str, str] | None = None,   # 'real' and 'synthetic': what gives such an image away, told after it
     ):
         real, synthetic = _pixels("real", real), _pixels("synthetic", synthetic)
         if real.shape[2:] != synthetic.shape[2:]:
@@ -47,8 +49,10 @@ class Quiz(Live):
         for name, images in (("real", real), ("synthetic", synthetic)):
             if len(images) < n // 2:
                 raise ValueError(f"n = {n} needs {n // 2} {name} images, but there are {len(images)}")
+        if wrong := set(why or {}) - set(CLASSES):
+            raise ValueError(f"why explains {sorted(wrong)}; it takes 'real' and 'synthetic'")
         rng = np.random.default_rng(seed)
-        self.n, self.quality = n, bool(quality)
+        self.n, self.quality, self.why = n, bool(quality), dict(why or {})
         self._truth = order(n, rng)
         chosen = {name: iter(rng.choice(len(images), n // 2, replace=False))
                   for name, images in (("real", real), ("synthetic", synthetic))}
@@ -123,6 +127,8 @@ class Quiz(Live):
             row = self._rows[message["id"] - 1]
             feedback = {"correct": row["correct"], "last": message["id"] == self.n,
                         "text": f"{'Right' if row['correct'] else 'Wrong'}: this image is {row['truth']}."}
+            if row["truth"] in self.why:
+                feedback["why"] = self.why[row["truth"]]
             self.tell({"type": "ack", "nonce": message["nonce"], "feedback": feedback})
             self.refresh()
         elif message["type"] == "next":
@@ -141,7 +147,7 @@ class Quiz(Live):
         truth = self._truth[item]
         self._rows.append({"item": item + 1, "truth": truth, "answer": choice, "correct": choice == truth,
                            "quality": quality, "rt_ms": rt_ms, "simulated": simulated})
-        return f"{'Right' if choice == truth else 'Wrong'}: image {item + 1} is {truth}."
+        return f"{'Right' if choice == truth else 'Wrong'}: image {item + 1} is {truth}. {self.why.get(truth, '')}".rstrip()
 
     def _show(self) -> None:
         """Send the current image, or the summary at the end."""

@@ -275,7 +275,7 @@ function mount(el, state, act) {
       question.replaceChildren(...(earlier ? [`${chosen.said ?? chosen.text}. `, step.ask, earlier] : [step.ask]));
       offer(step.options);
     } else if (phase === "feedback") {
-      question.textContent = feedback.text;
+      question.replaceChildren(feedback.text, ...(feedback.why ? [element("small", { text: feedback.why })] : []));
       offer([{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
     } else {
       question.textContent = phase === "show" ? item.steps[0].ask : "one moment";
