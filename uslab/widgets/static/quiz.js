@@ -296,6 +296,7 @@ function mount(el, state, act) {
     if (phase === "wait" && document.activeElement?.tagName === "BUTTON") refocus(root.contains(document.activeElement));
     root.dataset.phase = phase;
     root.dataset.name = item.name ?? "";
+    root.toggleAttribute("data-teaching", Boolean(item.marks));
     const answered = item.marks && (phase === "feedback" ? [...item.marks, state.feedback.correct] : item.marks);
     const done = (item.done ?? 0) + (phase === "feedback" ? 1 : 0);
     root.dataset.done = done;
