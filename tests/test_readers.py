@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+import uslab.phantom
 from uslab.data import load, mmotu
-from uslab.data.overlays import burnt_in
+from uslab.data.overlays import burnt_in, lone
 from uslab.data.prepare import frame
 
 
@@ -61,8 +62,33 @@ def test_a_callipers_number_and_dotted_line_go_with_its_marks():
     changed = cv2.absdiff(marked, clean) > 40
     found = burnt_in(marked)
     assert found[changed].mean() > 0.9 and found.mean() < 0.02
-    alone = cv2.drawMarker(clean.copy(), (70, 60), 255, cv2.MARKER_CROSS, 9, 1)
-    assert not burnt_in(alone).any()  # one bright crossing of tissue is no calliper
+
+
+@pytest.mark.parametrize("glyph", ["R", "2", "+", "arrow"])
+def test_a_sharp_glyph_that_stands_alone_on_calm_ground_is_painted_over(glyph):
+    clean = np.minimum(made.scan(3, 240, 320) // 2, 60)     # dark and calm ground
+    marked = clean.copy()
+    if glyph == "arrow":
+        cv2.fillPoly(marked, [np.array([(150, 120), (157, 125), (150, 131)])], 255)
+    elif glyph == "+":
+        cv2.drawMarker(marked, (150, 120), 255, cv2.MARKER_CROSS, 9, 1)
+    else:
+        cv2.putText(marked, glyph, (150, 120), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1, cv2.LINE_AA)
+    changed = cv2.absdiff(marked, clean) > 60
+    found = burnt_in(marked)
+    assert found[changed].mean() > 0.9 and found.sum() < 7 * changed.sum()
+    # With soft edges, on tissue, it may be tissue.
+    tissue = made.scan(3, 240, 320)
+    soft = cv2.GaussianBlur(np.float32(changed), (0, 0), 3)
+    assert not burnt_in(np.maximum(tissue, np.round(255 * soft / soft.max())).astype(np.uint8)).any()
+
+
+@pytest.mark.parametrize("scene", uslab.phantom.SCENES)
+def test_no_bright_spot_of_a_phantom_is_a_lone_glyph(scene):
+    images = uslab.phantom.load(scene, 6, 256, seed=8).images[:, 0].numpy()
+    for image in images:
+        contrast = cv2.subtract(image, cv2.medianBlur(image, 15))
+        assert not lone(image, ((contrast > 60) & (image > 130)).astype(np.uint8), 256).any()
 
 
 def test_layers_of_tissue_are_no_text():

@@ -1,4 +1,4 @@
-"""What is burnt into a frame: rows of text, the marks of callipers, their numbers and their dotted lines."""
+"""What is burnt into a frame: rows of text, callipers with their numbers and dotted lines, and lone glyphs."""
 
 import itertools
 
@@ -13,13 +13,14 @@ def burnt_in(image: np.ndarray) -> np.ndarray:
 
     Text: a row of bright strokes on a darker ground with as many steep edges across as along. Layers of tissue are
     bright streaks with steep edges in depth only, and speckle is neither so bright nor so steep. Callipers come in
-    pairs: two marks at least. A glyph that stands alone, far from any mark, is missed rather than risk tissue.
+    pairs: two marks at least. A glyph that stands alone must be sharp and on calm, dark ground; any other is missed
+    rather than risk tissue.
     """
     side = max(image.shape)
     ground = cv2.medianBlur(image, max(5, round(0.06 * side)) | 1)
     contrast = cv2.subtract(image, ground)
     strokes = ((contrast > 60) & (image > 130)).astype(np.uint8)
-    return text(image, strokes, side) | callipers(image, contrast, strokes, side)
+    return text(image, strokes, side) | callipers(image, contrast, strokes, side) | lone(image, strokes, side)
 
 
 def text(image: np.ndarray, strokes: np.ndarray, side: int) -> np.ndarray:
@@ -43,6 +44,38 @@ def text(image: np.ndarray, strokes: np.ndarray, side: int) -> np.ndarray:
                 and np.median(crossings) >= 2):
             found[max(0, y - 2):y + h + 2, max(0, x - 2):x + w + 2] = True
     return found & (cv2.dilate(strokes, np.ones((5, 5), np.uint8)) > 0)
+
+
+def lone(image: np.ndarray, strokes: np.ndarray, side: int) -> np.ndarray:
+    """Letters, digits, marks and pointers that stand alone among bright strokes, as a (H, W) bool mask.
+
+    Such a glyph is upright and nearly white, and two pixels beyond its edge begins a ground that is dark and even.
+    A bright spot of tissue fades slowly, lies flat or slants, and has others beside it.
+    """
+    margin = 8
+    found = np.zeros(image.shape, np.uint8)
+    padded = cv2.copyMakeBorder(image, *[margin] * 4, cv2.BORDER_REFLECT).astype(np.float32)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(strokes, connectivity=8)
+    labels = cv2.copyMakeBorder(labels, *[margin] * 4, cv2.BORDER_CONSTANT, value=0)
+    for i in range(1, count):
+        x, y, w, h, _ = stats[i]
+        if not (max(5, 0.012 * side) <= h <= 0.055 * side and w <= 0.05 * side and h / 2.7 <= w <= 1.1 * h):
+            continue
+        box = np.s_[y:y + h + 2 * margin, x:x + w + 2 * margin]
+        patch, glyph = padded[box], (labels[box] == i).astype(np.uint8)
+        away = cv2.distanceTransform(1 - glyph, cv2.DIST_C, 3)     # pixels from the glyph, diagonal steps as one
+        others = cv2.dilate(((labels[box] > 0) & (glyph == 0)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        edge, ground, around = ((away >= least) & (away <= most) & ~others for least, most in ((2, 2), (3, 4), (2, 6)))
+        if min(edge.sum(), ground.sum()) < 5 or around.sum() <= 0.6 * ((away >= 2) & (away <= 6)).sum():
+            continue
+        white, base = patch[glyph > 0].mean(), np.median(patch[ground])
+        steep = [np.abs(cv2.Sobel(patch, cv2.CV_32F, *axis))[away <= 1].mean() for axis in ((1, 0), (0, 1))]
+        if (patch[glyph > 0].max() > 215 and steep[0] > 0.75 * steep[1]
+                and np.percentile(patch[edge], 90) - base < 0.18 * (white - base)
+                and np.std(patch[around]) < 0.12 * (white - base)
+                and np.percentile(patch[around], 95) < 0.5 * white):
+            found[y:y + h, x:x + w] |= glyph[margin:-margin, margin:-margin]
+    return cv2.dilate(found, np.ones((5, 5), np.uint8)) > 0
 
 
 def callipers(image: np.ndarray, contrast: np.ndarray, strokes: np.ndarray, side: int) -> np.ndarray:
