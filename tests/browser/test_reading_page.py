@@ -235,9 +235,12 @@ def answers(study: Study, code: str) -> list[dict]:
 
 def kernels(process: subprocess.Popen) -> list[psutil.Process]:
     """The kernels of a server, the youngest last; process numbers start again at 1 one day, so they are no order."""
-    found = [child for child in psutil.Process(process.pid).children(recursive=True)
-             if any("ipykernel" in word for word in child.cmdline())]
-    return sorted(found, key=lambda child: child.create_time())
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):    # one that ends meanwhile, or has ended and is still listed
+            if any("ipykernel" in word for word in child.cmdline()):
+                found.append((child.create_time(), child))
+    return [child for _, child in sorted(found, key=lambda each: each[0])]
 
 
 EXECUTE = """async () => {
