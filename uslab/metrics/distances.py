@@ -26,41 +26,42 @@ def frechet_distance(
     """
     a, b = checked(a, b)
     gap = a.mean(0) - b.mean(0)
-    x, y = ((rows - rows.mean(0)).div_((len(rows) - 1) ** 0.5) for rows in (a, b))
-    traces = sum(torch.dot(z.flatten(), z.flatten()) for z in (x, y))
-    cross = nuclear_norm(x, y)
+    x, y = (rows - rows.mean(0) for rows in (a, b))
+    traces = sum(torch.dot(z.flatten(), z.flatten()) / (len(z) - 1) for z in (x, y))
+    cross = nuclear_norm(x, y) / ((len(x) - 1) * (len(y) - 1)) ** 0.5
     # Rounding can take the distance of a set to itself below zero.
     return max(0.0, float(gap @ gap + traces - 2 * cross))
 
 
-def nuclear_norm(x: Tensor, y: Tensor) -> Tensor:
+def nuclear_norm(x: Tensor, y: Tensor) -> float:
     """Sum of the singular values of x y', of matrices (n, d) and (m, d)."""
     d = x.shape[1]
     if min(len(x), len(y)) > d > 1000 and (norm := by_squares(x, y)) is not None:
         return norm
     # With more rows than columns a triangle (d, d) with the same product stands for each matrix.
     x, y = (torch.linalg.qr(z, mode="r").R if len(z) > d else z for z in (x, y))
-    return torch.linalg.svdvals(x @ y.T).sum()
+    return float(torch.linalg.svdvals(x @ y.T).sum())
 
 
-def by_squares(x: Tensor, y: Tensor) -> Tensor | None:
+def by_squares(x: Tensor, y: Tensor) -> float | None:
     """The same for n and m above d, from the eigenvalues of the squares: a tenth of the time; None where that is inexact.
 
     With x'x = L L' the singular values of x y' are those of y L. BLAS knows products with triangular and symmetric
     results, which take half the operations. Squaring drowns small values: an error of e in a square is one of e / 2s in
     the value s. Their sum decides whether the eigenvalues will do.
     """
-    from scipy.linalg import blas, lapack
+    from scipy.linalg import blas, eigvalsh, lapack
 
     square = blas.dsyrk(1.0, x.numpy().T, lower=1)
     lower, failed = lapack.dpotrf(square, lower=1, clean=1, overwrite_a=1)
     if failed:   # a singular covariance: some feature is constant, or the sum of others
         return None
     turned = blas.dtrmm(1.0, lower, y.numpy().T, lower=1, trans_a=1)   # (y L)'
-    # BLAS fills the lower half by columns, which for torch is the upper half by rows.
-    squares = torch.linalg.eigvalsh(torch.from_numpy(blas.dsyrk(1.0, turned, lower=1).T), UPLO="U").clamp(min=0)
-    lost = torch.finfo(squares.dtype).eps * squares[-1] * squares.rsqrt().sum()
-    return squares.sqrt().sum() if lost < 1e-9 * squares.sqrt().sum() else None
+    squares = eigvalsh(blas.dsyrk(1.0, turned, lower=1), overwrite_a=True, check_finite=False, driver="evd").clip(min=0)
+    values = np.sqrt(squares)
+    with np.errstate(divide="ignore"):
+        lost = np.finfo(float).eps * squares[-1] * (1 / values).sum()
+    return float(values.sum()) if lost < 1e-9 * values.sum() else None
 
 
 def kernel_distance(
