@@ -37,10 +37,10 @@ def subset_kernel(a: np.ndarray, b: np.ndarray) -> float:
                           for _ in range(100)]))
 
 
-def plain_features(images: torch.Tensor) -> np.ndarray:
+def plain_features(space: metrics.Space, images: torch.Tensor) -> np.ndarray:
     """The features in batches of 64, with torch's threads in each layer, as a plain loop has it."""
     with torch.inference_mode():
-        return torch.cat([lite0().embed(part) for part in images.split(64)]).numpy()
+        return torch.cat([space.embed(part) for part in images.split(64)]).numpy()
 
 
 def line(what: str, ours: tuple, plain: tuple) -> None:
@@ -61,7 +61,12 @@ def main():
     real, fake = (phantom.load("fetal_head", 500, 64, seed=seed) for seed in (0, 1))
     lite0()
     line(f"lite0 features of 500 at {LITE0_SIZE} px, against plain", seconds(metrics.features, real),
-         seconds(plain_features, real.images))
+         seconds(plain_features, lite0(), real.images))
+    try:
+        space, few = metrics.resolve("inception"), real.images[:64]
+        line("Inception features of 64, against plain", seconds(metrics.features, few, space), seconds(plain_features, space, few))
+    except FileNotFoundError as missing:
+        print(f"Inception features: not timed, {missing}")
     print(f"{'compare(500 real, 500 synthetic of 64x64)':48} {seconds(metrics.compare, real, fake)[1]:8.2f} s")
 
 
