@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import scan
+from sklearn.metrics import auc
 
 from uslab.cli import main
 from uslab.study import PROTOCOLS, SimulatedReader, Study, figures, quality
@@ -198,13 +199,76 @@ def test_report_stands_alone_and_names_nobody(liang):
     assert all(f"figures/{name}" in markdown for name in pictures)
 
 
+# Figures
+
+def rated(reader: str, real: list[float], **methods: list[float]) -> pd.DataFrame:
+    """Hand-made ratings of one reader."""
+    return pd.DataFrame([(reader, method, rating) for method, ratings in {"real": real, **methods}.items()
+                         for rating in ratings], columns=["reader", "method", "rating"])
+
+
+def lines(ax) -> dict[str, tuple[list[float], list[float]]]:
+    """The lines of an axis that its legend names: x and y."""
+    return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines
+            if not line.get_label().startswith("_")}
+
+
+def test_roc_curves_of_hand_made_ratings():
+    main = pd.concat([rated("R01", [1, 2, 2, 4], A=[2, 3, 4, 4], B=[2, 2, 4, 1]),
+                      rated("R02", [3, 3, 1, 1], A=[1, 1, 1, 1], B=[3]), rated("R03", [4], A=[4])])
+    figure = figures.roc(main, ["A", "B"])
+    a, b = figure.axes
+    assert [ax.get_title(loc="left") for ax in (a, b)] == ["A", "B"]
+    for ax in (a, b):
+        chance = ax.lines[0]
+        assert [*chance.get_xdata(), *chance.get_ydata()] == [0, 1, 0, 1] and chance.get_linestyle() == "--"
+    # By hand, from the strictest answer to the laxest. R03's one image of a kind draws no line, and is in that of all.
+    assert lines(a) == {"R01, 0.75": ([0, 0.25, 0.25, 0.75, 1], [0, 0.5, 0.75, 1, 1]),
+                        "R02, 0.25": ([0, 0.5, 1], [0, 0, 1]),
+                        "all, 0.49": ([0, 2 / 9, 4 / 9, 6 / 9, 1], [0, 3 / 9, 4 / 9, 5 / 9, 1])}
+    assert list(lines(b)) == ["R01, 0.50", "all, 0.52"]
+    assert [text.get_text() for text in a.get_legend().get_texts()] == list(lines(a))
+    assert len(a.lines) == 4 and len(b.lines) == 3
+
+
 @pytest.mark.filterwarnings("error")
-def test_roc_curves_of_few_and_many_readers(liang):
-    main = liang[0].analysis().main
-    begun = main[main.reader == "R01"].head(1).assign(reader="R09")        # no curve of their own, and no obstacle
-    many = [main.assign(reader=main.reader + str(i)) for i in range(3)]
-    for table in (pd.concat([main, begun]), pd.concat(many), main[main.reader == "R01"]):
-        assert figures.roc(table, ["A", "B"]).startswith(b"\x89PNG")
+def test_roc_curves_have_the_areas_of_the_tables(liang):
+    found = liang[0].analysis()
+    area = found.estimates[found.estimates.measure == "area"].set_index(["method", "reader"]).value
+    figure = figures.roc(found.main, ["A", "B"])
+    for ax, method in zip(figure.axes, "AB"):
+        drawn = lines(ax)
+        assert len(drawn) == 5
+        for reader in found.readers:
+            x, y = drawn[f"{reader}, {area[method, reader]:.2f}"]
+            assert auc(x, y) == pytest.approx(area[method, reader])
+    # More readers than the legend has room for: a line each, and in the legend how many, the lowest and the highest.
+    many = figures.roc(pd.concat([found.main.assign(reader=found.main.reader + str(i)) for i in range(3)]), ["A"]).axes[0]
+    assert list(lines(many)) == [list(lines(figure.axes[0]))[-1],
+                                 f"12 readers, {area['A'].min():.2f} to {area['A'].max():.2f}"]
+    assert len(many.lines) == 1 + 12 + 2
+    assert figures.png(figure).startswith(b"\x89PNG")
+
+
+def test_the_radar_chart_and_the_dots_show_the_estimates(liang):
+    found = liang[0].analysis()
+    value = found.estimates[found.estimates.measure == "balanced accuracy"].set_index(["method", "reader"])
+    axis, = figures.radar(found.estimates, "balanced accuracy", ["A", "B"], found.readers).axes
+    chance, *drawn = axis.lines
+    assert (chance.get_ydata() == 0.5).all() and [line.get_label() for line in drawn] == ["A", "B"]
+    for line in drawn:
+        own = value.value[line.get_label()][found.readers].tolist()
+        assert line.get_ydata().tolist() == [*own, own[0]]
+        assert np.allclose(line.get_xdata(), [*(2 * np.pi * np.arange(4) / 4), 0])
+    panels = figures.dots(found.estimates, "balanced accuracy", ["A", "B"], found.readers, found.by_method, 0.1).axes
+    for panel, method in zip(panels, "AB"):
+        assert panel.get_title(loc="left") == method
+        drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines]
+        assert drawn[0][0] == [0.5, 0.5]
+        rows = [*value.loc[method].loc[found.readers].itertuples(),
+                found.by_method.set_index("method").loc[method]]
+        for y, row in enumerate(rows):
+            assert ([row.low, row.high], [y, y]) in drawn and ([row.value], [y]) in drawn
 
 
 def test_report_tables_hold_what_was_analysed(liang):

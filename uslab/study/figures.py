@@ -1,4 +1,4 @@
-"""The report's figures as PNG. No pyplot, which is not safe in the threads of a notebook."""
+"""The report's figures. No pyplot, which is not safe in the threads of a notebook."""
 
 from io import BytesIO
 
@@ -24,7 +24,7 @@ def plain(ax) -> None:
     ax.tick_params(labelsize=9)
 
 
-def radar(estimates: pd.DataFrame, measure: str, methods: list[str], readers: list[str]) -> bytes:
+def radar(estimates: pd.DataFrame, measure: str, methods: list[str], readers: list[str]) -> Figure:
     """Liang 2020's figure 6 (b): an axis a reader, a line a method, and chance as a dashed ring. At least 3 readers."""
     figure = Figure(figsize=(5.0, 3.8), layout="constrained")
     ax = figure.add_subplot(projection="polar")
@@ -42,7 +42,7 @@ def radar(estimates: pd.DataFrame, measure: str, methods: list[str], readers: li
     ax.set_rlabel_position(180 / len(readers))
     ax.grid(alpha=0.4)
     figure.legend(loc="outside right upper", fontsize=9, frameon=False)
-    return png(figure)
+    return figure
 
 
 def dots(
@@ -52,7 +52,7 @@ def dots(
     readers: list[str],
     pooled: pd.DataFrame,       # Analysis.by_method, or empty
     margin: float,
-) -> bytes:
+) -> Figure:
     """Dots and intervals: a panel a method, a row a reader, all readers together below; the margin is shaded."""
     rows = len(readers) + (not pooled.empty)
     figure = Figure(figsize=(2.4 + 2.3 * len(methods), 1.5 + 0.28 * rows), layout="constrained")
@@ -77,10 +77,10 @@ def dots(
     axes[0].set_yticks(range(rows), [*readers, *["all readers"] * (rows - len(readers))], fontsize=9)
     axes[0].set_ylim(rows - 0.5, -0.5)
     figure.supxlabel(measure, fontsize=9)
-    return png(figure)
+    return figure
 
 
-def roc(main: pd.DataFrame, methods: list[str]) -> bytes:
+def roc(main: pd.DataFrame, methods: list[str]) -> Figure:
     """Empirical ROC curves, a panel a method: a thin line a reader, a thick one for the ratings of all together.
 
     main: Analysis.main, with confidence. The legend gives each curve's area; of more readers than it has room for, the
@@ -102,8 +102,7 @@ def roc(main: pd.DataFrame, methods: list[str]) -> bytes:
         own = [areas[name] for name in curves if name != "all"]
         short = len(own) > len(COLOURS)
         for colour, (name, (real, synthetic)) in zip((*COLOURS * 20,), curves.items()):
-            steps = np.r_[np.inf, np.unique([*real, *synthetic])[::-1]]
-            x, y = ([np.mean(part >= step) for step in steps] for part in (real, synthetic))
+            x, y = statistics.curve(real, synthetic)
             label = f"{name}, {areas[name]:.2f}"
             if name == "all":
                 ax.plot(x, y, color="black", lw=2.4, marker="o", ms=4, label=label)
@@ -124,10 +123,10 @@ def roc(main: pd.DataFrame, methods: list[str]) -> bytes:
         plain(ax)
     figure.supxlabel("real images called synthetic", fontsize=9)
     figure.supylabel("synthetic images called synthetic", fontsize=9)
-    return png(figure)
+    return figure
 
 
-def blocks(table: pd.DataFrame) -> bytes:
+def blocks(table: pd.DataFrame) -> Figure:
     """Share of right answers over blocks: thin lines are readers, the thick one their mean."""
     figure = Figure(figsize=(5.6, 2.9), layout="constrained")
     ax = figure.subplots()
@@ -142,10 +141,10 @@ def blocks(table: pd.DataFrame) -> bytes:
     ax.set_ylabel("share of right answers", fontsize=9)
     plain(ax)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return png(figure)
+    return figure
 
 
-def scores(table: pd.DataFrame, labels: tuple[str, ...]) -> bytes:
+def scores(table: pd.DataFrame, labels: tuple[str, ...]) -> Figure:
     """Shares of the quality scores of each method and of the real images, from quality.summary()."""
     figure = Figure(figsize=(6.4, 1.3 + 0.34 * len(table)), layout="constrained")
     ax = figure.subplots()
@@ -161,7 +160,7 @@ def scores(table: pd.DataFrame, labels: tuple[str, ...]) -> bytes:
     ax.set_xlabel("share of the ratings", fontsize=9)
     plain(ax)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return png(figure)
+    return figure
 
 
 def regressions(
@@ -170,7 +169,7 @@ def regressions(
     names: list[str],
     found: pd.DataFrame,        # from quality.correlations
     method: np.ndarray,         # method of each image
-) -> bytes:
+) -> Figure:
     """Bautista 2022's figure 2: quality of each synthetic image against a measure of it, with the regression line.
 
     Of several methods each has a colour and a line through its mean; the slope is common, for methods differ in much.
@@ -196,4 +195,4 @@ def regressions(
     axes[0].set_ylabel("mean quality of an image", fontsize=9)
     if len(set(method)) > 1:
         axes[0].legend(fontsize=8, frameon=False)
-    return png(figure)
+    return figure

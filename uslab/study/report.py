@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from uslab.study import figures, planner, quality
 from uslab.study.analysis import ALL, LEANING, MARGIN, Analysis
@@ -43,8 +44,8 @@ class Section:
             self.blocks.append(("table", (name, table, table if whole is None else whole, folded), caption))
         return self
 
-    def figure(self, name: str, picture: bytes, caption: str) -> "Section":
-        self.blocks.append(("figure", (name, picture), caption))
+    def figure(self, name: str, figure: Figure, caption: str) -> "Section":
+        self.blocks.append(("figure", (name, figures.png(figure)), caption))
         return self
 
 

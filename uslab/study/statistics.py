@@ -94,6 +94,12 @@ def placements(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.
     return above.mean(1), above.mean(0)
 
 
+def curve(real: np.ndarray, synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The empirical ROC curve from (0, 0) to (1, 1), a point a rating: false alarms, and hits."""
+    steps = np.r_[np.inf, np.unique([*real, *synthetic])[::-1]]
+    return tuple(np.array([np.mean(part >= step) for step in steps]) for part in (real, synthetic))
+
+
 def area(real: np.ndarray, synthetic: np.ndarray) -> Estimate:
     """Area under the ROC curve with DeLong's interval, on the logit scale so that it stays within 0 and 1.
 
