@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser: the fixture `lab` opens small notebooks made of the cells that a test gives."""
+"""A real browser: the fixture `lab` opens small notebooks in a real JupyterLab, `voila` serves one by a plain Voila."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,10 +26,12 @@ SETTINGS = {
 
 
 class Notebook:
-    """One notebook open in JupyterLab."""
+    """One notebook open in JupyterLab; of one served by Voila, only the page and its errors."""
 
     def __init__(self, page, path: Path):
-        self.page, self.path = page, path
+        self.page, self.path, self.errors = page, path, []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
 
     def run_all(self) -> None:
         """Start every cell; returns at once."""
@@ -92,6 +95,21 @@ def chromium():
         browser.close()
 
 
+def await_answer(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Wait until a server answers anything at all."""
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.2)
+    pytest.fail(f"{address} did not answer within two minutes:\n{log.read_text()[-2000:]}")
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A JupyterLab on loopback with settings of its own: (folder, address, token)."""
@@ -114,18 +132,18 @@ def server(tmp_path_factory):
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(150):
-            try:
-                urllib.request.urlopen(f"{address}/api?token={token}", timeout=1)
-                break
-            except OSError:
-                if process.poll() is not None:
-                    pytest.fail(f"jupyterlab did not start:\n{(folder / 'server.log').read_text()[-2000:]}")
-                time.sleep(0.2)
+        await_answer(f"{address}/api?token={token}", process, folder / "server.log")
         yield folder, address, token
     finally:
         process.terminate()     # it shuts its kernels down
         process.wait(20)
+
+
+def write(path: Path, *cells: str) -> None:
+    """Write a notebook of these code cells."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+                                            metadata={"kernelspec": kernel}), path)
 
 
 @pytest.fixture
@@ -136,9 +154,7 @@ def lab(chromium, server, request):
 
     def open_notebook(*cells: str) -> Notebook:
         path = folder / f"{request.node.name}_{len(pages)}.ipynb"
-        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (*cells, "")],
-                                                metadata={"kernelspec": kernel}), path)
+        write(path, *cells, "")
         page = chromium.new_page(viewport={"width": 1200, "height": 1000})
         pages.append(page)
         page.goto(f"{address}/lab/tree/{path.name}?reset&token={token}")
@@ -153,3 +169,33 @@ def lab(chromium, server, request):
     for kernel in json.load(urllib.request.urlopen(f"{address}/api/kernels?token={token}")):
         stop = urllib.request.Request(f"{address}/api/kernels/{kernel['id']}?token={token}", method="DELETE")
         urllib.request.urlopen(stop)
+
+
+@pytest.fixture
+def voila(chromium, tmp_path):
+    """`voila(cell, cell, ...)` serves a notebook of these cells by Voila as it comes and opens its page."""
+    path = tmp_path / "served.ipynb"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "voila", path.name, "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}",
+               "--Voila.port_retries=0"]
+    env = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=str(Path(__file__).parents[2]))
+    context, processes = chromium.new_context(viewport={"width": 1200, "height": 700}), []
+
+    def open_notebook(*cells: str) -> Notebook:
+        write(path, *cells)
+        with open(tmp_path / "voila.log", "w") as log:
+            processes.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=subprocess.STDOUT))
+        await_answer(f"http://127.0.0.1:{port}/voila/static/none", processes[0], tmp_path / "voila.log")
+        notebook = Notebook(context.new_page(), path)
+        # Voila's own page asks for icons there; the test asks no other machine for anything.
+        context.route("https://cdn.jsdelivr.net/**", lambda route: route.fulfill(body="", content_type="text/css"))
+        notebook.page.goto(f"http://127.0.0.1:{port}/", timeout=90000)
+        return notebook
+
+    yield open_notebook
+    context.close()
+    for process in processes:
+        process.terminate()     # it shuts its kernels down
+        process.wait(20)

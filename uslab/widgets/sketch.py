@@ -66,7 +66,7 @@ class Sketch(Live):
             raise ValueError(f"label must be one image, uint8 (H, W) or (1, 1, H, W), with values 0 to {len(NAMES) - 1}, not "
                              f"{label.dtype} {label.shape} with values to {label.max(initial=0)}")
         self._first, self._layers = label.copy(), Layers.of(label)
-        self._past, self._future, self._note = [], [], ""
+        self._past, self._future, self._note, self._made = [], [], "", None
         self._draw()
         self.before = self.image
         if tell:
@@ -143,6 +143,7 @@ class Sketch(Live):
         kind = message.get("type")
         try:
             if kind == "stroke":
+                self._made = message.get("name")
                 self._stroke(message.get("tool"), message.get("points"), message.get("width", 1.0))
             elif kind in ("undo", "redo"):
                 self._turn(*((self._past, self._future) if kind == "undo" else (self._future, self._past)))
@@ -221,7 +222,8 @@ class Sketch(Live):
             h, w = self._first.shape
             message = {"type": "state", "whole": True, "height": h, "width": w, "names": NAMES, "colours": COLOURS,
                        "tools": TOOLS, "undo": len(self._past), "redo": len(self._future), "note": self._note,
-                       "marks": self.marks(), "seconds": self.seconds, "busy": self._stale or not image}
+                       "marks": self.marks(), "seconds": self.seconds, "made": self._made,
+                       "busy": self._stale or not image}
             arrays = [self.value]
             if image:
                 message["rows"], message["columns"] = self.image.shape

@@ -13,7 +13,9 @@ export default () => {
     initialize(context) {
       model = context.model;
       connect(model, (message, buffers) => {
-        Object.assign(state, { about: message, label: bytes(buffers[0]), preview: null });
+        Object.assign(state, { about: message, label: bytes(buffers[0]) });
+        // A stroke's preview stays until the kernel has made that stroke: an answer to an earlier one does not end it.
+        if (state.preview?.name === message.made) state.preview = null;
         if (buffers[1]) state.image = grey(bytes(buffers[1]), message.columns, message.rows);
         draw();
       });
@@ -87,10 +89,10 @@ function mount(el, state, send) {
   });
   const end = (event) => {
     if (stroke?.id !== event.pointerId) return;
-    const { tool, points, width } = stroke;
+    const { tool, points, width } = stroke, name = Math.random();
+    stroke.name = name;
     stroke = null;
-    root.dataset.sent = Number(root.dataset.sent ?? 0) + 1;
-    send({ type: "stroke", tool, points, width });
+    send({ type: "stroke", tool, points, width, name });
   };
   board.addEventListener("pointerup", end);
   board.addEventListener("pointercancel", () => { stroke = state.preview = null; view(); });
