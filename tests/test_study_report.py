@@ -327,6 +327,18 @@ def test_early_unblinding_stands_in_the_report(tmp_path):
     assert "interim look for the ethics board" in text and "1 FAILED. Weigh every result by that." in text
 
 
+def test_the_margin_is_sealed_before_anybody_answers(tmp_path):
+    study = finished(tmp_path, "yesno", [SimulatedReader(0.0)], "A", margin=0.2, attention=0, repeats=0)
+    assert study.key()["design"]["margin"] == study.analysis().margin == 0.2
+    text = (study.report(tmp_path / "a").parent / "report.md").read_text()
+    assert text.count("set when the study was built") == 3 and "afterwards" not in text
+    assert "Shaded: the margin of equivalence, 0.2" in text
+    text = (study.report(tmp_path / "b", margin=0.05).parent / "report.md").read_text()
+    assert text.count("chosen afterwards: the study was built with 0.2") == 4 and "exploratory" in text
+    with pytest.raises(ValueError, match="margin is 0.5; it must lie between 0 and 0.5"):
+        finished(tmp_path / "c", "yesno", [SimulatedReader()], margin=0.5)
+
+
 def test_numbers_are_written_plainly():
     assert [number(x) for x in (0.04321, 0.00002, np.nan, None, pd.NA, 12, np.inf, -0.0, "a")] == [
         "0.0432", "< 0.001", "", "", "", "12", "inf", "0", "a"]

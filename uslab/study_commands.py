@@ -51,6 +51,7 @@ def add_parser(commands) -> None:
                              ("practice", int, "trials with feedback before, even (default: 4)"),
                              ("attention", int, "items of pure noise (default: 2)"),
                              ("readers", int, "readers that can be invited at most (default: 20)"),
+                             ("margin", float, "accuracies within 0.5 +- N count as guessing: equivalence (default: 0.1)"),
                              ("size", int, "side of the images in pixels (default: the smallest origin's)")):
         part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     part.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of images (default: 0)")
@@ -79,8 +80,8 @@ def add_parser(commands) -> None:
     part.add_argument("--early", metavar="REASON", help="look before the study is closed; the report gives the reason")
     part = add("report", report, "write the report as HTML, Markdown and CSV", key=True)
     part.add_argument("--out", metavar="DIR", type=Path, help="new folder (default: STUDY_report)")
-    part.add_argument("--margin", type=float, default=0.1, metavar="M",
-                      help="of equivalence with chance, set before the study (default: 0.1)")
+    part.add_argument("--margin", type=float, metavar="M",
+                      help="of equivalence (default: the one given to build); the report says so if it is another")
     part = add("export", export, "write all answers with their truth for other programs", key=True)
     part.add_argument("--kind", choices=("csv", "imrmc"), default="csv",
                       help="tidy table (default), or the format of iMRMC, MRMCaov and RJafroc")
@@ -117,7 +118,7 @@ def build(options: argparse.Namespace) -> None:
     study = Study.build(
         real_images(options, synthetic), synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
-        readers=options.readers, seed=options.seed, title=options.title,
+        readers=options.readers, margin=options.margin, seed=options.seed, title=options.title,
         consent=options.consent and options.consent.read_text(encoding="utf-8"), size=options.size, crop=options.crop,
         acknowledge_text=options.acknowledge_text)
     print(study)

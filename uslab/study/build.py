@@ -17,7 +17,8 @@ from uslab.study.protocol import PRESETS, PROTOCOLS, REAL, SYNTHETIC, Protocol
 from uslab.study.store import Store
 
 ATTENTION = "attention"
-DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 2, "readers": 20}
+DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 2, "readers": 20,
+          "margin": 0.1}
 
 
 def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | None]:
@@ -95,6 +96,8 @@ def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
             raise ValueError(f"{name} is {design[name]!r}; it must be a whole number, at least {least}")
     if design["n_real"] is not None and (type(design["n_real"]) is not int or design["n_real"] < 1):
         raise ValueError(f"n_real is {design['n_real']!r}; it must be a whole number, at least 1, or None for one half")
+    if not isinstance(design["margin"], (int, float)) or not 0 < design["margin"] < 0.5:
+        raise ValueError(f"margin is {design['margin']!r}; it must lie between 0 and 0.5")
     if protocol.pair and design["n_real"] is not None:
         raise ValueError("n_real cannot be set with pairs: each synthetic image has one real image beside it")
     if design["practice"] % 2:

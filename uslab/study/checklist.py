@@ -28,7 +28,8 @@ def grras(facts: dict) -> pd.DataFrame:
          f"the key was sealed and its hash published on {f['built']}; {f['blinding']}"),
         (9, "Ratings were independent", "each reader had a link and an order of their own; no reader saw another's "
                                         "answers."),
-        (10, "The statistical analysis", "named beside each table."),
+        (10, "The statistical analysis", "named beside each table; margin of equivalence "
+                                             f"{f['margin']}."),
         (11, "Actual numbers of subjects, readers, ratings",
          f"{f['answers']} answers of {f['n_readers']} readers; {f['complete']} complete, {f['withdrawn']} withdrawn."),
         (12, "Characteristics of readers and subjects", f"{f['roles']} {AUTHORS}the patients."),

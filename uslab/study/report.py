@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from uslab.study import figures, planner, quality
-from uslab.study.analysis import ALL, LEANING, MARGIN, Analysis
+from uslab.study.analysis import ALL, LEANING, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
 from uslab.study.checklist import grras
 from uslab.study.plan import DISTANCE
@@ -49,13 +49,13 @@ class Section:
         return self
 
 
-def report(study, out: Path, key_path=None, margin: float = MARGIN) -> Path:
+def report(study, out: Path, key_path=None, margin: float | None = None) -> Path:
     """Study.report's work; see there."""
     found = study.analysis(key_path, margin)
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
-    if not 0 < margin < 0.5:
-        raise ValueError(f"margin is {margin}; it must lie between 0 and 0.5")
+    if not 0 < found.margin < 0.5:
+        raise ValueError(f"margin is {found.margin}; it must lie between 0 and 0.5")
     key, table = study.key(key_path), found.answers
     if table.empty or not (table.phase == "main").any():
         raise ValueError("there is no answer to report: 0 readers answered an image of the main part")
@@ -73,13 +73,20 @@ def report(study, out: Path, key_path=None, margin: float = MARGIN) -> Path:
     found.estimates.to_csv(out / "tables" / "estimates.csv", index=False)
     (out / "audit.json").write_text(as_json(cues), encoding="utf-8")
     heading = {"title": study.about["title"], "simulated": bool(table.simulated.any()), "phantom": key["phantom"],
-               "lead": lead(study, found)}
+               "lead": lead(found, when(key, found))}
     (out / "report.md").write_text(as_markdown(heading, sections), encoding="utf-8")
     (out / "report.html").write_text(as_html(heading, sections), encoding="utf-8")
     return out / "report.html"
 
 
-def lead(study, found: Analysis) -> list[str]:
+def when(key: dict, found: Analysis) -> str:
+    """Whether the margin of equivalence was set before anybody saw an answer."""
+    sealed = key["design"]["margin"]
+    return ("set when the study was built" if found.margin == sealed else
+            f"chosen afterwards: the study was built with {sealed:g}")
+
+
+def lead(found: Analysis, set_when: str) -> list[str]:
     """The result in a few sentences."""
     lines = [f"{plural(len(found.readers), 'reader')}, "
              f"{plural(found.main.case.nunique(), 'pair' if found.protocol.pair else 'image')}, protocol "
@@ -89,7 +96,7 @@ def lead(study, found: Analysis) -> list[str]:
     if found.comparison is None:
         lines.append("Too few images that all readers answered to compare methods.")
     lines.append("A result that does not differ from chance is no evidence that images cannot be told apart; only the "
-                 f"test of equivalence, with the margin {found.margin:g} set before the study, speaks to that.")
+                 f"test of equivalence, with the margin {found.margin:g}, speaks to that (it was {set_when}).")
     return lines
 
 
@@ -98,7 +105,7 @@ def contents(study, key: dict, found: Analysis, cues) -> list[Section]:
     facts = collect(study, key, found)
     parts = [
         checks(study, key, facts, cues), flow(study, found, facts), readers(found), methods(found), agreed(found),
-        several(found), equivalent(found), qualities(study, key, found), time(found), cue(cues),
+        several(found), equivalent(found, when(key, found)), qualities(study, key, found), time(found), cue(cues),
         Section("Checklist: GRRAS").text("Kottner et al. 2011. What only the authors know is marked so.").table(
             "grras", grras(facts)),
         limits(study, key, found, facts),
@@ -135,6 +142,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "repeats": len({*found.answers[found.answers.phase == "repeat"].case}), "blinding": blinding,
         "answers": len(found.main), "complete": int((status.state == "complete").sum()),
         "withdrawn": int((status.state == "withdrawn").sum()), "invited": len(status), "design": design,
+        "margin": f"{found.margin:g}, {when(key, found)}",
     }
 
 
@@ -249,15 +257,14 @@ def several(found: Analysis) -> Section:
                          whole=parts)
 
 
-def equivalent(found: Analysis) -> Section:
+def equivalent(found: Analysis, set_when: str) -> Section:
     section = Section("Equivalence with chance")
     if not found.protocol.buttons:
         return section
     need = planner.images_for_one_reader(margin=found.margin) if found.margin >= 0.02 else None
-    section.text(f"Two one-sided tests that accuracy lies within {found.margin:g} of 0.5. The margin must have been "
-                 "set before the study; a p-value below 0.05 shows it. That a result 'is not significantly different "
-                 f"from chance' shows nothing of the kind. One reader needs {need} images for this margin with a power "
-                 "of 0.8.")
+    section.text(f"Two one-sided tests that accuracy lies within {found.margin:g} of 0.5, a margin {set_when}; a p-value "
+                 "below 0.05 shows it. That a result 'is not significantly different from chance' shows nothing of the "
+                 f"kind. One reader needs {need} images for this margin with a power of 0.8.")
     if found.equivalence.empty:
         section.text("Real and synthetic images were not equally many, so each reader's accuracy is no measure of "
                      "telling them apart; see Each method.")
@@ -335,6 +342,8 @@ def limits(study, key: dict, found: Analysis, facts: dict) -> Section:
         lines.append(f"{plural(facts['n_readers'], 'reader')}: results speak for them, hardly for readers at large.")
     if study.about["text_acknowledged"]:
         lines.append("Images that seem to hold burnt-in text or callipers were admitted by the organiser.")
+    if found.margin != key["design"]["margin"]:
+        lines.append(f"The margin of equivalence was {when(key, found)}. Tests with it are exploratory.")
     share = found.always[1]
     if found.protocol.buttons and not found.protocol.pair and share > 0.55:
         lines.append(f"Real and synthetic images are not equally many: accuracy must be held against {share:.0%}, not "

@@ -54,6 +54,7 @@ class Study:
         practice: int | None = None,        # trials with feedback before, never analysed, even; 4
         attention: int | None = None,       # items of pure noise, to find readers who do not look; 2
         readers: int | None = None,         # readers that can be invited at most, each with an order of their own; 20
+        margin: float | None = None,        # of equivalence: accuracies within 0.5 +- margin count as guessing; 0.1
         seed: int = 0,                      # the same seed chooses the same images; orders need the sealed secret too
         title: str = "Reader study",        # readers see it
         consent: str | None = None,         # the text that readers agree to; default: the protocol's
@@ -70,7 +71,7 @@ class Study:
 
         build(real, synthetic, protocol, seed, Path(out).expanduser(), title, consent, size, crop, acknowledge_text,
               n_per_method=n_per_method, n_real=n_real, repeats=repeats, practice=practice, attention=attention,
-              readers=readers)
+              readers=readers, margin=margin)
         return cls(out)
 
     def __repr__(self) -> str:
@@ -200,7 +201,7 @@ class Study:
     def analysis(
         self,
         key: str | Path | None = None,  # as for key()
-        margin: float = 0.1,            # of equivalence with chance
+        margin: float | None = None,    # of equivalence with chance; None: the one that was sealed with the key
     ):
         """Every table of the report, an analysis.Analysis. Raises ValueError before unblinding."""
         from uslab.study.analysis import Analysis
@@ -208,13 +209,14 @@ class Study:
 
         self._unblinded()
         sealed = self.key(key)
+        margin = sealed["design"]["margin"] if margin is None else margin
         return Analysis(answers(self, sealed), self.protocol, sealed["methods"], margin)
 
     def report(
         self,
         out: str | Path,                # new folder: report.html, report.md, figures/, tables/, audit.json
         key: str | Path | None = None,  # as for key()
-        margin: float = 0.1,            # of equivalence with chance; decide on it before the study
+        margin: float | None = None,    # of equivalence; another one than was sealed is called so in the report
     ) -> Path:
         """Write the report and return its page. Raises ValueError before unblinding, and without any answer."""
         from uslab.study.report import report
