@@ -140,6 +140,16 @@ def test_outside_the_volume_is_air_without_a_label():
     assert (hu == AIR).all() and not labels.any()
 
 
+def test_the_share_of_a_fan_beyond_the_volume():
+    """A fan within the volume, one that lies half below it, one below it, whatever the batch."""
+    shape, affine = (200, 200, 100), np.eye(4)
+    affine[:3, 3] = -99.5, -99.5, 0.5     # upwards from 0 mm
+    slicer = Slicer(Volume(np.zeros(shape, np.int16), affine, np.zeros(shape, np.uint8), NAMES), View(100, 261))
+    poses = torch.cat([pose([1, 0, 0], [0, 1, 0], [0, 0, 50.0]), pose([0, 0, 1], [0, 1, 0], [0, 0, 0.0]),
+                       pose([1, 0, 0], [0, 1, 0], [0, 0, -40.0])])
+    assert slicer.outside(poses, torch.tensor([50.0, 45, 40])).tolist() == pytest.approx([0, 0.5, 1], abs=0.005)
+
+
 def test_a_plane_does_not_depend_on_its_batch_or_on_how_the_file_was_stored():
     volume = phantom.abdomen(1)
     stored = Volume(volume.hu[::-1].transpose(2, 0, 1), volume.affine @ np.array(
@@ -254,6 +264,25 @@ def test_a_ct_without_the_organ_is_named(volumes):
                   volume.label_names)
     with pytest.raises(ValueError, match="CT bare: none of 4000 views .* shows enough pancreas"):
         Slices.find({"bare": bare}, "pancreas", 5, View(24, 64), seed=0)
+
+
+def in_liver(shape):
+    """A ball of stomach with liver on all sides, as far as the CT reaches."""
+    volume = ball(shape, np.diag([4.0, 4, 4, 1]))
+    return {"a": Volume(np.full(shape, 50, np.int16), volume.affine, np.maximum(volume.labels, 1), NAMES)}
+
+
+def test_planes_that_the_edge_of_the_ct_cuts_off_are_refused():
+    view, slab = View(24, 64), in_liver((50, 50, 10))
+    strict, lax = (Slices.find(slab, "liver", 20, view, seed=0, outside=limit) for limit in (0.2, 1.0))
+    shares = [some.slicers["a"].outside(some.poses, some.depth) for some in (strict, lax)]
+    assert len(strict) == len(lax) == 20 and shares[0].max() <= 0.2 < shares[1].max()
+    whole = in_liver((50, 50, 50))     # every plane fits
+    assert torch.equal(Slices.find(whole, "liver", 20, view, seed=0, outside=0.0).poses,
+                       Slices.find(whole, "liver", 20, view, seed=0, outside=1.0).poses)
+    with pytest.raises(ValueError, match=r"CT a: none of 4000 .*\(4000 meet it; 4000 are refused since more than 40% of "
+                                         "the fan lies beyond its 48 x 48 x 48 mm"):
+        Slices.find(in_liver((12, 12, 12)), "liver", 5, view, seed=0)
 
 
 def test_window():

@@ -79,17 +79,36 @@ class Slicer:
             torch.set_num_threads(threads)
         return torch.cat([hu for hu, _ in cut]), torch.cat([labels for _, labels in cut])
 
-    def _cut(self, poses: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-        view, device = self.view, self.hu.device
-        size = torch.tensor(self.volume.hu.shape, dtype=torch.float64)
+    def outside(
+        self,
+        poses: Tensor,           # (n, 4, 4) probe to patient, mm
+        depth: Tensor,           # (n,) mm that the fan reaches from the array's face
+    ) -> Tensor:
+        """(n,) share of each fan that lies beyond the CT, by the voxel nearest to each pixel."""
+        size = torch.tensor(self.volume.hu.shape)[:, None]
+        voxel = (self._matrices(poses.double().cpu(), depth.double().cpu()).float() @ self._pixels()).round()
+        covered = ((voxel >= 0) & (voxel < size)).all(1)
+        inside = self.view.inside(depth.float().cpu()).flatten(1)
+        return 1 - (covered & inside).sum(1) / inside.sum(1)
+
+    def _matrices(self, poses: Tensor, depth: Tensor) -> Tensor:
+        """Planes as (n, 3, 3) matrices on (column, row, 1): voxel = right * column + down * row + corner."""
+        view = self.view
         to_voxel = torch.linalg.inv(torch.from_numpy(self.volume.affine)) @ poses
-        # Voxel = right * column + down * row + corner: the plane as one 3x3 matrix on (column, row, 1).
         right, down = (to_voxel[:, :3, axis] * view.pixel_mm(depth)[:, None] for axis in (0, 1))
         corner = (to_voxel[:, :3, 3] - 0.15 * view.radius * to_voxel[:, :3, 1]
                   + right * (0.5 - view.width / 2) + down * 0.5)
-        plane = torch.stack([right, down, corner], dim=2)
-        row, column = torch.meshgrid(torch.arange(view.height), torch.arange(view.width), indexing="ij")
-        pixels = torch.stack([column, row, torch.ones_like(row)]).flatten(1).to(self.hu)
+        return torch.stack([right, down, corner], dim=2)
+
+    def _pixels(self) -> Tensor:
+        """(3, H * W): column, row and 1 of every pixel."""
+        row, column = torch.meshgrid(torch.arange(self.view.height), torch.arange(self.view.width), indexing="ij")
+        return torch.stack([column, row, torch.ones_like(row)]).flatten(1).float()
+
+    def _cut(self, poses: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
+        view, device = self.view, self.hu.device
+        size = torch.tensor(self.volume.hu.shape, dtype=torch.float64)
+        plane, pixels = self._matrices(poses, depth), self._pixels().to(self.hu)
         # The sampler counts each axis from -1 to 1, the last one first.
         scaled = (plane * (2 / (size - 1))[:, None] - torch.tensor([[0.0, 0, 1]])).flip(1)
         grid = (scaled.to(self.hu) @ pixels).view(-1, 3, view.height, view.width).permute(0, 2, 3, 1)

@@ -21,6 +21,7 @@ WINDOW = -300.0, 300.0           # Hounsfield units that become black and white:
                                  # what lies outside the fan
 DEPTH = 40.0, 60.0               # mm; the paper's "4 mm to 6 mm" must be centimetres
 CANDIDATES = 4000                # poses drawn at one stomach
+OUTSIDE = 0.4                    # of a fan may lie beyond its CT; simulated CTs reach 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,12 @@ class Slices:
         seed: int,
         card: str = "phantom_abdomen",
         source: str = "phantom",
+        outside: float = OUTSIDE,        # share of a plane's fan that may lie beyond the CT
     ) -> "Slices":
         """Draw poses at each stomach and keep those that the paper's rule keeps (sections 2.2 and 2.3).
 
-        Raises ValueError, naming the case, if none is kept.
+        The planes shall approximate real views, and no probe sees the edge of a scan: where too much of a fan lies
+        beyond a CT that is short or a slab, the plane is refused. Raises ValueError, naming the case, if none is kept.
         """
         slicers, parts, rows = {}, [], []
         for number, (case, volume) in enumerate(volumes.items()):
@@ -61,16 +64,22 @@ class Slices:
             stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
             poses = candidates(volume, CANDIDATES, stream)
             depth = torch.from_numpy(np.random.default_rng([stream, 2]).uniform(*DEPTH, CANDIDATES))
-            good, drawn, met = [], 0, 0
+            good, drawn, met, cut_off = [], 0, 0, 0
             while len(good) < n and drawn < CANDIDATES:
                 some = slice(drawn, drawn + 64)
                 hu, labels = slicers[case].planes(poses[some], depth[some])
                 drawn += len(hu)
                 met += int((labels == label).flatten(1).any(1).sum())
-                good += (some.start + kept(hu, labels, volume.label_names, organ).nonzero()[:, 0]).tolist()
+                fair = some.start + kept(hu, labels, volume.label_names, organ).nonzero()[:, 0]
+                within = slicers[case].outside(poses[fair], depth[fair]) <= outside
+                cut_off += int((~within).sum())
+                good += fair[within].tolist()
             if not good:
-                raise ValueError(f"CT {case}: none of {drawn} views from its stomach shows enough {organ} without bone "
-                                 f"({met} meet it): choose another organ or leave this CT out")
+                size = " x ".join(f"{mm:.0f}" for mm in volume.hu.shape * np.linalg.norm(volume.affine[:3, :3], axis=0))
+                raise ValueError(
+                    f"CT {case}: none of {drawn} views from its stomach shows enough {organ} without bone and lies within "
+                    f"the CT ({met} meet it; {cut_off} are refused since more than {outside:.0%} of the fan lies beyond "
+                    f"its {size} mm): choose another organ or leave this CT out")
             good = good[:n]
             rows.append({"case": case, "drawn": drawn, f"meet the {organ}": met, "kept": len(good)})
             parts.append((torch.full((len(good),), number), poses[good], depth[good]))
