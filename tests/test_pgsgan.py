@@ -13,6 +13,7 @@ from uslab import notebooks
 from uslab.data import ImageSet
 from uslab.models import sketches
 from uslab.models.dcgan import normalise
+from uslab.models.layers import InstanceNorm
 from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp, Generator, enlarge
 from uslab.training import Run
 
@@ -94,6 +95,15 @@ def test_reference_numbers():
     assert weights.std() == pytest.approx(0.02, rel=0.01)
     assert [optimiser.defaults["lr"] for optimiser in gan.optimisers.values()] == [1e-3, 1e-4]
     assert all(optimiser.defaults["betas"] == (0.5, 0.999) for optimiser in gan.optimisers.values())
+
+
+@pytest.mark.parametrize("dtype, error", [(torch.float32, 1e-5), (torch.bfloat16, 0.04)])
+def test_sampling_normalises_as_training_does(dtype, error):
+    x = (3 + 5 * torch.randn(2, 4, 16, 16)).to(dtype).contiguous(memory_format=torch.channels_last)
+    expected = torch.nn.functional.instance_norm(x.float())
+    with torch.no_grad():
+        sampled = InstanceNorm(4)(x)
+    assert (sampled - expected).abs().max() < error and (InstanceNorm(4)(x) - expected).abs().max() < error
 
 
 # --- Growing

@@ -1,6 +1,21 @@
 """Layers that more than one paper's networks use."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """InstanceNorm; for sampling on a CPU as a group norm with a channel a group, which gives the same but for rounding.
+
+    PyTorch's own copies images in channels-last memory to and fro, a quarter of the time of a whole sample. Its
+    gradient is the faster one, so training keeps it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or x.is_cuda:
+            return super().forward(x)
+        return F.group_norm(x, x.shape[1], eps=self.eps)
 
 
 class Residual(nn.Module):
@@ -9,8 +24,8 @@ class Residual(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.main = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU(True),
-            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), InstanceNorm(width), nn.ReLU(True),
+            nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), InstanceNorm(width))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.main(x)

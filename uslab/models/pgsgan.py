@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .config import check, knob
 from .dcgan import bce, normalise, to_uint8
-from .layers import Residual, init_weights
+from .layers import InstanceNorm, Residual, init_weights
 from .sketches import OBJECTS, SKETCH, one_hot, shrink
 
 INTERVALS = 30      # alpha rises by 1/30 (section 2.4)
@@ -93,7 +93,7 @@ class FadeUp(nn.Module):
     def __init__(self, channels: int, width: int):
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(channels, width, 3, 1, 1), nn.InstanceNorm2d(width), nn.ReLU(True),
+            nn.Conv2d(channels, width, 3, 1, 1), InstanceNorm(width), nn.ReLU(True),
             nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh())       # as the last layers before it grew
 
     def forward(
@@ -112,13 +112,13 @@ class Generator(nn.Module):
         super().__init__()
         w = config.ngf
         self.features = nn.Sequential(
-            nn.ReflectionPad2d(3), nn.Conv2d(channels, w, 7), nn.InstanceNorm2d(w), nn.ReLU(True),
-            nn.Conv2d(w, 2 * w, 3, 2, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
-            nn.Conv2d(2 * w, 4 * w, 3, 2, 1), nn.InstanceNorm2d(4 * w), nn.ReLU(True),
+            nn.ReflectionPad2d(3), nn.Conv2d(channels, w, 7), InstanceNorm(w), nn.ReLU(True),
+            nn.Conv2d(w, 2 * w, 3, 2, 1), InstanceNorm(2 * w), nn.ReLU(True),
+            nn.Conv2d(2 * w, 4 * w, 3, 2, 1), InstanceNorm(4 * w), nn.ReLU(True),
             *(Residual(4 * w) for _ in range(config.blocks)),
             # Enlarged and then convolved: a transposed convolution has as many weights and leaves a checkerboard.
-            nn.Upsample(scale_factor=2), nn.Conv2d(4 * w, 2 * w, 3, 1, 1), nn.InstanceNorm2d(2 * w), nn.ReLU(True),
-            nn.Upsample(scale_factor=2), nn.Conv2d(2 * w, w, 3, 1, 1), nn.InstanceNorm2d(w), nn.ReLU(True))
+            nn.Upsample(scale_factor=2), nn.Conv2d(4 * w, 2 * w, 3, 1, 1), InstanceNorm(2 * w), nn.ReLU(True),
+            nn.Upsample(scale_factor=2), nn.Conv2d(2 * w, w, 3, 1, 1), InstanceNorm(w), nn.ReLU(True))
         self.image = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(w, 1, 7), nn.Tanh())
         self.down = FadeDown(channels, w // 2) if config.grow else None
         self.up = FadeUp(w, w // 2) if config.grow else None
@@ -146,7 +146,7 @@ class Discriminator(nn.Module):
         w = config.ndf
         layers = [nn.Conv2d(channels, w, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for wide, stride in ((2 * w, 2), (4 * w, 2), (8 * w, 1)):
-            layers += [nn.Conv2d(wide // 2, wide, 4, stride, 1), nn.InstanceNorm2d(wide), nn.LeakyReLU(0.2, True)]
+            layers += [nn.Conv2d(wide // 2, wide, 4, stride, 1), InstanceNorm(wide), nn.LeakyReLU(0.2, True)]
         self.main = nn.Sequential(*layers, nn.Conv2d(8 * w, 1, 4, 1, 1))
         self.down = FadeDown(channels, w // 2) if config.grow else None
 
