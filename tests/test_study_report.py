@@ -11,7 +11,7 @@ from made import scan
 from sklearn.metrics import auc
 
 from uslab.cli import main
-from uslab.study import PROTOCOLS, SimulatedReader, Study, figures, quality
+from uslab.study import PROTOCOLS, SimulatedReader, Study, exports, figures, quality
 from uslab.study.analysis import ALL, Analysis, verdict
 from uslab.study.report import cell, number
 
@@ -362,6 +362,12 @@ def test_imrmc_export_gives_the_same_areas(liang):
         for j, reader in enumerate(sorted(scores.reader.unique())):
             own = scores[(scores.reader == reader) & (scores.modality == method)]
             assert len(own) == 60 and roc_auc_score(own.truth, own.score) == pytest.approx(found[i, j])
+
+
+def test_a_comma_in_a_methods_name_makes_no_column():
+    main = answers([("R01", "r0", "real", "real", "real"), ("R01", "a0", "A, small", "synthetic", "real")]).main
+    lines = exports.imrmc(main, PROTOCOLS["yesno"], ["A, small"]).split("BEGIN DATA:\n")[1].splitlines()
+    assert lines == ["-1,r0,0,0", "-1,a0,0,1", "R01,r0,A; small,-1", "R01,a0,A; small,-1"]
 
 
 def test_pairs_have_no_imrmc_export(tmp_path):

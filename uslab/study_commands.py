@@ -227,5 +227,6 @@ def plan(options: argparse.Namespace) -> None:
     print(f"One reader needs {n} images, half of them real, for a power of {planner.POWER} of {aim} "
           "(exact binomial, 5 %).")
     print(f"Power by images (rows) and readers (columns); between readers a standard deviation of {options.spread:g}, "
-          f"a correlation of {options.correlation:g}:")
+          f"a correlation of {options.correlation:g}. One reader's result speaks of that reader alone, that of more "
+          "readers of all like them, so a few readers may need more images than one:")
     print(planner.table(options.accuracy, options.margin, options.spread, options.correlation).round(2).to_string())

@@ -27,6 +27,6 @@ def imrmc(table: pd.DataFrame, protocol, methods: list[str]) -> str:
              f"NR: {main.reader.nunique()}", f"NM: {len(methods)}", "", "BEGIN DATA:"]
     lines += [f"-1,{row.case},0,{int(row.method != REAL)}" for row in cases.itertuples()]
     for row in main.itertuples():
-        lines += [f"{row.reader},{row.case},{method},{row.rating:g}" for method in methods
-                  if row.method in (REAL, method)]
+        lines += [f"{row.reader},{row.case},{method.replace(',', ';')},{row.rating:g}" for method in methods
+                  if row.method in (REAL, method)]      # the format has no quotes for a comma in a name
     return "\n".join(lines) + "\n"
