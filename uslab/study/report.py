@@ -206,7 +206,8 @@ def methods(found: Analysis) -> Section:
     who = "readers and images" if len(found.complete[0]) > 1 else "images, for this reader"
     section.text(f"The figure of merit is the {found.merit}; 0.5 is chance. Intervals are 95 % intervals over {who} "
                  "(Obuchowski and Rockette 1995, Hillis 2007). The test of equivalence asks whether the 90 % interval, "
-                 "narrower than the 95 % one, lies within the margin: two one-sided tests of 5 %.")
+                 "narrower than the 95 % one, lies within the margin: two one-sided tests of 5 %, not corrected for "
+                 "the number of methods.")
     section.table("methods", words(merged(found.by_method)), whole=found.by_method)
     measure = "accuracy" if found.protocol.pair else "balanced accuracy" if found.protocol.buttons else "area"
     estimates = found.estimates if len(found.methods) > 1 else found.estimates.assign(method=found.methods[0])
@@ -268,7 +269,8 @@ def equivalent(found: Analysis, set_when: str) -> Section:
     if found.equivalence.empty:
         section.text("Real and synthetic images were not equally many, so each reader's accuracy is no measure of "
                      "telling them apart; see Each method.")
-    return section.table("equivalence", words(found.equivalence), "Each reader: exact binomial tests.")
+    return section.table("equivalence", words(found.equivalence),
+                         "Each reader: exact binomial tests, not corrected for the number of readers.")
 
 
 def qualities(study, key: dict, found: Analysis) -> Section:
