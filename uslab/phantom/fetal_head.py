@@ -8,7 +8,7 @@ from uslab.data import ImageSet
 from uslab.data.hc18 import circumference
 
 from . import physics, series
-from .brush import Ellipse, amplitude, at_least, darker, facing, ring_down, unevenness
+from .brush import Ellipse, amplitude, at_least, darker, facing, ring_down, sheets, unevenness
 
 SAMPLES, LINES, LOOKS = 352, 224, 4   # the polar grid, whatever the size of the picture, and the compounded views
 EXAM_SIZES = np.cumsum([0.80, 0.17, 0.022])   # share of exams with 1, 2, 3 and else 4 images: 806 exams of 999 images
@@ -36,11 +36,13 @@ class Scene:
     aside: float           # middle of the fan, from the middle of the frame, in frame widths
     span: float            # dynamic range
     gain: float            # level of soft tissue below white
+    white: float           # the brightest grey that the frame is stored with, of 255
     skull: float           # echo of the skull, perpendicular
     fluid: float           # size of the pool around the head, in head radii
     pool: tuple[float, float]        # where the pool lies against the head, in head radii
     brain: float           # echo of the brain
     haze: float            # reverberation behind the near skull
+    noise: float           # of the receiver above black, at the lower end of the fan
     boxes: tuple[bool, bool]         # patient data blanked at the lower and upper right
     anatomy: int           # seed of everything irregular
 
@@ -73,13 +75,15 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         crop=float(rng.uniform(-0.1, 1.2)),
         reach=float(0.93 + 0.35 * rng.random() * (0.5 + zoom)),
         aside=float(rng.normal(0, 0.02 + 0.05 * zoom)),
-        span=float(rng.uniform(48, 64)),
-        gain=float(rng.normal(27.5, 2.5)),
-        skull=float(rng.uniform(22, 29)),
+        span=float(rng.uniform(50, 56)),
+        gain=float(rng.normal(27, 2.5)),
+        white=float(255 if rng.random() < 0.06 else min(rng.normal(242, 2), 243)),
+        skull=float(rng.uniform(22.5, 30)),
         fluid=float(rng.uniform(1.1, 2.2) if early else rng.uniform(0.8, 1.2)),
         pool=(float(rng.normal(0, 0.35)), float(rng.normal(0, 0.2))),
-        brain=float(rng.normal(-5 if early else -12, 3)),
+        brain=float(rng.normal(-6 if early else -10, 3)),
         haze=float(rng.normal(-6, 4)),
+        noise=float(rng.normal(6.5, 5)),
         boxes=(bool(rng.random() < 0.75), bool(rng.random() < 0.25)),
         anatomy=int(rng.integers(2**32)),
     )
@@ -103,14 +107,17 @@ def paint(scene: Scene, head: Ellipse) -> tuple[np.ndarray, np.ndarray, np.ndarr
     fan, depth, angle = head.fan, head.depth, head.angle
     # The mother: layers near the array, uneven tissue and streaks of poor contact below.
     layers = unevenness(rng, fan, 4, int(fan.depth / 2.2)) * np.exp(-depth / rng.uniform(8, 16))
-    tissue = 7 * layers + rng.uniform(1, 3) * unevenness(rng, fan, 5, 14)
-    tissue += 5 * np.clip(unevenness(rng, fan, 4, 4), -2, 1)
-    tissue += 2 * unevenness(rng, fan, 30, 30) + 2 * unevenness(rng, fan, 50, 110)
-    tissue += 2.5 - 4 * depth / fan.depth
+    tissue = 10 * np.minimum(layers, 1.2) + rng.uniform(2, 5) * unevenness(rng, fan, 5, 14)
+    tissue += 5 * np.clip(unevenness(rng, fan, 4, 4), -2, 1.4)
+    tissue += 2.5 * unevenness(rng, fan, 30, 30) + 3 * unevenness(rng, fan, 50, 110)
+    tissue += 2 - 4 * depth / fan.depth
     streaks = 0.025 * unevenness(rng, fan, 12, 2)
     # The outermost lines have the poorest contact.
-    tissue -= rng.uniform(2, 14) * (angle / fan.half_angle) ** 2
+    tissue -= rng.uniform(2, 20) * (angle / fan.half_angle) ** 2
     echo, (mirror, things) = amplitude(tissue), np.zeros((2, SAMPLES, LINES), np.float32)
+    # Fascia: thin bright sheets, most of them near the array.
+    fascia = sheets(unevenness(rng, fan, 4, int(fan.depth / 7)), fan, 0.3 + 0.001 * fan.depth, 6)
+    fascia *= np.clip(unevenness(rng, fan, 7, 20), 0, 2) * np.exp(-depth / rng.uniform(15, 50))
     # Things beside the head: limbs, cord, uterine wall.
     for _ in range(rng.poisson(3)):
         turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(1.3, 1.8)
@@ -127,25 +134,32 @@ def paint(scene: Scene, head: Ellipse) -> tuple[np.ndarray, np.ndarray, np.ndarr
     sac = np.hypot(head.u - np.float32(scene.pool[0]), head.v - np.float32(scene.pool[1])) / np.float32(scene.fluid)
     sac += 0.09 * unevenness(rng, fan, 5, 5) + 0.03 * unevenness(rng, fan, 16, 16)
     wet = np.clip((1 - sac) * 9 + 0.5, 0, 1)
-    echo = np.maximum(echo * (1 - wet) + amplitude(-20) * wet, things)
+    echo = np.maximum(echo * (1 - wet) + amplitude(-25) * wet, things)
+    mirror += amplitude(rng.uniform(6, 16)) * fascia * (1 - wet)
     wall = np.exp(-(((sac - 1.03) / 0.03) ** 2)) * np.clip(unevenness(rng, fan, 9, 9), 0, 2)
     mirror += amplitude(6) * wall * np.cos(angle) ** 6
     excess = streaks + 0.01 - 0.05 * wet
-    # Skull: a few mm of bone, bright where the beam meets it squarely, in plates with sutures between them.
-    thick = 0.5 + 0.0028 * scene.hc
-    around = np.arctan2(head.v, head.u)
+    # Skull: a few mm of bone, rough, in plates of varied thickness with dim sutures between them, and bright where the
+    # beam meets it squarely.
+    thick = 0.4 + 0.0028 * scene.hc
     turn = np.linspace(-np.pi, np.pi, 1024)
-    plates = sum(rng.normal(0, 0.6) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(2, 8))
-    plates += sum(rng.normal(0, 0.1) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(8, 40))
-    plates = plates.astype(np.float32)[((around + np.pi) * (1023 / (2 * np.pi))).astype(np.int32)]
-    bone = np.exp(-(((head.outside + thick * (1.3 + 0.25 * plates)) / thick) ** 2))
-    squarely = facing(*head.normal, angle, 5)
+    plates = ripple(rng, turn, 2, 8, 0.6) + ripple(rng, turn, 8, 40, 0.1)
     strength = np.clip(1 + 0.45 * plates, 0.2, 1.6)
-    skull = amplitude(scene.skull) * bone * strength * (0.08 + 0.92 * squarely)
+    for _ in range(rng.poisson(4)):
+        suture = np.sin((turn - rng.uniform(-np.pi, np.pi)) / 2) * 2 / rng.uniform(0.03, 0.14)
+        strength *= 1 - rng.uniform(0.4, 0.95) * np.exp(-(suture**4))
+    edge = 1.3 + 0.25 * plates + ripple(rng, turn, 6, 24, 0.05 * min(1, scene.hc / 200))
+    width = np.clip(1 + ripple(rng, turn, 3, 20, 0.1), 0.5, 1.6)
+    at = ((np.arctan2(head.v, head.u) + np.pi) * (1023 / (2 * np.pi))).astype(np.int32)
+    strength, edge, width = (np.float32(values)[at] for values in (strength, edge, width))
+    bone = np.exp(-(((head.outside / np.float32(thick) + edge) / width) ** 2))
+    squarely = facing(*head.normal, angle, 5)
+    grain = np.clip(1 + 0.2 * unevenness(rng, fan, 75, 120), 0.1, 2)
+    skull = amplitude(scene.skull) * bone * strength * grain * (0.08 + 0.92 * squarely)
     excess += 0.5 * bone * strength
     inside = np.clip(-head.outside / thick - 1.2, 0, 1)
     brain, lines = paint_brain(scene, head, rng)
-    brain *= amplitude(2.5 * unevenness(rng, fan, 14, 14) + 2 * unevenness(rng, fan, 36, 36))
+    brain *= amplitude(2 * unevenness(rng, fan, 14, 14) + 1.5 * unevenness(rng, fan, 36, 36))
     # The near skull rings on, most where the beam is perpendicular, so the near half is hazy.
     haze = ring_down(skull * squarely**5, 0.10 * 2 * scene.axes[1] / fan.sample_mm)
     echo = echo * (1 - inside) + (brain + amplitude(scene.haze) * haze) * inside
@@ -154,12 +168,17 @@ def paint(scene: Scene, head: Ellipse) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return echo, mirror, excess
 
 
+def ripple(rng: np.random.Generator, turn: np.ndarray, first: int, last: int, height: float) -> np.ndarray:
+    """A random function of the angle around the head: waves first to last - 1, each of a standard height."""
+    return sum(rng.normal(0, height) * np.cos(k * turn + rng.uniform(0, 2 * np.pi)) for k in range(first, last))
+
+
 def paint_brain(scene: Scene, head: Ellipse, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Amplitudes of the brain's scatterers and of its bright lines; positions in head radii, u forward, v down."""
     # The far half is darker towards the skull.
     echo = amplitude(scene.brain - 4 * np.maximum(head.radius, 0.4) ** 2)
     lines = np.zeros_like(echo)
-    level = scene.skull - rng.uniform(6, 14)
+    level = scene.skull - rng.uniform(7, 16)
     # Midline echo (falx) in pieces.
     shift, at = rng.normal(0, 0.03), -0.92
     while at < 0.9:
@@ -172,7 +191,7 @@ def paint_brain(scene: Scene, head: Ellipse, rng: np.random.Generator) -> tuple[
         for side in (-1, 1):      # choroid plexuses fill the ventricles
             head.blob(echo, darker(0.6), (-0.1, side * 0.48), (0.7, 0.4), side * 0.1, 0.4)
             at = rng.normal(-0.15, 0.08), side * rng.normal(0.42, 0.03)
-            head.blob(echo, at_least(scene.brain + rng.uniform(4, 10)), at,
+            head.blob(echo, at_least(scene.brain + rng.uniform(3, 8)), at,
                       (rng.uniform(0.35, 0.6), rng.uniform(0.2, 0.3)), side * rng.normal(0.1, 0.15), 0.4)
         return echo, lines
     # Cavum septi pellucidi: a dark box between two short lines.
@@ -188,7 +207,7 @@ def paint_brain(scene: Scene, head: Ellipse, rng: np.random.Generator) -> tuple[
         middle, height = rng.normal(-0.4, 0.06), side * rng.uniform(0.32, 0.48)
         head.blob(echo, darker(0.75), (middle, height), (0.36, 0.13), 0.15 * side, 0.4)
         if rng.random() < 0.85:
-            head.blob(echo, at_least(scene.brain + rng.uniform(12, 20) - clear), (middle - 0.03, height + 0.02 * side),
+            head.blob(echo, at_least(scene.brain + rng.uniform(10, 17) - clear), (middle - 0.03, height + 0.02 * side),
                       (rng.uniform(0.12, 0.24), rng.uniform(0.08, 0.15)), 0.3 * side, 0.5)
         for wall in (-0.15, 0.16):
             end = middle + rng.uniform(-0.2, 0.2)
@@ -223,10 +242,12 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     y = max(min(top + 0.5 * height + scene.centre[1] * width, lowest), min(highest, lowest))
     head = Ellipse(fan, (x, y), scene.axes, scene.tilt, scene.flip)
     echo, mirror, excess = paint(scene, head)
-    waist = physics.beam_width(head.depth, y - radius, 0.3 + 0.0065 * width, 0.008)
-    beam, pulse = np.maximum(waist * fan.lines_per_mm(), 0.5), max((0.15 + 0.0023 * width) / fan.sample_mm, 0.5)
-    echoes = physics.insonify(echo, mirror, excess, fan.sample_mm, LOOKS, pulse, beam, rng)
-    values = physics.log_compress(echoes, scene.gain, scene.span, 1.95)
+    waist = physics.beam_width(head.depth, y - radius, 0.273 + 0.00585 * width, 0.008)
+    beam, pulse = np.maximum(waist * fan.lines_per_mm(), 0.5), max((0.145 + 0.0022 * width) / fan.sample_mm, 0.5)
+    # The time gain raises the receiver's noise with depth.
+    noise = amplitude(scene.gain - scene.span + scene.noise - 9 * (1 - head.depth / fan.depth))
+    echoes = physics.insonify(echo, mirror, excess, fan.sample_mm, LOOKS, pulse, beam, rng, noise)
+    values = np.float32(scene.white / 255) * physics.log_compress(echoes, scene.gain, scene.span, 1.82)
     # The square around what the frame shows of the fan, as the preparation of real images cuts it.
     widest = (radius + fan.depth) * np.sin(scene.half_angle)
     left, right = max(middle - width / 2, -widest), min(middle + width / 2, widest)
@@ -236,8 +257,8 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     image = physics.scan_convert(values, fan, *corner, side, size, (left, low, right, high))
     grid = (np.arange(size) + 0.5) * (side / size)
     pixel_x, pixel_y = corner[0] + grid[None], corner[1] + grid[:, None]
-    for blanked, (above, below) in zip(scene.boxes, ((0.8, 1), (0, 0.19))):
-        start = 0.75 if above else 0.88
+    for blanked, (above, below) in zip(scene.boxes, ((0.8, 1.1), (-0.1, 0.19))):
+        start = 0.75 if above > 0 else 0.88
         if blanked:
             image[(pixel_x > middle + (start - 0.5) * width) & (pixel_y > top + above * height)
                   & (pixel_y < top + below * height)] = 0
