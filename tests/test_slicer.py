@@ -285,6 +285,14 @@ def test_planes_that_the_edge_of_the_ct_cuts_off_are_refused():
         Slices.find(in_liver((12, 12, 12)), "liver", 5, view, seed=0)
 
 
+def test_many_planes_are_drawn_in_lots():
+    """As many planes as a large experiment wants come out of one CT, all different, and the first are the same."""
+    slab = in_liver((50, 50, 6))
+    few, many = (Slices.find(slab, "liver", n, View(12, 32), seed=0, outside=0.1) for n in (100, 800))
+    assert len(many) > 400 and many.tally.drawn[0] > 4000 and len(many.poses.unique(dim=0)) == len(many)
+    assert torch.equal(many.poses[:len(few)], few.poses) and torch.equal(many.depth[:len(few)], few.depth)
+
+
 def test_window():
     hu = torch.tensor([-1000.0, -300, -100, 0, 300, 900])
     assert window(hu).tolist() == [0, 0, 85, 128, 255, 255]

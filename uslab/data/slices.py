@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .volume import Volume
 WINDOW = -300.0, 300.0           # Hounsfield units that become black and white: wide, so that fat is not as black as
                                  # what lies outside the fan
 DEPTH = 40.0, 60.0               # mm; the paper's "4 mm to 6 mm" must be centimetres
-CANDIDATES = 4000                # poses drawn at one stomach
+CANDIDATES = 4000                # poses drawn at a stomach, again for every 200 planes that are wanted
 OUTSIDE = 0.4                    # of a fan may lie beyond its CT; simulated CTs reach 0.35
 
 
@@ -61,28 +61,28 @@ class Slices:
         slicers, parts, rows = {}, [], []
         for number, (case, volume) in enumerate(volumes.items()):
             label, slicers[case] = label_of(volume, organ), Slicer(volume, view)
-            stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-            poses = candidates(volume, CANDIDATES, stream)
-            depth = torch.from_numpy(np.random.default_rng([stream, 2]).uniform(*DEPTH, CANDIDATES))
-            good, drawn, met, cut_off = [], 0, 0, 0
-            while len(good) < n and drawn < CANDIDATES:
-                some = slice(drawn, drawn + 64)
-                hu, labels = slicers[case].planes(poses[some], depth[some])
+            good, count, drawn, met, cut_off = [], 0, 0, 0, 0
+            for poses, depth in drawn_at(volume, seed, number, 1 + n // 200):
+                hu, labels = slicers[case].planes(poses, depth)
                 drawn += len(hu)
                 met += int((labels == label).flatten(1).any(1).sum())
-                fair = some.start + kept(hu, labels, volume.label_names, organ).nonzero()[:, 0]
+                fair = kept(hu, labels, volume.label_names, organ).nonzero()[:, 0]
                 within = slicers[case].outside(poses[fair], depth[fair]) <= outside
                 cut_off += int((~within).sum())
-                good += fair[within].tolist()
-            if not good:
+                rows_kept = fair[within]
+                good.append((poses[rows_kept], depth[rows_kept]))
+                count += len(rows_kept)
+                if count >= n:
+                    break
+            if not count:
                 size = " x ".join(f"{mm:.0f}" for mm in volume.hu.shape * np.linalg.norm(volume.affine[:3, :3], axis=0))
                 raise ValueError(
                     f"CT {case}: none of {drawn} views from its stomach shows enough {organ} without bone and lies within "
                     f"the CT ({met} meet it; {cut_off} are refused since more than {outside:.0%} of the fan lies beyond "
                     f"its {size} mm): choose another organ or leave this CT out")
-            good = good[:n]
-            rows.append({"case": case, "drawn": drawn, f"meet the {organ}": met, "kept": len(good)})
-            parts.append((torch.full((len(good),), number), poses[good], depth[good]))
+            count = min(count, n)
+            rows.append({"case": case, "drawn": drawn, f"meet the {organ}": met, "kept": count})
+            parts.append((torch.full((count,), number), *(torch.cat(some)[:n] for some in zip(*good))))
         cases, poses, depth = map(torch.cat, zip(*parts))
         return cls(slicers, cases, poses, depth, organ, card, source, pd.DataFrame(rows))
 
@@ -170,6 +170,19 @@ class Slices:
             slicers[case] = Slicer(volumes[case], view)
         return cls(slicers, organ=about["organ"], card=about["card"], source=about["source"],
                    tally=pd.DataFrame(about["tally"]), **tensors)
+
+
+def drawn_at(
+    volume: Volume,
+    seed: int,
+    number: int,       # of the CT
+    lots: int,         # of CANDIDATES poses each
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Poses (64, 4, 4) at the stomach and depths (64,), drawn lot by lot as they are asked for."""
+    for lot in range(lots):
+        stream = int(np.random.SeedSequence([seed, number, lot]).generate_state(1)[0])
+        depth = torch.from_numpy(np.random.default_rng([stream, 2]).uniform(*DEPTH, CANDIDATES))
+        yield from zip(candidates(volume, CANDIDATES, stream).split(64), depth.split(64))
 
 
 def window(hu: Tensor) -> Tensor:
