@@ -11,7 +11,7 @@ from PIL import Image
 
 import uslab.phantom
 from uslab.data import load, mmotu
-from uslab.data.overlays import burnt_in, lone
+from uslab.data.overlays import burnt_in, crosses, lone
 from uslab.data.prepare import frame
 
 
@@ -89,6 +89,12 @@ def test_no_bright_spot_of_a_phantom_is_a_lone_glyph(scene):
     for image in images:
         contrast = cv2.subtract(image, cv2.medianBlur(image, 15))
         assert not lone(image, ((contrast > 60) & (image > 130)).astype(np.uint8), 256).any()
+
+
+def test_streaks_and_the_array_of_an_ovary_are_no_callipers():
+    """Rings of the array beside the black outside the fan, and bright streaks, cross as the arms of a mark do."""
+    for image in uslab.phantom.load("ovary", 22, 256).images[:, 0].numpy():
+        assert not crosses(image, cv2.subtract(image, cv2.medianBlur(image, 15)), 256)
 
 
 def test_layers_of_tissue_are_no_text():

@@ -113,7 +113,8 @@ def crosses(
     """
     marks = []
     reach = max(3, round(SHARES[-1] * side)) + 4
-    padded = cv2.copyMakeBorder(contrast, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0).astype(np.float32)
+    padded, grey = (cv2.copyMakeBorder(values, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
+                    .astype(np.float32) for values in (contrast, image))
     bright = np.argwhere((contrast > 50) & (image > 180))
     for turn in (0.0, np.pi / 4):  # + and x
         sure, likely = [], []
@@ -125,7 +126,10 @@ def crosses(
             places, weakest = bright[crossing], weakest[crossing]
             # One gap and one end may hold the mark's number, so the third of the four counts.
             gap, end = (np.sort(levels(padded, places + reach, part), 0)[2] / weakest for part in parts[1:])
-            add(sure, places[(weakest > 70) & (gap < 0.2) & (end < 0.35)], arm)
+            # Beside black, tissue has as much contrast as a mark but is not as white; beyond the edge all is black.
+            white = levels(grey, places + reach, parts[0]).min(0) > 130
+            whole = ((places >= arm) & (places < np.array(image.shape) - arm)).all(1)
+            add(sure, places[(weakest > 70) & (gap < 0.2) & (end < 0.35) & white & whole], arm)
             add(likely, places[(gap < 0.4) & (end < 0.6)], arm)
         # A mark on bright tissue or through a line is only likely; beside two sure ones it is believed.
         if len(sure) >= 2 and len(likely) <= 8:
