@@ -8,6 +8,7 @@ import zipfile
 
 import made
 import pytest
+from PIL import Image
 
 from uslab.cli import main
 from uslab.data import sources
@@ -197,6 +198,8 @@ def test_check_show_audit_and_compare(tmp_path, capsys, monkeypatch):
     assert call("show", "busi") == 0 and (tmp_path / "busi_sheet.png").stat().st_size > 10_000
     assert call("show", "busi") == 2
     assert "busi_sheet.png exists: name another file" in capsys.readouterr().err
+    assert call("show", "phantom:liver", "--size", "64", "--out", "liver.jpg") == 0
+    assert Image.open(tmp_path / "liver.jpg").size == (6 * 166, 4 * 178)
     assert call("audit", "busi", "--out", "page.html") == 0
     assert "0  pairs that show one frame twice" in capsys.readouterr().out and (tmp_path / "page.html").is_file()
     assert call("compare", "busi", "--phantom", "fetal_head", "--size", "64") == 0
@@ -206,6 +209,8 @@ def test_check_show_audit_and_compare(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(("words", "message"), [
     (["check", "busy"], "no data set 'busy': there are hc18, busi"),
     (["show", "ct"], "ct holds volumes"),
+    (["show", "phantom:lung"], "unknown phantom 'lung': choose one of breast"),
+    (["show", "phantom:liver", "--out", "liver.tif"], "liver.tif: the sheet is a .png or a .jpg"),
     (["check", "busi", "--root", "absent"], "absent is not a folder; data_cards/busi.md says how to get busi"),
 ])
 def test_a_wrong_request_is_one_line(capsys, words, message):

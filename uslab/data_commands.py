@@ -30,7 +30,8 @@ def add_parser(commands) -> None:
     add("list", list_sets, "name the data sets, their licence and where they are looked for", named=False)
     add("get", get, "download a data set, or say what to request where")
     add("check", check, "read a data set and say what is there, or what is wrong")
-    add("show", show, "draw a sheet of images with the outlines of their masks", size=256, out="sheet.png")
+    add("show", show, "draw a sheet of images with the outlines of their masks; a NAME such as phantom:fetal_head draws "
+        "simulated ones", size=256, out="sheet.png")
     add("audit", audit, "look for duplicates, leaks, overlays and outliers; writes a page", size=256, out="audit.html")
     part = add("compare", compare, "draw a phantom beside a local set of real images and measure how near it is",
                size=256, out="compare.png")
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from uslab.data.download import DownloadError
 
     if options.ending:  # asked before anything slow begins
-        options.out = options.out or Path(f"{options.name}_{options.ending}")
+        options.out = options.out or Path(f"{options.name.replace(':', '_')}_{options.ending}")
         if options.out.exists():
             raise UsageError(f"{options.out} exists: name another file with --out")
     try:
@@ -97,9 +98,14 @@ def check(options: argparse.Namespace) -> None:
 def show(options: argparse.Namespace) -> None:
     import cv2
 
+    from uslab import phantom
     from uslab.data.pictures import set_sheet
 
-    write(options.out, cv2.imencode(".png", set_sheet(pictures(options)))[1].tobytes())
+    if options.out.suffix not in (".png", ".jpg"):
+        raise UsageError(f"{options.out}: the sheet is a .png or a .jpg")
+    kind, _, scene = options.name.partition(":")
+    images = phantom.load(scene, 24, options.size) if kind == "phantom" else pictures(options)
+    write(options.out, cv2.imencode(options.out.suffix, set_sheet(images))[1].tobytes())
 
 
 def audit(options: argparse.Namespace) -> None:
