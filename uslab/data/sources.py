@@ -52,14 +52,15 @@ SOURCES = {
         "The paper's own CT, BTCV, needs a registration: Synapse, syn3193805, RawData.zip; unpack img/ and label/."),
     "mmotu": Source(
         "ovaries and ovarian tumours, MMOTU 2-D", "CC BY 4.0 as re-users report; the authors state none", "",
-        ask="Download OTU_2d.zip by hand from the Google Drive folder that the authors' repository names "
-            "(github.com/cv516Buaa/MMOTU_DS2Net; re-users name 1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1), and unpack it into "
+        ask="Download OTU_2d.zip by hand from the Google Drive folder that the README of the authors' repository "
+            "names (github.com/cv516Buaa/MMOTU_DS2Net): "
+            "https://drive.google.com/drive/folders/1c5n0fVKrM9-SZE1kacTXPt1pt844iAs1, and unpack it into "
             "{root}, so that {root}/OTU_2d/images, annotations and train_cls.txt exist. The edition on figshare, "
             "doi:10.6084/m9.figshare.25058690, has fewer images, other folders and no class lists: it is not read."),
     "eus": Source(
-        "endoscopic ultrasound, LEPset", "the authors' terms", "",
-        ask="How to get LEPset is for its paper to say (DSMT-Net, IEEE Transactions on Medical Imaging); get it there, "
-            "and unpack labeled/ and unlabeled/ into {root}. The paper's own frames (University College Hospital "
+        "endoscopic ultrasound, LEPset", "research only, not commercial, as re-users report", "",
+        ask="Re-users name Zenodo record 8041285 (https://doi.org/10.5281/zenodo.8041285) for LEPset: read its terms, "
+            "download it by hand, and unpack labeled/ and unlabeled/ into {root}. The paper's own frames (University College Hospital "
             "London) were never published. Frames of your own work too: one folder a patient in {root}."),
     "folder": Source(
         "your own images", "yours", "",
