@@ -260,6 +260,8 @@ def test_classify_refuses():
     train, test = made(24), made(12, seed=1)
     with pytest.raises(ValueError, match="unknown model 'vgg'.*vgg16"):
         tasks.classify(train, test, "vgg")
+    with pytest.raises(ValueError, match="is too small, use 32x32"):
+        tasks.classify(made(24, size=24), made(12, seed=1, size=24), "vgg16")
     with pytest.raises(ValueError, match="give synthetic"):
         tasks.classify(train, test, share=0.5)
     with pytest.raises(ValueError, match="synthetic has the classes none"):

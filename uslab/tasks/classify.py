@@ -41,6 +41,8 @@ def classify(
 
     if model not in ("features", *networks.NETWORKS):
         raise ValueError(f"unknown model {model!r}: choose features, {', '.join(networks.NETWORKS)}")
+    if model == "vgg16" and min(train.images.shape[2:]) < 32:
+        raise ValueError(f"vgg16 halves the image five times: {tuple(train.images.shape[2:])} is too small, use 32x32 or more")
     if not isinstance(weighted, bool) and len(weighted) != len(train.classes):
         raise ValueError(f"weighted holds {len(weighted)} weights for the {len(train.classes)} classes {train.classes}")
     if epochs < 1 or batch < 2:
