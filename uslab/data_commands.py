@@ -30,8 +30,8 @@ def add_parser(commands) -> None:
     add("list", list_sets, "name the data sets, their licence and where they are looked for", named=False)
     add("get", get, "download a data set, or say what to request where")
     add("check", check, "read a data set and say what is there, or what is wrong")
-    add("show", show, "draw a sheet of images with the outlines of their masks; a NAME such as phantom:fetal_head draws "
-        "simulated ones", size=256, out="sheet.png")
+    add("show", show, "draw a sheet of images with the outlines of their masks; a NAME such as phantom:fetal_head "
+        "draws simulated ones", size=256, out="sheet.png")
     add("audit", audit, "look for duplicates, leaks, overlays and outliers; writes a page", size=256, out="audit.html")
     part = add("compare", compare, "draw a phantom beside a local set of real images and measure how near it is",
                size=256, out="compare.png")

@@ -60,8 +60,8 @@ SOURCES = {
     "eus": Source(
         "endoscopic ultrasound, LEPset", "research only, not commercial, as re-users report", "",
         ask="Re-users name Zenodo record 8041285 (https://doi.org/10.5281/zenodo.8041285) for LEPset: read its terms, "
-            "download it by hand, and unpack labeled/ and unlabeled/ into {root}. The paper's own frames (University College Hospital "
-            "London) were never published. Frames of your own work too: one folder a patient in {root}."),
+            "download it by hand, and unpack labeled/ and unlabeled/ into {root}. The paper's own frames (University "
+            "College Hospital London) were never published. Frames of your own work too: one folder a patient in {root}."),
     "folder": Source(
         "your own images", "yours", "",
         ask="Nothing to download: put your images, and a labels.csv if you have labels, into {root}."),
