@@ -289,6 +289,11 @@ def test_corrected_t_test_by_hand_and_plain_one_by_scipy():
     assert repeated.p == pytest.approx(2 * stats.t.sf(t, 9)) and repeated.n == 10
 
 
+def test_equal_scores_that_differ_by_rounding_are_equal():
+    found = tasks.paired_t([0.1 + 0.2, 0.7], [0.3, 0.7])
+    assert (found.difference, found.p) == (0, 1)
+
+
 def test_corrected_t_test_keeps_its_level_where_folds_overlap():
     """Fold scores with the correlation n_test / n that the correction assumes: no difference, 5 % found."""
     rng = np.random.default_rng(0)

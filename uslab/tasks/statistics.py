@@ -43,7 +43,7 @@ def paired_t(
     ValueError for unequal lengths, fewer than 2 folds, values that are not finite.
     """
     a, b = paired(a, b)
-    k, gap = len(a), a - b
+    k, gap = len(a), np.where(np.isclose(a, b, rtol=1e-12, atol=0), 0.0, a - b)   # means of equal scores differ by rounding
     share = 1 / k if test_share is None else test_share
     if not 0 < share < 1:
         raise ValueError(f"test_share is {share}: it is the part of the images that a fold tests, between 0 and 1")
