@@ -335,6 +335,15 @@ def test_the_margin_is_sealed_before_anybody_answers(tmp_path):
     assert "Shaded: the margin of equivalence, 0.2" in text
     text = (study.report(tmp_path / "b", margin=0.05).parent / "report.md").read_text()
     assert text.count("chosen afterwards: the study was built with 0.2") == 4 and "exploratory" in text
+
+
+def test_a_study_whose_key_holds_no_margin_still_reports(tmp_path, monkeypatch):
+    study = finished(tmp_path, "yesno", [SimulatedReader(0.0)], "A", attention=0, repeats=0)
+    key = study.key()
+    del key["design"]["margin"]     # as studies were sealed before the margin was part of the design
+    monkeypatch.setattr(study, "key", lambda path=None: key)
+    text = (study.report(tmp_path / "old").parent / "report.md").read_text()
+    assert "chosen afterwards: the study was built with none" in text and study.analysis().margin == 0.1
     with pytest.raises(ValueError, match="margin is 0.5; it must lie between 0 and 0.5"):
         finished(tmp_path / "c", "yesno", [SimulatedReader()], margin=0.5)
 

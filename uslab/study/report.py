@@ -81,9 +81,9 @@ def report(study, out: Path, key_path=None, margin: float | None = None) -> Path
 
 def when(key: dict, found: Analysis) -> str:
     """Whether the margin of equivalence was set before anybody saw an answer."""
-    sealed = key["design"]["margin"]
+    sealed = key["design"].get("margin")    # keys of older studies hold none
     return ("set when the study was built" if found.margin == sealed else
-            f"chosen afterwards: the study was built with {sealed:g}")
+            f"chosen afterwards: the study was built with {'none' if sealed is None else f'{sealed:g}'}")
 
 
 def lead(found: Analysis, set_when: str) -> list[str]:
@@ -344,7 +344,7 @@ def limits(study, key: dict, found: Analysis, facts: dict) -> Section:
         lines.append(f"{plural(facts['n_readers'], 'reader')}: results speak for them, hardly for readers at large.")
     if study.about["text_acknowledged"]:
         lines.append("Images that seem to hold burnt-in text or callipers were admitted by the organiser.")
-    if found.margin != key["design"]["margin"]:
+    if found.margin != key["design"].get("margin"):
         lines.append(f"The margin of equivalence was {when(key, found)}. Tests with it are exploratory.")
     share = found.always[1]
     if found.protocol.buttons and not found.protocol.pair and share > 0.55:

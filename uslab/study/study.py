@@ -204,12 +204,12 @@ class Study:
         margin: float | None = None,    # of equivalence with chance; None: the one that was sealed with the key
     ):
         """Every table of the report, an analysis.Analysis. Raises ValueError before unblinding."""
-        from uslab.study.analysis import Analysis
+        from uslab.study.analysis import MARGIN, Analysis
         from uslab.study.unblind import answers
 
         self._unblinded()
         sealed = self.key(key)
-        margin = sealed["design"]["margin"] if margin is None else margin
+        margin = sealed["design"].get("margin", MARGIN) if margin is None else margin   # old keys hold none
         return Analysis(answers(self, sealed), self.protocol, sealed["methods"], margin)
 
     def report(
