@@ -96,6 +96,13 @@ def test_schedule_matches_the_reference():
     assert config.rate(150 * 37) / 2e-4 == pytest.approx(0.4950, abs=1e-4)
     assert config.rate(10**6) == pytest.approx(config.rate(199 * 37), rel=1e-9)
     assert config.rate(10**6) == pytest.approx(0.0099 * 2e-4, rel=1e-3)
+    assert config.steps == 200 * 37
+
+
+def test_a_training_may_be_a_part_of_an_epoch():
+    config = Config(epoch=1000, epochs=0.02, decay=0.01)
+    rates = [config.rate(step) for step in range(config.steps)]
+    assert config.steps == 30 and min(rates) > 0 and rates == sorted(rates, reverse=True)
 
 
 @pytest.mark.parametrize("case", range(5))

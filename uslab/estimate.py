@@ -10,7 +10,7 @@ from uslab.batch import Job
 from uslab.page import duration, read_card
 from uslab.sweep import Sweep
 
-MOST = 300.0   # seconds that a calibration may take
+MOST = 900.0   # seconds that a calibration may take
 
 
 def estimate(

@@ -27,8 +27,8 @@ class Config:
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Zhu's code)")
     beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Zhu's code)")
     epoch: int = knob(1000, 1, 1_000_000, log=True, help="steps an epoch (Grimwood: the organ's ultrasound images)")
-    epochs: int = knob(100, 1, 10_000, help="epochs at the whole learning rate (Zhu: 100)")
-    decay: int = knob(100, 0, 10_000, help="further epochs, in which the rate falls linearly (Zhu: 100)")
+    epochs: float = knob(100.0, 0.001, 10_000.0, help="epochs at the whole learning rate (Zhu: 100)")
+    decay: float = knob(100.0, 0.0, 10_000.0, help="further epochs, in which the rate falls linearly (Zhu: 100)")
     ngf: int = knob(64, 4, 256, help="width of the generators: channels of the first layer (Zhu: 64)")
     ndf: int = knob(64, 4, 256, help="width of the discriminators (Zhu: 64)")
     blocks: int = knob(9, 1, 20, help="residual blocks (Zhu: 9 at 256 pixels, 6 at 128)")
@@ -48,6 +48,11 @@ class Config:
 
     def __post_init__(self):
         check(self)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training; an epoch may be a part of one."""
+        return max(1, round((self.epochs + self.decay) * self.epoch))
 
     def rate(self, step: int) -> float:
         """Learning rate at a step, counted from 0: whole for `epochs` epochs, then falling, never to exactly 0."""
