@@ -1,6 +1,5 @@
 """The measures, against closed forms, hand-made images and independent formulas."""
 
-import dataclasses
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ from skimage.metrics import normalized_mutual_information, peak_signal_noise_rat
 
 from uslab import metrics, phantom
 from uslab.data import ImageSet
-from uslab.metrics.features import sha256
 from uslab.metrics.intervals import half_sample_interval, pair_interval
 from uslab.metrics.manifold import covered
 from uslab.metrics.similarity import mutual_information_each, psnr_each
@@ -224,35 +222,6 @@ def test_scores_are_strict_json_and_carry_everything():
         "name": "PSNR (dB)", "value": None, "low": None, "high": None, "n": 3,
         "text": "PSNR (dB) inf, n = 3 (data range 255)"}
     assert str(metrics.Score("FD-lite0", 56.1149, 52.8, 59.401, 400)) == "FD-lite0 56.11 [52.8, 59.4], n = 400"
-
-
-def test_only_inception_is_called_fid(tmp_path, monkeypatch):
-    a, b = noise(30), noise(30, seed=1, high=200)
-    assert metrics.fid(a, b, cells).name == "FD-cells" and metrics.kid(a, b, cells).name == "KD-cells"
-    with pytest.raises(ValueError, match="is taken"):
-        metrics.Space.of("inception", Cells())
-
-    class StandIn(torch.nn.Module):  # called as the real TorchScript file is: uint8 RGB, return_features=True
-        def forward(self, images: torch.Tensor, return_features: bool = False) -> torch.Tensor:
-            assert images.dtype == torch.uint8 and images.shape[1] == 3 and return_features
-            return images.float().mean(dim=3).flatten(1)
-
-    path = tmp_path / "inception-2015-12-05.pt"
-    torch.jit.script(StandIn()).save(str(path))
-    monkeypatch.setenv("USLAB_INCEPTION", str(path))
-    with pytest.raises(ValueError, match="SHA-256"):  # other weights do not make a FID
-        metrics.fid(a, b)
-    module = sys.modules["uslab.metrics.features"]
-    monkeypatch.setattr(module, "INCEPTION", dataclasses.replace(module.INCEPTION, digest=f"sha256:{sha256(path)}"))
-    assert metrics.fid(a, b).name == "FID" and metrics.kid(a, b).name == "KID"
-    assert "Inception-v3" in metrics.fid(a, b).note
-    monkeypatch.setenv("USLAB_INCEPTION", str(tmp_path / "gone.pt"))
-    with pytest.raises(FileNotFoundError, match="gone.pt.*download https.*USLAB_INCEPTION"):
-        metrics.fid(a, b)
-    monkeypatch.delenv("USLAB_INCEPTION")
-    monkeypatch.setenv("USLAB_DATA", str(tmp_path))  # nor what was fetched
-    with pytest.raises(FileNotFoundError, match="download https"):
-        metrics.features(a, "inception")
 
 
 def test_kept_features_follow_the_pixels_and_the_weights():

@@ -83,9 +83,10 @@ def test_requests_that_cannot_be_carried_out(folders, capsys, monkeypatch):
 
 def test_get_inception_fetches_checks_and_is_found(server, tmp_path, monkeypatch, capsys):  # noqa: F811
     content = bytes(range(256)) * 40
-    server.files["inception-2015-12-05.pt"] = content
     module = sys.modules["uslab.metrics.features"]
-    file = dataclasses.replace(module.INCEPTION, url=f"http://127.0.0.1:{server.server_port}/inception-2015-12-05.pt",
+    name = module.INCEPTION.name
+    server.files[name] = content
+    file = dataclasses.replace(module.INCEPTION, url=f"http://127.0.0.1:{server.server_port}/{name}",
                                digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
     monkeypatch.setattr(module, "INCEPTION", file)
     monkeypatch.setenv("USLAB_DATA", str(tmp_path))
@@ -94,14 +95,14 @@ def test_get_inception_fetches_checks_and_is_found(server, tmp_path, monkeypatch
     assert main(["metrics", "--get-inception"]) == 2 and "what has arrived is kept" in capsys.readouterr().err
     server.limit = None
     assert main(["metrics", "--get-inception"]) == 0
-    path = tmp_path / "inception" / "inception-2015-12-05.pt"
+    path = tmp_path / "inception" / name
     assert path.read_bytes() == content and str(path) in capsys.readouterr().out
     assert server.asked == [None, "bytes=5000-"]
     asked = []
     monkeypatch.setattr(module, "inception", lambda path: asked.append(path) or module.lite0())
     metrics.resolve("inception")
     assert asked == [str(path)] and metrics.resolve(None).name == "lite0"
-    server.files["inception-2015-12-05.pt"] = content[:-1] + b"x"
+    server.files[name] = content[:-1] + b"x"
     path.unlink()
     assert main(["metrics", "--get-inception"]) == 2 and "published is" in capsys.readouterr().err and not path.exists()
 

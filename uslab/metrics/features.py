@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from ..data import folder
 from ..data.sources import File
+from .inception_v3 import InceptionV3
 from .sets import Images, pixels
 
-# The TorchScript file that stylegan2-ada-pytorch and clean-fid use: its weights are those of the TensorFlow graph of
-# Heusel 2017, and it resizes to 299 pixels itself.
-INCEPTION = File("inception-2015-12-05.pt",
-                 "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
-                 "sha256:f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4")
+# The weights of the TensorFlow graph that Heusel 2017 measured with, as torch-fidelity converted them (Apache-2.0);
+# pytorch-fid's pt_inception-2015-12-05-6726825d.pth is the same file.
+INCEPTION = File("weights-inception-2015-12-05-6726825d.pth",
+                 "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+                 "weights-inception-2015-12-05-6726825d.pth",
+                 "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2")
 LITE0_SIZE = 160
 
 
@@ -167,27 +169,23 @@ def lite0() -> Space:
 def inception(path: str) -> Space:
     """Inception-v3 with the weights of Heusel 2017, which the names FID and KID stand for.
 
-    path: the TorchScript file. Its checksum is verified, since other weights give other numbers under the same name.
+    path: the published state dict. Its checksum is verified: other weights give other numbers under the same name.
     """
-    how = (f"run `uslab metrics --get-inception`, or download {INCEPTION.url} (96 MB) and set USLAB_INCEPTION to the file, "
-           "or use space='lite0'")
+    how = (f"run `uslab metrics --get-inception`, or download {INCEPTION.url} (96 MB) and set USLAB_INCEPTION to the "
+           "file, or use space='lite0'")
     if not path:
         raise FileNotFoundError(f"the Inception-v3 weights are not here: {how}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"USLAB_INCEPTION names {path}, which is not a file: {how}")
     expected = INCEPTION.digest.removeprefix("sha256:")
     if (found := sha256(path)) != expected:
-        raise ValueError(f"{path} has the SHA-256 {found}, expected {expected}: {how}")
-    model = torch.jit.load(path, map_location="cpu").eval()
-
-    def embed(images: Tensor) -> Tensor:
-        return model(images.expand(-1, 3, -1, -1), return_features=True)
+        raise ValueError(f"{path} is not {INCEPTION.name}, its SHA-256 is {found} instead of {expected}: {how}")
+    model = InceptionV3.load(path)
 
     def classify(images: Tensor) -> Tensor:
-        # The score's reference code leaves out the bias of the last layer; the file has a switch for that.
-        return model(images.expand(-1, 3, -1, -1), no_output_bias=True)
+        return model.logits(model(images)).softmax(1)
 
-    return Space("inception", "Inception-v3 at 299 px", found, embed, classify=classify)
+    return Space("inception", "Inception-v3 at 299 px", found, model, batch=4, classify=classify)
 
 
 def sha256(path: str | Path) -> str:
