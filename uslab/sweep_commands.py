@@ -42,7 +42,7 @@ def add_parser(commands) -> None:
     sweep.add_argument("--retry", action="store_true", help="run those again that failed; they go on from a checkpoint")
     sweep.add_argument("--dry-run", action="store_true",
                        help="print what would run and about how long it takes here, from the runs that are complete or from a "
-                       "calibration of at most five minutes; nothing is kept")
+                       "calibration of at most a quarter of an hour; nothing is kept")
     sweep.set_defaults(command=run)
 
     report = commands.add_parser(
