@@ -11,8 +11,8 @@ import nbformat
 import pytest
 
 from uslab import notebooks
-from uslab.batch import refresh
-from uslab.cli import main
+from uslab.cli.main import main
+from uslab.notebooks.batch import refresh
 
 RECORD = '''import json, pathlib
 out = pathlib.Path(out)
@@ -40,7 +40,7 @@ def smoke(*arguments) -> int:
 
 
 def test_the_command_line_imports_nothing_heavy():
-    code = "import sys, uslab.cli; print(*{'torch', 'numpy', 'pandas', 'papermill', 'nbformat'} & set(sys.modules))"
+    code = "import sys, uslab.cli.main; print(*{'torch', 'numpy', 'pandas', 'papermill', 'nbformat'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 

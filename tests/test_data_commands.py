@@ -10,7 +10,7 @@ import made
 import pytest
 from PIL import Image
 
-from uslab.cli import main
+from uslab.cli.main import main
 from uslab.data import sources
 from uslab.data.download import DownloadError, fetch
 from uslab.data.sources import File, Source

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from test_data_commands import own_cache, server  # noqa: F401, fixtures
 
 from uslab import metrics
-from uslab.cli import main
+from uslab.cli.main import main
 from uslab.data import load
 
 
@@ -108,7 +108,7 @@ def test_get_inception_fetches_checks_and_is_found(server, tmp_path, monkeypatch
 
 
 def test_the_set_of_a_run_is_taken_as_it_is(folders):
-    from uslab.metrics_commands import read
+    from uslab.cli.metrics import read
 
     save_file({"images": torch.zeros(3, 1, 64, 64, dtype=torch.uint8)}, folders / "000200.safetensors")
     assert len(read(folders / "000200.safetensors", 64)) == 3

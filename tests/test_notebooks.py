@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from uslab import notebooks
-from uslab.cli import main
+from uslab.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))

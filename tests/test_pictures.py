@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from uslab.export import shrink_pictures
+from uslab.notebooks.html import shrink_pictures
 
 
 def shrunk(pixels: np.ndarray) -> tuple[np.ndarray, int, int]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from test_widgets import STATE, Page
 
+from uslab.reader.page import EVENTS, Reading
+from uslab.reader.server import SERVED
 from uslab.study import SimulatedReader, Study
-from uslab.study.serve import SERVED
-from uslab.widgets.reading import EVENTS, Reading
 
 # Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
@@ -100,7 +100,7 @@ def test_no_trait_holds_anything_of_the_study(study):
 
 
 def test_a_saved_notebook_holds_no_image_and_no_class(study):
-    code = (f"from uslab.widgets.reading import Reading\nreading = Reading({str(study.folder)!r}, {study.invite('Dr A')!r})\n"
+    code = (f"from uslab.reader.page import Reading\nreading = Reading({str(study.folder)!r}, {study.invite('Dr A')!r})\n"
             "display(reading)\nreading._on_message(reading, {'type': 'ready'}, [])\n"
             "reading._on_message(reading, {'type': 'consent', 'form': {}}, [])\n"
             "reading._on_message(reading, {'type': 'go'}, [])\nassert reading._shown")
@@ -250,7 +250,7 @@ def test_a_closed_study_takes_no_answer(study):
 
 
 def test_a_readers_kernel_does_without_what_is_slow():
-    code = "import sys, uslab.widgets.reading; print([m for m in ('torch', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])"
+    code = "import sys, uslab.reader.page; print([m for m in ('torch', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -11,10 +11,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from uslab import report
-from uslab.cli import main
-from uslab.lock import locked
+from uslab.cli.main import main
 from uslab.notebooks import UsageError
+from uslab.sweeps import report
+from uslab.sweeps.lock import locked
 
 ROOT = Path(__file__).parents[1]
 

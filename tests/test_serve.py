@@ -14,8 +14,9 @@ import nbformat
 import numpy as np
 import pytest
 
-from uslab.cli import main
-from uslab.study import Study, serve
+from uslab.cli.main import main
+from uslab.reader import server as serve
+from uslab.study import Study
 
 
 def pictures(n: int, seed: int) -> np.ndarray:

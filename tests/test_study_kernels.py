@@ -26,7 +26,7 @@ class Page:
         self.kernel.start_kernel(env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
         self.line = self.kernel.blocking_client()
         self.line.start_channels()
-        self.line.execute("from uslab.widgets.reading import Reading")      # waits there until the kernel is up
+        self.line.execute("from uslab.reader.page import Reading")      # waits there until the kernel is up
 
     def open(self, folder, code: str) -> None:
         """Show the page that the reader's link shows, and go on from its welcome to the image."""

@@ -10,7 +10,7 @@ import pytest
 from made import scan
 from sklearn.metrics import auc
 
-from uslab.cli import main
+from uslab.cli.main import main
 from uslab.study import PROTOCOLS, SimulatedReader, Study, exports, figures, quality
 from uslab.study.analysis import ALL, Analysis, verdict
 from uslab.study.report import cell, number

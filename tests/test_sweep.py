@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from uslab import sweep
-from uslab.cli import main
-from uslab.estimate import extended, short_runs
-from uslab.lock import held, locked
+from uslab.cli.main import main
+from uslab.sweeps import sweep
+from uslab.sweeps.estimate import extended, short_runs
+from uslab.sweeps.lock import held, locked
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml"))
@@ -87,7 +87,7 @@ def process_of(file: Path, name: str) -> int:
 
     folder, = (file.parent / "o").glob(f"{name}_*")
     found = [process.pid for process in psutil.process_iter(["cmdline"])
-             if "uslab.job" in (process.info["cmdline"] or []) and str(folder.resolve()) in process.info["cmdline"]]
+             if "uslab.sweeps.job" in (process.info["cmdline"] or []) and str(folder.resolve()) in process.info["cmdline"]]
     assert len(found) == 1
     return found[0]
 
@@ -154,7 +154,7 @@ def test_a_lock_is_held_once_and_ends_with_its_holder(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from uslab.lock import locked
+from uslab.sweeps.lock import locked
 with locked(Path({str(path)!r})):
     print(1, flush=True)
     time.sleep(100)"""

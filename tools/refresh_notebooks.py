@@ -2,8 +2,8 @@
 
 import sys
 
-from uslab.batch import refresh
 from uslab.notebooks import UsageError
+from uslab.notebooks.batch import refresh
 
 if __name__ == "__main__":
     try:

@@ -19,8 +19,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from uslab.study import Study, serve
-from uslab.study.serve import serving
+from uslab.reader import server as serve
+from uslab.reader.server import serving
+from uslab.study import Study
 
 CANARY = "canary"       # stands in every file name, every metadata field, the method's name and the environment
 SIZE = 64
@@ -613,7 +614,7 @@ def test_pairs_by_touch_on_a_phone(chromium, tmp_path):
 
 
 READING = """
-from uslab.widgets.reading import Reading
+from uslab.reader.page import Reading
 reading = Reading({folder!r}, {code!r})
 display(reading)
 """

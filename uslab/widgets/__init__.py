@@ -9,7 +9,6 @@ from uslab.widgets.figures import show_images
 from uslab.widgets.knobs import knobs
 from uslab.widgets.monitor import Monitor
 from uslab.widgets.quiz import Quiz
-from uslab.widgets.reading import Reading
 from uslab.widgets.sketch import Sketch
 
-__all__ = ["Explorer", "FigureExplorer", "Monitor", "Quiz", "Reading", "Sketch", "check", "knobs", "show_images"]
+__all__ = ["Explorer", "FigureExplorer", "Monitor", "Quiz", "Sketch", "check", "knobs", "show_images"]

@@ -167,7 +167,7 @@ def invite(options: argparse.Namespace) -> None:
 
 
 def serve(options: argparse.Namespace) -> int:
-    from uslab.study import serve as server
+    from uslab.reader import server
 
     return server.serve(options.study.expanduser(), options.host, options.port, options.address, options.invite)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from uslab.notebooks import folder, read
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class MathMLRenderer(IPythonRenderer):

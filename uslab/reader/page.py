@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 from IPython import get_ipython
 
+from uslab.reader.server import SERVED
 from uslab.study import Session, Study, Trial
-from uslab.study.serve import SERVED
 from uslab.widgets.live import Live, source
 
 FIXATION_MS = 500                   # a cross before each timed exposure, so that the eye is where the image will be

@@ -19,7 +19,7 @@ from uslab.study.study import Study
 
 NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
 SERVED = "USLAB_STUDY_SERVED"           # is 1 in the environment of the kernels started here, and nowhere else
-CODE = "from uslab.widgets.reading import page\n\npage()"
+CODE = "from uslab.reader.page import page\n\npage()"
 CULL_AFTER, CULL_EVERY = 1800, 60       # seconds: a kernel whose page is gone for so long ends; how often it is looked at
 START_LIMIT = 180                       # seconds for Voila to answer
 TEMPLATE = Path(__file__).parents[1] / "templates" / "reader.html.j2"
@@ -79,7 +79,7 @@ def prepare(study: Study) -> None:
     notebook = v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel, "title": study.about["title"]})
     write(notebook, study.public / NOTEBOOK)
     (study.public / CONFIG).write_text(
-        '"""Voila\'s settings, written by `uslab study serve`."""\n\nfrom uslab.study.serve import harden\n\n'
+        '"""Voila\'s settings, written by `uslab study serve`."""\n\nfrom uslab.reader.server import harden\n\n'
         "harden(c)  # noqa: F821\n", encoding="utf-8")
 
 

@@ -1,23 +1,14 @@
-"""The command `uslab`. Nothing heavy is imported here before a command needs it."""
+"""`uslab run`: run notebooks and leave their results in one folder."""
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
-from uslab import __version__, batch, data_commands, metrics_commands, notebooks, study_commands, sweep_commands
+from uslab import notebooks
+from uslab.notebooks import batch
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line's grammar; its help is the command's documentation."""
-    top = argparse.ArgumentParser(
-        prog="uslab",
-        description="GAN synthesis of ultrasound images: run the notebooks of the papers.",
-        epilog="`uslab COMMAND --help` explains a command.",
-    )
-    top.add_argument("--version", action="version", version=f"uslab {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-
+def add_parser(commands) -> None:
+    """Add `run` to the command line."""
     run = commands.add_parser(
         "run",
         help="run notebooks and leave their results, as HTML too, in one folder",
@@ -50,12 +41,6 @@ def parser() -> argparse.ArgumentParser:
                      "go on from their checkpoints")
     run.set_defaults(command=run_command)
 
-    sweep_commands.add_parser(commands)
-    data_commands.add_parser(commands)
-    study_commands.add_parser(commands)
-    metrics_commands.add_parser(commands)
-    return top
-
 
 def run_command(options: argparse.Namespace) -> int:
     """Carry out `uslab run` and return the exit code."""
@@ -68,23 +53,3 @@ def run_command(options: argparse.Namespace) -> int:
     page = out / "index.html"
     print(page if page.is_file() else f"nothing was run in {out}")
     return code
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 2 for a request that cannot be carried out."""
-    options = parser().parse_args(arguments)
-    try:
-        return options.command(options)
-    except notebooks.UsageError as error:
-        print(f"uslab: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # between two notebooks
-        print("Stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # as in `uslab ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

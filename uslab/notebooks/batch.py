@@ -71,7 +71,7 @@ def prepare(
 
 def finished(job: Job) -> bool:
     """Return whether the job's notebook is there, complete."""
-    from uslab.page import read_card
+    from uslab.notebooks.page import read_card
 
     if status(job.output) != "ok":
         return False
@@ -84,8 +84,8 @@ def finished(job: Job) -> bool:
 def status(
     output: Path,   # an executed notebook, which may be absent
 ) -> str:
-    """Return "waiting" for a notebook that is not there, and else a key of uslab.page.STATUSES."""
-    from uslab.page import read_card
+    """Return "waiting" for a notebook that is not there, and else a key of uslab.notebooks.page.STATUSES."""
+    from uslab.notebooks.page import read_card
 
     return read_card(output).status if output.is_file() else "waiting"
 
@@ -116,7 +116,7 @@ def run(
 
 def show(output: Path):
     """Write an executed notebook's HTML and its folder's front page, or say why that cannot be done."""
-    from uslab.page import publish
+    from uslab.notebooks.page import publish
 
     if output.is_file():
         try:
@@ -146,7 +146,7 @@ def refresh(
     """
     from nbformat import write
 
-    from uslab.export import drop_widgets, shrink_pictures
+    from uslab.notebooks.html import drop_widgets, shrink_pictures
 
     code = 0
     for notebook in notebooks.find(names):

@@ -5,10 +5,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from uslab import job, notebooks
-from uslab.batch import Job
-from uslab.page import duration, read_card
-from uslab.sweep import Sweep
+from uslab import notebooks
+from uslab.notebooks.batch import Job
+from uslab.notebooks.page import duration, read_card
+from uslab.sweeps import job
+from uslab.sweeps.sweep import Sweep
 
 MOST = 900.0   # seconds that a calibration may take
 

@@ -4,7 +4,7 @@ import sys
 
 from tqdm import tqdm
 
-from uslab.job import Outcome
+from uslab.sweeps.job import Outcome
 
 ENDS = {"ok": "complete", "failed": "FAILED", "stopped": "stopped", "killed": "KILLED", "busy": "at another sweep"}
 
@@ -56,6 +56,6 @@ class Board:
 
 
 def clock(seconds: float) -> str:
-    from uslab.page import duration
+    from uslab.notebooks.page import duration
 
     return duration(seconds)

@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from uslab import notebooks
-from uslab.batch import Job
 from uslab.notebooks import PROFILES, TIME_LIMITS, UsageError, checked
+from uslab.notebooks.batch import Job
 
 KEYS = ("notebook", "profile", "data", "root", "grid", "parameters", "calibrate")
 

@@ -8,8 +8,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from uslab.job import take_gpu
 from uslab.notebooks import UsageError
+from uslab.sweeps.job import take_gpu
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,6 @@ from pathlib import Path
 
 import yaml
 
-# nbformat checks notebooks with jsonschema, which builds a grammar of web addresses first where it finds this package:
-# more than half of the time that a process of ours takes to start, for a format that no notebook uses.
-sys.modules.setdefault("rfc3987_syntax", None)
-
 PROFILES = ("smoke", "class", "paper")
 # Seconds a cell may take. A cell that trains is one cell, so the limit is far above what a profile aims at.
 TIME_LIMITS = {"smoke": 600, "class": 3600, "paper": 14 * 24 * 3600}
@@ -31,9 +27,18 @@ class Failure:
     count: int     # the cell's execution count, as In [count]
 
 
+def leave_out_address_grammar() -> None:
+    """Spare this process jsonschema's grammar of web addresses; for programs of the project's own alone.
+
+    nbformat checks notebooks with jsonschema, which builds that grammar first where it finds this package: more than
+    half of the time that a process of ours takes to start, for a format that no notebook uses.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)
+
+
 def folder() -> Path:
     """Return the folder of the project's notebooks: beside the package, or `notebooks` in the current folder."""
-    beside = Path(__file__).resolve().parents[1] / "notebooks"
+    beside = Path(__file__).resolve().parents[2] / "notebooks"
     return beside if beside.is_dir() else Path.cwd() / "notebooks"
 
 
@@ -136,7 +141,7 @@ def run(
     keep_open: tuple[int, ...] = (),   # open files that the notebook's Python shares, such as a lock
 ) -> Failure | None:
     """Run a notebook in its own folder, with a progress bar, and return why it stopped, or None if it is complete."""
-    import papermill  # importing it loads uslab.engine, by its entry point
+    import papermill  # importing it loads uslab.notebooks.engine, by its entry point
     from papermill.exceptions import PapermillExecutionError
 
     try:

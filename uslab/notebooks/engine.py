@@ -1,7 +1,6 @@
 """The engine through which papermill runs the notebooks: it cannot hang on a widget, and it names what stopped a cell.
 
-papermill loads this module at its own start, by the entry point in pyproject.toml, so the change to nbclient below
-holds for the plain `papermill` command as well. Import papermill, never this module: papermill must be first.
+papermill loads this module at its own start, by the entry point in pyproject.toml; `papermill --engine uslab` uses it.
 """
 
 import math
@@ -10,16 +9,10 @@ import sys
 import threading
 
 from jupyter_core.utils import run_sync
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
-
-# nbclient plays the browser for ipywidgets' Output: it writes to the kernel while another of its tasks waits there,
-# and now and then that wait never ends (jupyter/nbclient issue 312). Without a browser the kernel keeps its own
-# Output, which is all that a finished notebook needs.
-NotebookClient.on_comm_open_jupyter_widget = lambda self, message: None
 
 LAST_WORDS = 30  # seconds that a cell past its time limit has for its checkpoint, before its kernel is ended
 
@@ -28,6 +21,14 @@ class Client(PapermillNotebookClient):
     """Runs cells; one that is cut short may write its checkpoint first, and the notebook says why it ended there."""
 
     stopped = False  # whether the user has pressed Ctrl-C
+
+    def on_comm_open_jupyter_widget(self, message):
+        """Leave Output widgets to the kernel.
+
+        nbclient plays the browser for them: it writes to the kernel while another of its tasks waits there, and now and
+        then that wait never ends (jupyter/nbclient issue 312). Without a browser the kernel keeps its own Output, which
+        is all that a finished notebook needs.
+        """
 
     def execute(self, **options):
         """Run the notebook. Ctrl-C interrupts the running cell as Jupyter's Stop does; a second one ends it at once."""

@@ -17,9 +17,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from uslab import batch
-from uslab.batch import Job
-from uslab.lock import held, locked
+from uslab.notebooks import batch
+from uslab.notebooks.batch import Job
+from uslab.notebooks.parameters import leave_out_address_grammar
+from uslab.sweeps.lock import held, locked
 
 BUSY = 75   # the exit code of a job that another process is at; EX_TEMPFAIL
 STATES = {0: "ok", 1: "failed", 130: "stopped", BUSY: "busy"}   # of an exit code; any other is "killed"
@@ -68,7 +69,7 @@ def start(
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     if gpu := getattr(_worker, "gpu", None):
         environment["CUDA_VISIBLE_DEVICES"] = gpu
-    command = [sys.executable, "-m", "uslab.job", folder, str(time_limit or 0), "again" if again else "once"]
+    command = [sys.executable, "-m", "uslab.sweeps.job", folder, str(time_limit or 0), "again" if again else "once"]
     with open(folder / "log.txt", "ab") as log:
         at = log.tell()
         # Its own session, so that Ctrl-C in the terminal reaches the sweep alone, which then stops its jobs by stop().
@@ -130,6 +131,7 @@ def _stop_without_worker() -> None:
 
 
 if __name__ == "__main__":
+    leave_out_address_grammar()
     try:
         sys.exit(main(Path(sys.argv[1]), float(sys.argv[2]) or None, sys.argv[3] == "again"))
     except KeyboardInterrupt:  # before the notebook has begun

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from uslab import job, notebooks
+from uslab import notebooks
 from uslab.notebooks import UsageError
-from uslab.page import STATUSES, Card, environment, read_card
+from uslab.notebooks.page import STATUSES, Card, environment, read_card
+from uslab.sweeps import job
 
 STATES = STATUSES | {"running": "running", "waiting": "not begun"}
 LEFT_OUT = ("out", "root", "profile", "device")   # parameters that do not change what is measured
@@ -27,7 +28,7 @@ class Entry:
     """One run: its place, its state and its values."""
 
     name: str                     # unique within the folder
-    state: str                    # as uslab.job.state() says it
+    state: str                    # as uslab.sweeps.job.state() says it
     notebook: str                 # the notebook's stem
     parameters: dict[str, object]
     card: Card                    # from the executed notebook; of a run.json kept alone, the record only

@@ -5,11 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-from uslab import job
-from uslab.batch import Job, status
-from uslab.board import Board
-from uslab.job import Outcome
-from uslab.workers import Workers
+from uslab.notebooks.batch import Job, status
+from uslab.sweeps import job
+from uslab.sweeps.board import Board
+from uslab.sweeps.job import Outcome
+from uslab.sweeps.workers import Workers
 
 POLL = 2.0   # seconds between two looks at a job that another sweep is at
 

@@ -7,8 +7,7 @@ import io
 from html import escape
 from pathlib import Path
 
-from uslab import batch
-from uslab.notebooks import UsageError
+from uslab.notebooks import UsageError, batch
 
 
 def add_parser(commands) -> None:

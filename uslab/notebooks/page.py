@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from uslab.export import TEMPLATES, to_html
 from uslab.notebooks import UsageError, read
+from uslab.notebooks.html import TEMPLATES, to_html
 
 STATUSES = {"ok": "complete", "failed": "failed", "stopped": "stopped from the keyboard", "unfinished": "not finished"}
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")

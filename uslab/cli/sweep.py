@@ -60,8 +60,8 @@ def add_parser(commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out `uslab sweep` and return the exit code: 0, or 1 where a run failed."""
-    from uslab import estimate, runner, sweep, workers
-    from uslab.board import Board
+    from uslab.sweeps import estimate, runner, sweep, workers
+    from uslab.sweeps.board import Board
 
     told = sweep.read(options.file, options.root)
     out = options.out or Path("runs") / options.file.stem
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 def gather(options: argparse.Namespace) -> int:
     """Carry out `uslab report`."""
-    from uslab.report import write
+    from uslab.sweeps.report import write
 
     print(write(options.folder, options.out or options.folder))
     return 0

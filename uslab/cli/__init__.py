@@ -1,0 +1,1 @@
+"""What a user types: the command `uslab`, one file a command."""

@@ -1,0 +1,7 @@
+"""`python -m uslab.cli`, the same as the command `uslab`."""
+
+import sys
+
+from uslab.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,21 @@
+"""Notebooks: their parameters, the papermill engine, a folder of executed ones, its front page, HTML."""
+
+from .parameters import (
+    PROFILES,
+    TIME_LIMITS,
+    Failure,
+    UsageError,
+    checked,
+    defaults,
+    find,
+    folder,
+    parsed,
+    profile_file,
+    profile_values,
+    read,
+    run,
+    source_hash,
+)
+
+__all__ = ["PROFILES", "TIME_LIMITS", "Failure", "UsageError", "checked", "defaults", "find", "folder", "parsed",
+           "profile_file", "profile_values", "read", "run", "source_hash"]

@@ -1,0 +1,1 @@
+"""Many runs: sweep file, job, lock, runner, workers, board, report, estimate."""
