@@ -2,6 +2,7 @@
 
 # `knobs` must be bound after its module of the same name has been imported, so these are plain imports; what is
 # slow to import (matplotlib, pandas, scipy) is imported where it is used.
+from uslab.widgets.board import Board
 from uslab.widgets.exercise import check
 from uslab.widgets.explorer import Explorer
 from uslab.widgets.figure_explorer import FigureExplorer
@@ -11,4 +12,4 @@ from uslab.widgets.monitor import Monitor
 from uslab.widgets.quiz import Quiz
 from uslab.widgets.sketch import Sketch
 
-__all__ = ["Explorer", "FigureExplorer", "Monitor", "Quiz", "Sketch", "check", "knobs", "show_images"]
+__all__ = ["Board", "Explorer", "FigureExplorer", "Monitor", "Quiz", "Sketch", "check", "knobs", "show_images"]
