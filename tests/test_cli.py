@@ -171,7 +171,7 @@ def test_a_wrong_request_is_refused_before_anything_runs(make_notebook, tmp_path
 
 def test_unknown_names_and_profiles_say_what_there_is(make_notebook, tmp_path, capsys, monkeypatch):
     notebook = make_notebook("good")
-    monkeypatch.setattr(notebooks, "folder", lambda: notebook.parent)
+    monkeypatch.setattr(notebooks.parameters, "folder", lambda: notebook.parent)
     assert main(["run", "gut"]) == 2
     assert "no notebook 'gut': there are good" in capsys.readouterr().err
     assert main(["run", "good", "--profile", "paper"]) == 2
@@ -181,7 +181,7 @@ def test_unknown_names_and_profiles_say_what_there_is(make_notebook, tmp_path, c
     assert "lr takes a value like 0.0002 (float), not '2e-4'" in capsys.readouterr().err
 
 
-# Without the engine's change to nbclient, runs of such a notebook hang for ever within some 40 cells.
+# Without the engine's own client, runs of such a notebook hang for ever within some 40 cells.
 OUTPUT = '''import ipywidgets
 area = ipywidgets.Output()
 display(area)
@@ -194,9 +194,17 @@ for i in range(25):
 @pytest.mark.parametrize("command", ["papermill", "uslab"])
 def test_output_widgets_cannot_hang_a_run(make_notebook, tmp_path, command):
     notebook = make_notebook("outputs", *[OUTPUT] * 60)
-    arguments = {"papermill": [notebook, tmp_path / "o.ipynb"], "uslab": ["run", notebook, "--out", tmp_path / "o"]}
+    arguments = {"papermill": ["--engine", "uslab", notebook, tmp_path / "o.ipynb"], "uslab": ["run", notebook, "--out", tmp_path / "o"]}
     executable = Path(sys.executable).with_name(command)
     subprocess.run([executable, *arguments[command]], check=True, timeout=120, capture_output=True)
+
+
+def test_other_programs_keep_nbclient_and_jsonschema_as_they_are():
+    code = ("import sys, papermill, nbclient, inspect, uslab.notebooks.engine, uslab.notebooks.batch; "
+            "from nbclient import NotebookClient as client; "
+            "print(client.on_comm_open_jupyter_widget.__module__, sys.modules.get('rfc3987_syntax', 'free') is not None)")
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["nbclient.client", "True"]
 
 
 def test_refreshed_notebooks_hold_what_ran_and_nothing_of_this_machine(make_notebook, tmp_path, capsys):
