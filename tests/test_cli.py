@@ -17,7 +17,7 @@ from uslab.notebooks.batch import refresh
 RECORD = '''import json, pathlib
 out = pathlib.Path(out)
 out.mkdir(parents=True, exist_ok=True)
-metrics = [{"name": "KD-lite0", "value": 0.0123456, "low": 0.01, "high": 0.02, "n": 120, "text": "floor 0.003"}]
+metrics = [{"name": "KD-lite0", "value": 0.0123456, "low": 0.01, "high": 0.02, "n": 120, "note": "floor 0.003"}]
 values = {"lr": lr, "steps": steps, "name": name, "flip": flip, "sizes": sizes, "root": root}
 (out / "run.json").write_text(json.dumps({"profile": profile, "data": data, "metrics": metrics, "values": values}))'''
 PICTURE = '''from IPython.display import Image

@@ -1,6 +1,5 @@
 """The measures, against closed forms, hand-made images and independent formulas."""
 
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +13,7 @@ from skimage.metrics import normalized_mutual_information, peak_signal_noise_rat
 
 from uslab import metrics, phantom
 from uslab.data import ImageSet
-from uslab.metrics.intervals import half_sample_interval, pair_interval
+from uslab.metrics.intervals import half_sample_interval
 from uslab.metrics.manifold import covered
 from uslab.metrics.similarity import mutual_information_each, psnr_each
 from uslab.metrics.structure import scales, ssim_each
@@ -211,18 +210,9 @@ def test_intervals_know_that_frames_of_one_patient_are_alike():
 def test_intervals_of_too_few_or_infinite_values_are_absent():
     low, high, note = half_sample_interval(lambda i, j: 1.0, 1.0, np.repeat([0, 1, 2], 50), np.arange(150), 20, 0)
     assert np.isnan([low, high]).all() and "only 3 groups" in note
-    assert np.isnan(pair_interval([np.inf, 30.0, 31.0])[0])
 
 
-# Scores and feature spaces
-
-def test_scores_are_strict_json_and_carry_everything():
-    score = metrics.Score("PSNR (dB)", np.inf, np.nan, np.nan, np.int64(3), "data range 255")
-    assert json.loads(json.dumps(score.as_dict(), allow_nan=False)) == {
-        "name": "PSNR (dB)", "value": None, "low": None, "high": None, "n": 3,
-        "text": "PSNR (dB) inf, n = 3 (data range 255)"}
-    assert str(metrics.Score("FD-lite0", 56.1149, 52.8, 59.401, 400)) == "FD-lite0 56.11 [52.8, 59.4], n = 400"
-
+# Feature spaces
 
 def test_kept_features_follow_the_pixels_and_the_weights():
     a = noise(10)

@@ -1,11 +1,10 @@
-"""The figures of the measures show the numbers of their tables; the spread over training seeds."""
+"""The figures of the measures show the numbers of their tables."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
-from scipy import stats
 from test_metrics import cells, noise
 
 from uslab import metrics
@@ -70,16 +69,3 @@ def test_the_sheet_of_neighbours_shows_copies_first():
     assert labels == ["synthetic, n = 20", "real, unseen, n = 20"]
     ours = metrics.nearest_neighbours(fake, train, cells).pixel_distance
     np.testing.assert_allclose(curves[1].get_lines()[0].get_xdata()[1:], np.sort(ours))
-
-
-def test_spread_over_training_seeds():
-    tables = {0: table(1.0), 1: table(2.0), 5: table(6.0)}
-    spread = metrics.over_seeds(tables)
-    low, high = stats.t.interval(0.95, 2, 3, stats.sem([1, 2, 6]))
-    assert spread.value.tolist() == [3, 4, 3, 4] and spread.n.tolist() == [3] * 4
-    assert (spread.low[0], spread.high[0]) == pytest.approx((low, high))
-    assert "3 training seeds (0, 1, 5)" in spread.note[0] and "single values 1, 2, 6" in spread.note[0]
-    assert np.isnan(metrics.over_seeds({0: table(1.0), 1: table(2.0)}).low).all()
-    assert len(metrics.figure(spread).axes) == 2
-    with pytest.raises(ValueError, match="seed 1 has other"):
-        metrics.over_seeds({0: table(1.0), 1: table(1.0, ["one"])})

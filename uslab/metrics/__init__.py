@@ -10,14 +10,11 @@ from .figures import figure, neighbours_figure
 from .inception import inception_score
 from .manifold import precision_recall
 from .memorisation import memorisation, nearest_neighbours
-from .score import Score
-from .seeds import over_seeds
 from .similarity import mutual_information, psnr, random_pairs
 from .structure import ms_ssim, ssim
 from .texture import js_distance, lbp_distance, lbp_elements, lbp_histogram
 
-__all__ = ["Score", "Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
+__all__ = ["Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
            "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
            "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure", "outline_overlap",
-           "over_seeds", "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity", "ssim",
-           "twins"]
+           "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity", "ssim", "twins"]

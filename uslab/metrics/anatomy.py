@@ -4,8 +4,7 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
-from .intervals import pair_interval
-from .score import Score
+from ..score import Score, mean
 from .sets import pixels
 
 EDGES = 0.1        # share of the fan's pixels that count as edges: those with the steepest grey levels
@@ -45,6 +44,5 @@ def outline_overlap(
     following = dict(zip(shown, [*shown[1:], shown[0]]))
     found = [edges[i][outlines[i]].mean() for i in shown]
     chance = [edges[i][outlines[following[i]]].mean() for i in shown]
-    return tuple(Score(title, float(np.mean(values)), *pair_interval(np.array(values))[:2], len(shown), "planes; 95 % t "
-                       "interval over planes, as if they were independent")
+    return tuple(mean(title, values, "planes, as if they were independent")
                  for title, values in ((name, found), (f"{name}, of another plane", chance)))

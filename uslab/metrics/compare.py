@@ -1,13 +1,12 @@
 """compare: all measures of one or more synthetic sets against one real reference, in a table."""
 
-import dataclasses
 from collections.abc import Mapping
 
 import pandas as pd
 
+from ..score import Score, table
 from . import distances, diversity, manifold, memorisation, similarity, structure, texture
 from .features import Space, features, one_thread, resolve
-from .score import Score
 from .sets import Images, pixels
 
 
@@ -24,11 +23,10 @@ def compare(
 
     With a mapping, a first column `set` names the set. `scores(...)` returns the same as Score objects.
     """
-    sets = synthetic if isinstance(synthetic, Mapping) else {"": synthetic}
-    rows = [{"set": name} | dataclasses.asdict(score) for name, images in sets.items()
-            for score in scores(real, images, train, space, pairs, draws, seed)]
-    table = pd.DataFrame(rows)
-    return table if isinstance(synthetic, Mapping) else table.drop(columns="set")
+    if not isinstance(synthetic, Mapping):
+        return table(scores(real, synthetic, train, space, pairs, draws, seed))
+    return pd.concat([table(scores(real, images, train, space, pairs, draws, seed), set=name)
+                      for name, images in synthetic.items()], ignore_index=True)
 
 
 def scores(

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from ..data import ImageSet
+from ..score import table
 from .distances import fid, kid
 from .features import Space, resolve
 from .sets import Images, groups, pixels
@@ -38,5 +39,5 @@ def controls(
         noisy = images[~first].numpy() + rng.normal(0, deviation, images[~first].shape)
         noisy = torch.from_numpy(noisy.round().clip(0, 255).astype(np.uint8))
         sets[name] = dataclasses.replace(other, images=noisy) if isinstance(other, ImageSet) else noisy
-    return pd.DataFrame([{"control": name} | dataclasses.asdict(measure(one, images, space, draws, seed))
-                         for name, images in sets.items() for measure in (fid, kid)])
+    return pd.concat([table([measure(one, images, space, draws, seed) for measure in (fid, kid)], control=name)
+                      for name, images in sets.items()], ignore_index=True)

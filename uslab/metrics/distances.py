@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..score import Score
 from .features import Space, features, resolve
 from .intervals import half_sample_interval
-from .score import Score
 from .sets import Images, both, groups
 
 Array = np.ndarray | Tensor

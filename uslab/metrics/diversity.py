@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
+from ..score import Score, mean
 from .features import Space, features, resolve
-from .intervals import half_sample_interval, pair_interval
-from .score import Score
+from .intervals import half_sample_interval
 from .sets import Images, both, groups
 from .similarity import random_pairs
 from .structure import ms_ssim_each, scales
@@ -31,10 +31,9 @@ def self_similarity(
         return ms_ssim_each(pixels[first[:half]], pixels[first[half:2 * half]])
 
     values, reference = within(synthetic, fake), within(real, true)
-    low, high, how = pair_interval(values)
     note = (f"pairs within the set; within the real set {reference.mean():.4g} ({len(reference)} pairs); "
-            f"{scales(fake.shape[2:])} scales; {how}")
-    return Score("MS-SSIM within", float(values.mean()), low, high, len(values), note)
+            f"{scales(fake.shape[2:])} scales")
+    return mean("MS-SSIM within", values, "disjoint pairs", note)
 
 
 def twins(

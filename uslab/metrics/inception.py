@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from ..score import Score
 from .features import Space, batches, features, resolve
-from .score import Score
 from .sets import Images, pixels
 
 
@@ -32,8 +32,8 @@ def inception_score(
     order = np.random.default_rng(seed).permutation(len(p))
     values = [split_score(p[rows]) for rows in np.array_split(order, splits)]
     name = "Inception score" if space.name == "inception" else f"CS-{space.name}"
-    return Score(name, float(np.mean(values)), np.nan, np.nan, len(p),
-                 f"{splits} splits, standard deviation {np.std(values):.3g}; {space.about}")
+    return Score(name, float(np.mean(values)), n=len(p),
+                 note=f"{splits} splits, standard deviation {np.std(values):.3g}; {space.about}")
 
 
 def split_score(p: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""95 % intervals: half-samples of whole groups for distances between sets, Student's t over disjoint pairs."""
+"""95 % intervals of distances between sets, from half-samples of whole groups."""
 
 from collections.abc import Callable, Iterator
 
@@ -61,12 +61,3 @@ def half_sample_interval(
     units = "patients or exams" if len(np.unique(real)) < len(real) else "images"
     return (max(lowest, value - reach), max(lowest, value + reach),
             f"95 % interval from {draws} half-samples of {units} without replacement, at this n")
-
-
-def pair_interval(values: np.ndarray) -> tuple[float, float, str]:
-    """Student's t interval for the mean over independent pairs: no image and no group is in two of them."""
-    values = np.asarray(values, float)
-    if len(values) < 3 or not np.isfinite(values).all():
-        return np.nan, np.nan, "no interval: fewer than 3 pairs, or a value that is not finite"
-    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), max(stats.sem(values), 1e-300))
-    return float(low), float(high), "95 % t interval over disjoint pairs"

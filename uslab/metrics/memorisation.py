@@ -5,9 +5,9 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from ..score import Score
 from .features import Space, features, resolve
 from .intervals import half_sample_interval
-from .score import Score
 from .sets import Images, both, groups, pixels
 
 

@@ -11,8 +11,7 @@ import torch
 from scipy.special import xlogy
 from torch import Tensor
 
-from .intervals import pair_interval
-from .score import Score
+from ..score import Score, mean
 from .sets import Images, both, groups, pixels
 
 
@@ -105,8 +104,6 @@ def pair_score(
     a, b = both(real, synthetic)
     i, j = random_pairs(real, synthetic, pairs, seed)
     values = each(a[i], b[j])
-    low, high, how = pair_interval(values)
     half = len(i) // 2
     among = f"among {half} real-real pairs {each(a[i[:half]], a[i[half:2 * half]]).mean():.4g}" if half else ""
-    return Score(name, float(values.mean()), low, high, len(i),
-                 "; ".join(filter(None, (note, "random real-synthetic pairs", among, how))))
+    return mean(name, values, "disjoint pairs", "; ".join(filter(None, (note, "random real-synthetic pairs", among))))

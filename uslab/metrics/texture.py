@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 from skimage.feature import local_binary_pattern
 
+from ..score import Score
 from .intervals import half_sample_interval
-from .score import Score
 from .sets import Images, both, groups, pixels
 
 BAUTISTA = (8, 20, 143, 240)  # the elements of the vector that Bautista 2022 regresses on quality scores

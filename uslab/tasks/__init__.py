@@ -6,7 +6,7 @@ from .mix import join, mix, synthetic_set
 from .result import Result, summary
 from .segment import Segmentation, dice, segment
 from .splits import folds, guard, identities
-from .statistics import holm, interval, mcnemar, paired_t, proportion_interval, wilcoxon
+from .statistics import mcnemar, paired_t, wilcoxon
 
-__all__ = ["Result", "Segmentation", "classify", "dice", "folds", "grad_cam", "guard", "holm", "identities", "interval",
-           "join", "mcnemar", "mix", "paired_t", "proportion_interval", "segment", "summary", "synthetic_set", "wilcoxon"]
+__all__ = ["Result", "Segmentation", "classify", "dice", "folds", "grad_cam", "guard", "identities", "join", "mcnemar",
+           "mix", "paired_t", "segment", "summary", "synthetic_set", "wilcoxon"]

@@ -8,7 +8,7 @@ from scipy import stats
 from torch import nn
 
 from ..data import ImageSet
-from ..metrics import Score
+from ..score import Score
 from .splits import group_numbers
 
 FEWEST = 8   # groups for an interval

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..score import Score
 from .checkpoint import write_json
 
 PACKAGES = ("uslab", "torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python")
@@ -27,9 +28,10 @@ def environment() -> dict[str, str]:
 
 def write_record(
     path: str | Path,              # where run.json goes
-    metrics: list[dict],           # one dict a measure: name, value, low, high, n, text
+    metrics: list[Score | dict],   # score.as_dict() | {"set": ...} where a score needs a key beside its own
     **facts: Any,                  # notebook, profile, data, seed, seconds, device, data_sha256, ...
 ) -> None:
     """Write a run.json: the facts, the environment and the metrics."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_json(Path(path), {**facts, "versions": environment(), "metrics": metrics})
+    write_json(Path(path), {**facts, "versions": environment(), "metrics": [
+        metric.as_dict() if isinstance(metric, Score) else metric for metric in metrics]})
