@@ -69,8 +69,8 @@ def main():
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device, config = choose_device(options.device), Config()
-    images = phantom.load("fetal_head", 8 * config.batch, config.size).images.to(device)
-    batches = [{"image": images[i * config.batch:(i + 1) * config.batch]} for i in range(8)]
+    images = phantom.load("fetal_head", 8 * config.batch_size, config.size).images.to(device)
+    batches = [{"image": images[i * config.batch_size:(i + 1) * config.batch_size]} for i in range(8)]
     dtype = choose_dtype(lambda dtype: DCGAN(config, device, dtype), batches[0], device, seed=0)
 
     torch.manual_seed(0)
@@ -78,7 +78,7 @@ def main():
     plain = Plain(ours)
     seconds, apart = {"plain": [], "uslab": []}, []
     for step in range(options.steps):
-        real, z = normalise(batches[step % 8]["image"].float()), torch.randn(config.batch, config.z, 1, 1, device=device)
+        real, z = normalise(batches[step % 8]["image"].float()), torch.randn(config.batch_size, config.z, 1, 1, device=device)
         if step:
             ours.load_state_dict(channels_last(copy.deepcopy(plain.state_dict())))
         losses = {}
@@ -88,7 +88,7 @@ def main():
             seconds[name].append(time.perf_counter() - start)
         apart += [abs(losses["uslab"][key] / losses["plain"][key] - 1) for key in ("loss_d", "loss_g")]
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{describe(device)}, {dtype}, batch {config.batch} at {config.size}x{config.size}, {options.steps} steps")
+    print(f"{describe(device)}, {dtype}, batch {config.batch_size} at {config.size}x{config.size}, {options.steps} steps")
     print(f"plain float32 {medians['plain']:.3f} s, uslab {medians['uslab']:.3f} s a step: "
           f"{medians['plain'] / medians['uslab']:.2f} times as fast")
     print(f"losses of the first 20 steps apart: median {statistics.median(apart[:40]):.2%}, largest {max(apart[:40]):.2%}")

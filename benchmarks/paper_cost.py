@@ -38,7 +38,7 @@ def stylegan(name: str) -> float:
     once and through D six times. Path length: seven times G on half a batch in every fourth step; R1: seven times D in
     every sixteenth.
     """
-    gan = stylegan2.StyleGAN2(stylegan2.preset(name, augment="none", batch=4))
+    gan = stylegan2.StyleGAN2(stylegan2.preset(name, augment="none", batch_size=4))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         fake = gan.generate(4)
         g = counter.get_total_flops() / 4e9
@@ -49,19 +49,19 @@ def stylegan(name: str) -> float:
 
 def main():
     per_image = {
-        "DCGAN, 64 px": step(dcgan.DCGAN(dcgan.Config(ngf=64, ndf=64, batch=10)), image=images(10, 64, 64)),
-        "DCGAN, 128 px": step(dcgan.DCGAN(dcgan.Config(size=128, ngf=64, ndf=64, batch=2)), image=images(2, 128, 128)),
+        "DCGAN, 64 px": step(dcgan.DCGAN(dcgan.Config(ngf=64, ndf=64, batch_size=10)), image=images(10, 64, 64)),
+        "DCGAN, 128 px": step(dcgan.DCGAN(dcgan.Config(size=128, ngf=64, ndf=64, batch_size=2)), image=images(2, 128, 128)),
         "StyleGAN2, 256 px, reference's auto": stylegan("auto"),
         "StyleGAN2, 256 px": stylegan("stylegan2"),
-        "StackGAN stage I, 256 px": step(stackgan.StackGAN(stackgan.Config(batch=2, spectral=True, attention=32)),
+        "StackGAN stage I, 256 px": step(stackgan.StackGAN(stackgan.Config(batch_size=2, spectral=True, attention=32)),
                                          image=images(2, 256, 256)),
     }
     # These two are convolutions alone, so that their arithmetic grows with the area: counted small, then multiplied.
-    cycle = cyclegan.CycleGAN(cyclegan.Config(size=104, batch=1, identity=0.0, denoise="off"))
+    cycle = cyclegan.CycleGAN(cyclegan.Config(size=104, batch_size=1, identity=0.0, denoise="off"))
     per_image["CycleGAN, 472x156 px"] = step(cycle, ct=images(1, 104, 104), us=images(1, 104, 104)) * 472 * 156 / 64**2
     for name, grow, at, factor in (("cGAN and SGAN, 256 px", False, 0, 16), ("SGAN, 512 px", False, 0, 64),
                                    ("PGSGAN, 256 px grown to 512", True, 10**7, 16)):
-        gan = pgsgan.PGSGAN(pgsgan.Config(size=64, grow=grow, batch=1))
+        gan = pgsgan.PGSGAN(pgsgan.Config(size=64, grow=grow, batch_size=1))
         gan.steps, side = at, gan.config.full
         per_image[name] = step(gan, image=images(1, side, side), mask=images(1, side, side) * 0) * factor
 

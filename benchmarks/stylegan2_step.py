@@ -65,11 +65,11 @@ def main():
     options = parser.parse_args()
     device, dtype = choose_device(options.device), getattr(torch, options.dtype)
     keep_freed_memory()   # as Run does
-    config = preset("paper256", options.size, batch=options.batch, mbstd_group=4, augment="none")
+    config = preset("paper256", options.size, batch_size=options.batch, mbstd_group=4, augment="none")
     gan = StyleGAN2(config, device, dtype)
-    real = torch.rand(config.batch, 1, config.size, config.size, device=device) * 2 - 1
+    real = torch.rand(config.batch_size, 1, config.size, config.size, device=device) * 2 - 1
     stack = Stack(config).to(device, memory_format=torch.channels_last)
-    x = torch.randn(config.batch, config.channels(4), 4, 4, device=device).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(config.batch_size, config.channels(4), 4, 4, device=device).contiguous(memory_format=torch.channels_last)
 
     def plain():
         with gan.autocast():
@@ -77,9 +77,9 @@ def main():
         y.sum().backward()
         stack.zero_grad()
 
-    result = measured({"plain convolutions": plain, "main G phase": lambda: gan.update_g(config.batch),
+    result = measured({"plain convolutions": plain, "main G phase": lambda: gan.update_g(config.batch_size),
                        "main D phase": lambda: gan.update_d(real)}, options.repeats)
-    print(f"{describe(device)}, {options.dtype}, batch {config.batch} at {config.size}x{config.size}")
+    print(f"{describe(device)}, {options.dtype}, batch {config.batch_size} at {config.size}x{config.size}")
     seconds, work = result["plain convolutions"]
     for name, (took, flops) in result.items():
         print(f"{name:20} {took:6.2f} s {flops:8.0f} GFLOP {flops / took:6.0f} GFLOP/s, "

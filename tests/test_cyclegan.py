@@ -147,7 +147,7 @@ def test_reference_numbers():
     for optimiser in gan.optimisers.values():
         assert optimiser.defaults["lr"] == 2e-4 and optimiser.defaults["betas"] == (0.5, 0.999)
     config = Config()
-    assert (config.batch, config.cycle, config.identity, config.pool, config.epochs, config.decay) == (1, 10, 5, 50, 100, 100)
+    assert (config.batch_size, config.cycle, config.identity, config.pool, config.epochs, config.decay) == (1, 10, 5, 50, 100, 100)
     assert (config.ngf, config.ndf, config.blocks, config.layers, config.margin, config.denoise) == (
         64, 64, 9, 3, 40, "discriminator")
 
@@ -180,7 +180,7 @@ def plain_update(gan, ct, us, pools):
 def test_update_equals_the_plain_one(denoise):
     """Sharing forward passes and sparing D's gradients changes no loss and no weight."""
     torch.manual_seed(0)
-    ours = CycleGAN(dataclasses.replace(SMALL, denoise=denoise, margin=0, init_std=0.1, batch=2))
+    ours = CycleGAN(dataclasses.replace(SMALL, denoise=denoise, margin=0, init_std=0.1, batch_size=2))
     plain = copy.deepcopy(ours)
     for network in (*plain.G.values(), *plain.D.values()):
         network.requires_grad_(True)
@@ -337,7 +337,7 @@ def test_the_notebooks_profiles_build_at_full_size(profile, height):
     missing = {field.name for field in fields(Config)} - set(values)
     assert missing == {"beta1", "beta2", "epoch", "init_std"}, "every other hyperparameter is a parameter of the notebook"
     if profile == "paper":
-        paper = (config.ngf, config.ndf, config.blocks, config.layers, config.lr, config.batch, config.epochs, config.decay,
+        paper = (config.ngf, config.ndf, config.blocks, config.layers, config.lr, config.batch_size, config.epochs, config.decay,
                  config.denoise, config.upsample, config.margin)
         assert paper == (64, 64, 9, 3, 2e-4, 1, 100, 100, "discriminator", "transposed", 40)
         assert values["organs"] == ["aorta", "liver", "pancreas"] and values["shares"] == [0, 0.25, 0.5, 0.75]

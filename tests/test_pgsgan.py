@@ -18,7 +18,7 @@ from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp,
 from uslab.training import Run
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "cyclegan_pix2pix_counts.json").read_text())
-TINY = Config(size=32, ngf=4, ndf=4, blocks=1, batch=2, first=3, fade=1, weight_l1=10.0)
+TINY = Config(size=32, ngf=4, ndf=4, blocks=1, batch_size=2, first=3, fade=1, weight_l1=10.0)
 
 
 def labels(n, side, seed=0):
@@ -40,7 +40,7 @@ def image_set(n=6, side=64):
 
 
 def batch(gan, seed=0):
-    masks = labels(gan.config.batch, gan.config.full, seed)
+    masks = labels(gan.config.batch_size, gan.config.full, seed)
     noise = torch.randint(0, 40, masks.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
     return {"image": masks * 60 + noise, "mask": masks}
 
@@ -89,7 +89,7 @@ def test_a_logit_sees_70_pixels():
 
 def test_reference_numbers():
     config = Config()
-    assert (config.batch, config.lr_g, config.lr_d, config.blocks, config.top) == (4, 1e-3, 1e-4, 10, 0.5)
+    assert (config.batch_size, config.lr_g, config.lr_d, config.blocks, config.top) == (4, 1e-3, 1e-4, 10, 0.5)
     gan = PGSGAN(replace(config, size=64, ngf=32, ndf=32))
     weights = torch.cat([p.detach().flatten() for p in gan.G.parameters() if p.ndim == 4])
     assert weights.std() == pytest.approx(0.02, rel=0.01)
@@ -209,7 +209,7 @@ def test_l1_reductions():
 def test_it_learns_what_each_label_looks_like():
     data = image_set(8, 32)
     torch.manual_seed(0)
-    gan = PGSGAN(replace(TINY, grow=False, ngf=8, batch=8, weight_l1=100.0))
+    gan = PGSGAN(replace(TINY, grow=False, ngf=8, batch_size=8, weight_l1=100.0))
 
     def means():
         painted = gan.sample(8, 0, data.masks).float()

@@ -17,7 +17,7 @@ from uslab.models.stylegan2 import StyleGAN2, preset
 from uslab.training import Run
 
 COUNTS = json.loads((Path(__file__).parent / "golden" / "dcgan_counts.json").read_text())
-SMALL = Config(size=128, size1=64, batch=4, z=8, ngf=4, ndf=4, width2=4, spectral=True, attention=16)
+SMALL = Config(size=128, size1=64, batch_size=4, z=8, ngf=4, ndf=4, width2=4, spectral=True, attention=16)
 
 
 def noise(n: int, size: int = 128) -> ImageSet:
@@ -212,9 +212,9 @@ def test_frozen_stage_one_is_bit_identical_after_stage_two(first, tmp_path):
 
 
 def test_stylegan2_is_a_stage_one_too(tmp_path):
-    style = preset("auto", 64, batch=4, z=8, channel_base=256, channel_max=8, path_weight=0.0)
+    style = preset("auto", 64, batch_size=4, z=8, channel_base=256, channel_max=8, path_weight=0.0)
     first = train(Run(tmp_path / "one", StyleGAN2, style, noise(10, 64), device="cpu"), 2)
-    config = Config(stage=2, stage1=str(first.folder), size=128, size1=64, batch=4, z=8, width2=4)
+    config = Config(stage=2, stage1=str(first.folder), size=128, size1=64, batch_size=4, z=8, width2=4)
     run = train(Run(tmp_path / "two", StackGAN, config, noise(10), device="cpu"), 2)
     own, frozen = first.gan.G_ema.state_dict(), run.gan.G.first.state_dict()
     assert own.keys() == frozen.keys() and all(torch.equal(own[name], frozen[name]) for name in own)

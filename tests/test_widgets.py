@@ -198,7 +198,7 @@ def test_a_board_without_points_can_be_closed():
 class Config:
     size: int = knob(64, options=(64, 128), help="side, pixels")
     lr: float = knob(2e-4, 1e-5, 1e-2, log=True, help="a < b & \"c\"")
-    batch: int = knob(64, 2, 512, help="images a step")
+    batch_size: int = knob(64, 2, 512, help="images a step")
     flip: float = knob(0.5, 0.0, 1.0, help="probability")
     steps: int = knob(1000, 1, help="at least one")
     ema: bool = knob(True, help="average the weights")
@@ -209,23 +209,23 @@ def test_the_panel_starts_from_the_config_it_is_given():
     config = Config(size=128, lr=0.00012345, note="mine")
     panel = knobs(config)
     assert panel.config == config
-    assert set(panel._parts) == {"size", "lr", "batch", "flip", "steps", "ema"}
+    assert set(panel._parts) == {"size", "lr", "batch_size", "flip", "steps", "ema"}
     assert panel.code == "Config(size=128, lr=0.00012345, note='mine')"
 
 
 def test_apply_is_exact_and_the_code_makes_the_same_config():
     panel = knobs(Config())
     assert panel.code == "Config()"
-    panel.apply(lr=0.00012345, batch=32, ema=False, flip=1)
-    assert panel.config == Config(lr=0.00012345, batch=32, ema=False, flip=1.0)
+    panel.apply(lr=0.00012345, batch_size=32, ema=False, flip=1)
+    assert panel.config == Config(lr=0.00012345, batch_size=32, ema=False, flip=1.0)
     assert eval(panel.code) == panel.config
-    assert panel._parts["lr"][0].value == pytest.approx(0.00012345) and panel._parts["batch"][0].value == 32
+    assert panel._parts["lr"][0].value == pytest.approx(0.00012345) and panel._parts["batch_size"][0].value == 32
 
 
 @pytest.mark.parametrize("values, message", [
     ({"lr": 5.0}, r"Config.lr is 5.0; it must lie between 1e-05 and 0.01"),
     ({"size": 65}, r"Config.size is 65; choose one of 64, 128"),
-    ({"batch": 2.5}, r"Config.batch is 2.5; it must be a whole number"),
+    ({"batch_size": 2.5}, r"Config.batch_size is 2.5; it must be a whole number"),
     ({"ema": 1}, r"Config.ema is 1; it must be True or False"),
     ({"flip": "x"}, r"Config.flip is 'x'; it must be a number"),
     ({"rate": 1}, r"Config has no 'rate'; it has size, lr, "),
@@ -233,8 +233,8 @@ def test_apply_is_exact_and_the_code_makes_the_same_config():
 def test_a_bad_value_is_refused_and_changes_nothing(values, message):
     panel = knobs(Config())
     with pytest.raises(ValueError, match=message):
-        panel.apply(batch=16, **values) if "batch" not in values else panel.apply(**values)
-    assert panel.config == Config() and panel._parts["batch"][0].value == 64
+        panel.apply(batch_size=16, **values) if "batch_size" not in values else panel.apply(**values)
+    assert panel.config == Config() and panel._parts["batch_size"][0].value == 64
 
 
 def test_moving_a_control_changes_the_config_to_a_round_value():
@@ -245,7 +245,7 @@ def test_moving_a_control_changes_the_config_to_a_round_value():
     panel._parts["size"][0].value = 128
     assert panel.code == "Config(size=128, lr=0.0025, flip=0.3, steps=123456)"
     assert panel._parts["lr"][0].value == 0.0025
-    assert "was 0.0002" in panel._parts["lr"][3].value and "was" not in panel._parts["batch"][3].value
+    assert "was 0.0002" in panel._parts["lr"][3].value and "was" not in panel._parts["batch_size"][3].value
     assert f'value="{panel.code}"' in panel._code.value
     panel.reset()
     assert panel.config == Config() and panel._parts["size"][0].value == 64
@@ -254,7 +254,7 @@ def test_moving_a_control_changes_the_config_to_a_round_value():
 
 def test_a_slider_reaches_both_ends_and_every_whole_number():
     panel = knobs(Config())
-    assert panel._parts["batch"][2] == list(range(2, 513))
+    assert panel._parts["batch_size"][2] == list(range(2, 513))
     assert panel._parts["lr"][2][:3] == [1e-5, 1.3e-5, 1.6e-5] and panel._parts["lr"][2][-1] == 1e-2
     assert len(panel._parts["flip"][2]) == 101
     assert len(panel._parts["lr"][2]) == 31
@@ -273,40 +273,40 @@ def test_knobs_wants_a_config_not_its_class():
 
 def picture(config):
     """As uslab.phantom.scanner.scan returns it; every pixel is the batch size."""
-    return SimpleNamespace(pixels=np.full((4, 4), config.batch, np.uint8), pixel_mm=0.5, top_mm=0.0, focus_mm=1.0,
-                           note=f"batch {config.batch}")
+    return SimpleNamespace(pixels=np.full((4, 4), config.batch_size, np.uint8), pixel_mm=0.5, top_mm=0.0, focus_mm=1.0,
+                           note=f"batch {config.batch_size}")
 
 
 def test_of_values_that_arrive_while_it_draws_only_the_latest_is_drawn():
     drawn, at_work, go_on = [], threading.Event(), threading.Event()
 
     def slow(config):
-        if config.batch != 64:
-            drawn.append(config.batch)
+        if config.batch_size != 64:
+            drawn.append(config.batch_size)
             at_work.set()
             go_on.wait(10)
         return picture(config)
 
     explorer = Explorer(Config(), slow)
     for batch in range(100, 110):
-        explorer.panel._parts["batch"][0].value = batch     # as a slider does
+        explorer.panel._parts["batch_size"][0].value = batch     # as a slider does
         assert at_work.wait(10)
     go_on.set()
     deadline = time.monotonic() + 10
     while explorer._working and time.monotonic() < deadline:
         time.sleep(0.01)
     assert drawn == [100, 109]
-    assert explorer.config.batch == 109 and (explorer.picture.pixels == 109).all()
+    assert explorer.config.batch_size == 109 and (explorer.picture.pixels == 109).all()
 
 
 def test_apply_draws_at_once_and_refuses_what_knobs_refuse():
     explorer = Explorer(Config(), picture)
-    explorer.apply(batch=7)
+    explorer.apply(batch_size=7)
     assert (explorer.picture.pixels == 7).all() and not explorer._working
-    with pytest.raises(ValueError, match="Config.batch is 1; it must lie between 2 and 512"):
-        explorer.apply(batch=1)
-    assert explorer.config.batch == 7
-    explorer.panel._parts["batch"][0].value = 9         # the slider still moves the picture
+    with pytest.raises(ValueError, match="Config.batch_size is 1; it must lie between 2 and 512"):
+        explorer.apply(batch_size=1)
+    assert explorer.config.batch_size == 7
+    explorer.panel._parts["batch_size"][0].value = 9         # the slider still moves the picture
     while explorer._working:
         time.sleep(0.01)
     assert (explorer.picture.pixels == 9).all()
@@ -316,7 +316,7 @@ def test_a_page_gets_the_picture_as_a_message_and_never_as_a_trait():
     explorer = Explorer(Config(), picture)
     page = Page(explorer.screen)
     explorer.screen._on_message(None, {"type": "ready"}, [])
-    explorer.apply(batch=200)
+    explorer.apply(batch_size=200)
     assert [arrays[0].tolist() for _, arrays in page.messages] == [[[64] * 4] * 4, [[200] * 4] * 4]
     assert page.messages[0][0]["whole"] and page.messages[1][0]["note"] == "batch 200"
     assert set(explorer.screen.get_state()) == STATE

@@ -1,6 +1,5 @@
 """CycleGAN (Zhu 2017) with Grimwood 2021's denoiser: CT planes to endoscopic ultrasound and back, unpaired."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from .config import check, knob
-from .dcgan import normalise, to_uint8
 from .denoiser import pretrained
-from .layers import Residual, init_weights
+from .gan import ConditionalGAN
+from .layers import Residual, init_weights, normalise
+from .layers import to_uint8 as to_uint8
 
 DOMAINS = ("us", "ct")     # G["us"] makes ultrasound from CT, G["ct"] CT from ultrasound; D[x] judges images of x
-KEPT = 64                  # CT planes that are kept for sampling without a condition
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Config:
 
     size: int = knob(256, 32, 1024, help="width of the images, pixels; their height is free. Both less the margin are "
                                          "multiples of 4")
-    batch: int = knob(1, 1, 64, help="images of each domain a step (Grimwood: 1)")
+    batch_size: int = knob(1, 1, 64, help="images of each domain a step (Grimwood: 1)")
     lr: float = knob(2e-4, 1e-5, 1e-2, log=True, help="learning rate of both Adam optimisers (Grimwood, section 2.3)")
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Zhu's code)")
     beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Zhu's code)")
@@ -114,6 +113,12 @@ class ImagePool:
         self.size, self.uniform, self.slot = size, uniform, slot
         self.images: list[Tensor] = []
 
+    def state_dict(self) -> list[Tensor]:
+        return list(self.images)
+
+    def load_state_dict(self, images: list[Tensor]) -> None:
+        self.images = images
+
     def query(self, fakes: Tensor) -> Tensor:
         """As many images as were given, (B, 1, H, W): the fakes themselves or earlier ones, which they replace."""
         if self.size == 0:
@@ -152,11 +157,11 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
     return (a.float() - b.float()).abs().mean()
 
 
-class CycleGAN:
-    """Two generators, two discriminators, their optimisers, pools of earlier fakes, and one training step.
+class CycleGAN(ConditionalGAN):
+    """Two generators, two discriminators, their optimisers, pools of earlier fakes, and one training step; CT planes are the conditions."""
 
-    dtype bfloat16 runs the networks under autocast; weights, losses and optimisers stay in float32.
-    """
+    STATE = (*ConditionalGAN.STATE, "pools", "denoiser")
+    UNSEEN = "no CT plane has been seen yet: train a step, or give planes as condition"
 
     def __init__(
         self,
@@ -164,20 +169,16 @@ class CycleGAN:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,   # of the networks' arithmetic: float32 or bfloat16
     ):
-        self.config, self.device, self.dtype = config, torch.device(device), dtype
-        self.G = {domain: Generator(config) for domain in DOMAINS}
-        self.D = {domain: Discriminator(config) for domain in DOMAINS}
-        for network in (*self.G.values(), *self.D.values()):
-            init_weights(network, config.init_std)
-            network.to(self.device, memory_format=torch.channels_last)
+        super().__init__(config, device, dtype)
         self.denoiser = pretrained().to(self.device) if config.denoise != "off" else nn.Identity()
-        self.optimisers = {
-            name: torch.optim.Adam(itertools.chain(*(network.parameters() for network in networks.values())),
-                                   lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
-            for name, networks in (("G", self.G), ("D", self.D))}
         self.pools = {domain: ImagePool(config.pool) for domain in DOMAINS}
-        self.steps = 0
-        self.planes: list[Tensor] = []     # CT planes given so far, the first KEPT
+
+    def build(self) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+        G = {domain: Generator(self.config) for domain in DOMAINS}
+        D = {domain: Discriminator(self.config) for domain in DOMAINS}
+        for network in (*G.values(), *D.values()):
+            init_weights(network, self.config.init_std)
+        return G, D
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of both G, then of both D, on batch['ct'] and batch['us'], (B, 1, H, W) uint8 on the device."""
@@ -189,8 +190,7 @@ class CycleGAN:
             if (height - config.margin) % 4 or (width - config.margin) % 4:
                 raise ValueError(f"{height}x{width} images less a margin of {config.margin} are no multiples of 4: "
                                  "choose another margin")
-        if len(self.planes) < KEPT:
-            self.planes += list(batch["ct"].clone())[:KEPT - len(self.planes)]
+        self.keep(batch["ct"])
         ct, us = (normalise(augment(batch[domain], config.flip, config.margin).float()) for domain in ("ct", "us"))
         return self.update(ct, us)
 
@@ -245,57 +245,25 @@ class CycleGAN:
         """What a discriminator sees of images: without their noise where the denoiser stands before it."""
         return self.denoiser(images) if self.config.denoise == "discriminator" else images
 
-    def descend(self, name: str, loss: Tensor) -> None:
-        """One Adam step of both networks of a kind on a 0-d loss."""
-        self.optimisers[name].zero_grad()
-        loss.backward()
-        self.optimisers[name].step()
-
     @staticmethod
     def trains(networks: dict[str, nn.Module], on: bool) -> None:
         for network in networks.values():
             network.requires_grad_(on)
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    @torch.inference_mode()
     def translate(
         self,
         images: Tensor,       # (n, 1, H, W) uint8, H and W multiples of 4
         to: str = "us",       # 'us' or 'ct': the domain that is made
     ) -> Tensor:
         """Each image in the other domain, uint8 (n, 1, H, W); whole, without the margin of training."""
-        with self.autocast():
-            return torch.cat([to_uint8(self.G[to](normalise(part.to(self.device).float()))) for part in images.split(16)])
+        return self.images(lambda part: self.G[to](normalise(part.float())), images, 16)
 
     def sample(self, n: int, seed: int, condition: Tensor | None = None) -> Tensor:
         """n synthetic ultrasound images, uint8 (n, 1, H, W), of condition, CT planes (n, 1, H, W) uint8.
 
         Without a condition the planes are drawn, with the seed, from the first 64 that training saw.
         """
-        if condition is None:
-            if not self.planes:
-                raise ValueError("no CT plane has been seen yet: train a step, or give planes as condition")
-            chosen = torch.randint(len(self.planes), (n,), generator=torch.Generator().manual_seed(seed))
-            condition = torch.stack([self.planes[i] for i in chosen])
+        condition = self.drawn(n, seed) if condition is None else condition
         if len(condition) != n:
             raise ValueError(f"{n} images of {len(condition)} planes: a plane gives one image, so these must be equal")
         return self.translate(condition)
-
-    def state_dict(self) -> dict:
-        return {"G": {domain: network.state_dict() for domain, network in self.G.items()},
-                "D": {domain: network.state_dict() for domain, network in self.D.items()},
-                "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-                "pools": {domain: pool.images for domain, pool in self.pools.items()},
-                "denoiser": self.denoiser.state_dict(), "steps": self.steps, "planes": self.planes}
-
-    def load_state_dict(self, state: dict) -> None:
-        for domain in DOMAINS:
-            self.G[domain].load_state_dict(state["G"][domain])
-            self.D[domain].load_state_dict(state["D"][domain])
-            self.pools[domain].images = list(state["pools"][domain])
-        self.denoiser.load_state_dict(state["denoiser"])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self.steps, self.planes = state["steps"], list(state["planes"])

@@ -1,4 +1,4 @@
-"""Layers that more than one paper's networks use."""
+"""Layers, weights, losses and ranges that more than one paper's networks use."""
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +32,26 @@ class Residual(nn.Module):
 
 
 def init_weights(network: nn.Module, std: float) -> None:
-    """Convolutions N(0, std), biases 0 (the code of CycleGAN and pix2pix); InstanceNorm has no weights here."""
+    """Convolutions N(0, std), BatchNorm's gain N(1, std), biases 0 (Radford 2016, section 4; the code of pix2pix)."""
     for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(module.weight, 0.0, std)
-            nn.init.zeros_(module.bias)
+        convolution = isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+        if convolution or isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 0.0 if convolution else 1.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def normalise(grey: Tensor) -> Tensor:
+    """Grey levels in [0, 255] to a generator's range [-1, 1]."""
+    return grey / 127.5 - 1
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """A generator's range [-1, 1] to uint8 grey levels."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def bce(logits: Tensor, target: float) -> Tensor:
+    """Mean binary cross-entropy of logits against one target for all, in float32."""
+    logits = logits.float()
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

@@ -7,12 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import check, knob
-from .dcgan import bce, normalise, to_uint8
-from .layers import InstanceNorm, Residual, init_weights
+from .gan import ConditionalGAN
+from .layers import InstanceNorm, Residual, bce, init_weights, normalise
 from .sketches import OBJECTS, SKETCH, one_hot, shrink
 
 INTERVALS = 30      # alpha rises by 1/30 (section 2.4)
-KEPT = 64           # label images that are kept for sampling without a condition
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Config:
     fade: int = knob(712, 1, 100_000, log=True, help="steps for which alpha stays before it rises by 1/30; an epoch of "
                                                       "the paper's 2848 images is 712")
     top: float = knob(0.5, 0.0, 1.0, help="where alpha of the generator ends (Liang, section 2.4: 0.5)")
-    batch: int = knob(4, 1, 256, help="images a step (Liang: 4)")
+    batch_size: int = knob(4, 1, 256, help="images a step (Liang: 4)")
     lr_g: float = knob(1e-3, 1e-5, 1e-2, log=True, help="learning rate of the generator (Liang: 0.001)")
     lr_d: float = knob(1e-4, 1e-6, 1e-2, log=True, help="learning rate of the discriminator (Liang: 0.0001)")
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (pix2pix)")
@@ -164,31 +163,25 @@ def enlarge(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-class PGSGAN:
+class PGSGAN(ConditionalGAN):
     """Both networks, their optimisers and one training step; the phase is a function of the step and the Config.
 
     The layers that growth adds are there from the start and rest until their phase, so one checkpoint holds all phases.
-    dtype bfloat16 runs the networks under autocast; weights, losses and optimisers stay in float32.
+    Label images are the conditions.
     """
 
-    def __init__(
-        self,
-        config: Config = Config(),
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,   # of the networks' arithmetic: float32 or bfloat16
-    ):
-        self.config, self.device, self.dtype = config, torch.device(device), dtype
-        channels = len(OBJECTS) + config.sketch
-        self.G, self.D = Generator(config, channels), Discriminator(config, channels + 1)
-        for network in (self.G, self.D):
-            init_weights(network, config.init_std)
-            network.to(self.device, memory_format=torch.channels_last)
-        betas = config.beta1, config.beta2
-        self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
-            for name, network, lr in (("G", self.G, config.lr_g), ("D", self.D, config.lr_d))}
-        self.steps = 0                    # steps taken
-        self.conditions = torch.zeros(0, 1, config.full, config.full, dtype=torch.uint8, device=self.device)
+    UNSEEN = "nothing has been trained on yet: give condition, label images (n, 1, H, W) uint8"
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        channels = len(OBJECTS) + self.config.sketch
+        networks = Generator(self.config, channels), Discriminator(self.config, channels + 1)
+        for network in networks:
+            init_weights(network, self.config.init_std)
+        return networks
+
+    def adam(self, name: str) -> dict:
+        lr = self.config.lr_g if name == "G" else self.config.lr_d
+        return {"lr": lr, "betas": (self.config.beta1, self.config.beta2)}
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'] and batch['mask'], both (B, 1, full, full) uint8.
@@ -202,8 +195,7 @@ class PGSGAN:
         if labels.shape[2:] != (full, full):
             raise ValueError(f"the images are {labels.shape[2]}x{labels.shape[3]}, but size={self.config.size} with "
                              f"grow={self.config.grow} needs {full}x{full}")
-        if len(self.conditions) < KEPT:
-            self.conditions = torch.cat([self.conditions, labels])[:KEPT]
+        self.keep(labels)
         alpha_g, alpha_d = self.config.alphas(self.steps)
         self.steps += 1
         return self.update(labels, normalise(batch["image"].float()), alpha_g, alpha_d)
@@ -260,16 +252,6 @@ class PGSGAN:
             return self.D(pair)
         return self.D(pair, pair_up(large, images if grown else enlarge(images)), alpha)
 
-    def descend(self, name: str, loss: Tensor) -> None:
-        """One Adam step of the network called name on a 0-d loss."""
-        self.optimisers[name].zero_grad()
-        loss.backward()
-        self.optimisers[name].step()
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    @torch.inference_mode()
     def sample(
         self,
         n: int,
@@ -278,31 +260,14 @@ class PGSGAN:
     ) -> Tensor:
         """n synthetic images, uint8 (n, 1, side, side): side is config.size until G has grown, then twice that."""
         full = self.config.full
-        if condition is None:
-            if not len(self.conditions):
-                raise ValueError("nothing has been trained on yet: give condition, label images (n, 1, H, W) uint8")
-            rows = torch.randint(len(self.conditions), (n,), generator=torch.Generator().manual_seed(seed))
-            condition = self.conditions[rows.to(self.device)]
+        condition = self.drawn(n, seed) if condition is None else condition
         if condition.dtype != torch.uint8 or tuple(condition.shape) != (n, 1, full, full):
             raise ValueError(f"condition must be uint8 {(n, 1, full, full)}, not {condition.dtype} "
                              f"{tuple(condition.shape)}")
         if n and int(condition.max()) > SKETCH:
             raise ValueError(f"condition holds {int(condition.max())}, but label images go from 0 to {SKETCH}")
         alpha, _ = self.config.alphas(max(0, self.steps - 1))    # of the last step taken
-        with self.autocast():
-            return torch.cat([to_uint8(self.G(*self.views(labels), alpha)) for labels in
-                              condition.to(self.device).split(16)])
-
-    def state_dict(self) -> dict:
-        return {"G": self.G.state_dict(), "D": self.D.state_dict(), "steps": self.steps, "conditions": self.conditions,
-                "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.G.load_state_dict(state["G"])
-        self.D.load_state_dict(state["D"])
-        self.steps, self.conditions = state["steps"], state["conditions"].to(self.device)
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+        return self.images(lambda labels: self.G(*self.views(labels), alpha), condition, 16)
 
 
 def pair_up(condition: Tensor, images: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from . import dcgan, stylegan2
 from .attention import SelfAttention
 from .config import check, knob
-from .dcgan import DCGAN, init_weights, normalise
+from .gan import LatentGAN
+from .layers import init_weights, normalise
 
 # How the names of the generator's tensors begin in the checkpoint of a run of each model that may be stage I.
 WEIGHTS = {"StackGAN": "/gan/G/", "StyleGAN2": "/gan/G_ema/"}
@@ -33,7 +34,7 @@ class Config:
     attention: int = knob(0, options=(0, 8, 16, 32, 64), help="side of the feature maps with self-attention in stage I's G "
                                                            "and D; 0: none (SAGAN, table 2: 32 or 64)")
     skips: bool = knob(True, options=(False, True), help="skip connections from stage II's encoder into its decoder")
-    batch: int = knob(16, 2, 512, help="images a step (Che, section 3.1: 16)")
+    batch_size: int = knob(16, 2, 512, help="images a step (Che, section 3.1: 16)")
     lr: float = knob(2e-4, 1e-5, 1e-2, log=True, help="learning rate of all Adam optimisers (Che, section 3.1)")
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Che, section 3.1)")
     beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Che, section 3.1)")
@@ -161,7 +162,7 @@ class Stack(nn.Module):
         return self
 
 
-class StackGAN(DCGAN):
+class StackGAN(LatentGAN):
     """One class's stacked GAN; a step trains the stage that the config names (Che 2021, equation 1).
 
     In stage 1, G and D are a DCGAN on the images reduced to size1. In stage 2, G is stage I, frozen, and the refiner,

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from .augment import SETS, Controller, ada
 from .config import check, knob
-from .dcgan import normalise, to_uint8
 from .diffaug import FILLS, POLICIES, diff_augment
+from .gan import GAN
+from .layers import normalise
 from .stylegan2_ops import (
     bias_act,
     blur_filter,
@@ -32,7 +33,7 @@ class Config:
     """Every hyperparameter of StyleGAN2; the defaults are the preset 'auto' at 64 pixels. See also `preset`."""
 
     size: int = knob(64, options=(32, 64, 128, 256, 512), help="side of the images, pixels (Maack: 256)")
-    batch: int = knob(32, 2, 256, help="images a step (StyleGAN2: 32; paper256: 64)")
+    batch_size: int = knob(32, 2, 256, help="images a step (StyleGAN2: 32; paper256: 64)")
     lr: float = knob(0.0025, 1e-5, 0.02, log=True, help="learning rate of both networks, before lazy regularisation")
     z: int = knob(512, 8, 512, help="dimensions of the latent z and of the style w")
     mapping_layers: int = knob(2, 1, 8, help="layers from z to w (StyleGAN2, Maack: 8; auto: 2)")
@@ -57,8 +58,9 @@ class Config:
 
     def __post_init__(self):
         check(self)
-        if self.batch % min(self.mbstd_group, self.batch):
-            raise ValueError(f"Config.batch is {self.batch}; it must be a multiple of mbstd_group, {self.mbstd_group}")
+        if self.batch_size % min(self.mbstd_group, self.batch_size):
+            raise ValueError(f"Config.batch_size is {self.batch_size}; it must be a multiple of mbstd_group, "
+                             f"{self.mbstd_group}")
 
     def channels(self, resolution: int) -> int:
         return min(self.channel_base // resolution, self.channel_max)
@@ -77,16 +79,16 @@ def preset(name: str, size: int = 256, **changes) -> Config:
     another name.
     """
     if name == "stylegan2":
-        values = {"batch": 32, "channel_base": 32768, "lr": 0.002, "gamma": 10.0, "ema_kimg": 10.0, "ema_rampup": 0.0,
+        values = {"batch_size": 32, "channel_base": 32768, "lr": 0.002, "gamma": 10.0, "ema_kimg": 10.0, "ema_rampup": 0.0,
                   "mapping_layers": 8, "mbstd_group": 4}
     elif name == "paper256":
-        values = {"batch": 64, "channel_base": 16384, "lr": 0.0025, "gamma": 1.0, "ema_kimg": 20.0, "ema_rampup": 0.0,
+        values = {"batch_size": 64, "channel_base": 16384, "lr": 0.0025, "gamma": 1.0, "ema_kimg": 20.0, "ema_rampup": 0.0,
                   "mapping_layers": 8, "mbstd_group": 8}
     elif name == "auto":
-        batch = changes.get("batch", min(4096 // size, 32))
-        values = {"batch": batch, "channel_base": 32768 if size >= 512 else 16384, "lr": 0.0025,
-                  "gamma": 0.0002 * size**2 / batch, "ema_kimg": batch * 10 / 32, "ema_rampup": 0.05,
-                  "mapping_layers": 2, "mbstd_group": min(batch, 4)}
+        batch_size = changes.get("batch_size", min(4096 // size, 32))
+        values = {"batch_size": batch_size, "channel_base": 32768 if size >= 512 else 16384, "lr": 0.0025,
+                  "gamma": 0.0002 * size**2 / batch_size, "ema_kimg": batch_size * 10 / 32, "ema_rampup": 0.05,
+                  "mapping_layers": 2, "mbstd_group": min(batch_size, 4)}
     else:
         raise ValueError(f"there is no preset {name!r}: choose stylegan2, paper256 or auto")
     return Config(**({"size": size} | values | changes))
@@ -97,7 +99,7 @@ def ema_beta(config: Config, images: int) -> float:
     half_life = config.ema_kimg * 1000
     if config.ema_rampup:
         half_life = min(half_life, images * config.ema_rampup)
-    return 0.5 ** (config.batch / max(half_life, 1e-8))
+    return 0.5 ** (config.batch_size / max(half_life, 1e-8))
 
 
 class Dense(nn.Module):
@@ -266,11 +268,13 @@ class Discriminator(nn.Module):
         return self.out(self.dense(x.flatten(1)))[:, 0]
 
 
-class StyleGAN2:
+class StyleGAN2(GAN):
     """Both networks, the averaged generator, their optimisers, the augmentation and one training step.
 
-    dtype bfloat16 runs the networks under autocast; weights, losses, R1 and path length stay in float32.
+    R1 and path length stay in float32.
     """
+
+    STATE = ("G", "D", "G_ema", "optimisers", "ada", "path_mean", "steps")
 
     def __init__(
         self,
@@ -278,24 +282,24 @@ class StyleGAN2:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,   # of the networks' arithmetic: float32 or bfloat16
     ):
-        self.config, self.device, self.dtype = config, torch.device(device), dtype
-        self.G, self.D = Generator(config), Discriminator(config)
-        for network in (self.G, self.D):
-            network.to(self.device, memory_format=torch.channels_last)
+        super().__init__(config, device, dtype)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
-        # With lazy regularisation an optimiser makes k + 1 steps where it would make k (Karras 2020a, appendix B).
-        every = {"G": config.path_every if config.path_weight else None, "D": config.r1_every if config.gamma else None}
-        self.optimisers = {}
-        for name, network in (("G", self.G), ("D", self.D)):
-            share = every[name] / (every[name] + 1) if every[name] else 1.0
-            self.optimisers[name] = torch.optim.Adam(network.parameters(), lr=config.lr * share, betas=(0.0, 0.99**share),
-                                                     eps=1e-8, fused=True)
         p = config.p if config.augment in ("ada", "fixed") else 0.0
         self.ada = Controller(p, config.augment == "ada", config.ada_target, config.ada_kimg)
         self.path_mean = torch.zeros([], device=self.device)
         self.steps = 0
 
-    def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        return Generator(self.config), Discriminator(self.config)
+
+    def adam(self, name: str) -> dict:
+        config = self.config
+        every = {"G": config.path_every if config.path_weight else None, "D": config.r1_every if config.gamma else None}
+        # With lazy regularisation an optimiser makes k + 1 steps where it would make k (Karras 2020a, appendix B).
+        share = every[name] / (every[name] + 1) if every[name] else 1.0
+        return {"lr": config.lr * share, "betas": (0.0, 0.99**share), "eps": 1e-8}
+
+    def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor | float]:
         """One update of G and one of D on batch['image'], (B, 1, H, W) uint8, and every k steps a regularisation."""
         config, real = self.config, normalise(batch["image"].float())
         values = self.update_g(len(real))
@@ -306,7 +310,7 @@ class StyleGAN2:
             self.regularise_d(real)
         self.average_g()
         self.steps += 1
-        return values | {"r_t": torch.tensor(self.ada.r), "p": torch.tensor(self.ada.p)}
+        return values | {"r_t": self.ada.r, "p": self.ada.p}
 
     # The four phases
 
@@ -377,42 +381,19 @@ class StyleGAN2:
                 return diff_augment(images, self.config.policy, self.config.fill)
             return ada(images, SETS[self.config.operations], self.ada.p)
 
-    def descend(self, name: str, loss: Tensor) -> None:
-        """One Adam step of the network called name on a 0-d loss."""
-        self.optimisers[name].zero_grad()
-        loss.backward()
-        self.optimisers[name].step()
-
     @torch.no_grad()
     def average_g(self) -> None:
         """Move the averaged generator towards G by as much as the half-life says."""
-        beta = ema_beta(self.config, self.steps * self.config.batch)
+        beta = ema_beta(self.config, self.steps * self.config.batch_size)
         torch._foreach_lerp_(list(self.G_ema.parameters()), list(self.G.parameters()), 1 - beta)
         self.G_ema.mapping.average.copy_(self.G.mapping.average)
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-
-    @torch.inference_mode()
     def sample(self, n: int, seed: int, condition: None = None, truncation: float = 1.0) -> Tensor:
         """n synthetic images of the averaged generator, uint8 (n, 1, size, size); the same seed gives the same."""
         if condition is not None:
             raise ValueError("StyleGAN2 is unconditional here, one model a class: leave condition at None")
-        latents = torch.randn(n, self.config.z, generator=torch.Generator().manual_seed(seed)).to(self.device)
+        latents = torch.randn(n, self.config.z, generator=torch.Generator().manual_seed(seed))
         # The noise inputs come from the global generator: it is put back afterwards, for the training's sake.
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []), self.autocast():
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
-            return torch.cat([to_uint8(self.G_ema(z, truncation)) for z in latents.split(32)])
-
-    def state_dict(self) -> dict:
-        return {"G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.G_ema.state_dict(),
-                "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-                "ada": self.ada.state_dict(), "path_mean": self.path_mean, "steps": self.steps}
-
-    def load_state_dict(self, state: dict) -> None:
-        for name, network in (("G", self.G), ("D", self.D), ("G_ema", self.G_ema)):
-            network.load_state_dict(state[name])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self.ada.load_state_dict(state["ada"])
-        self.path_mean, self.steps = state["path_mean"], state["steps"]
+            return self.images(lambda z: self.G_ema(z, truncation), latents, 32)

@@ -69,7 +69,7 @@ class Run:
         (self.folder / "samples").mkdir(parents=True, exist_ok=True)
         self._claim(identity)
         self.data = each(data, lambda part: part.to(self.device))
-        self._batches = Batches(self.data, config.batch, seed)
+        self._batches = Batches(self.data, config.batch_size, seed)
 
         saved = self._load()
         dtype = getattr(torch, saved["dtype"]) if saved else choose_dtype(
@@ -90,7 +90,7 @@ class Run:
     # The loop
 
     def batches(self, steps: int) -> Iterator[dict[str, Tensor]]:
-        """Batches of config.batch images until step `steps`, counted over all sessions of the run.
+        """Batches of config.batch_size images until step `steps`, counted over all sessions of the run.
 
         Yields {'image': (B, 1, H, W) uint8} on the device, with 'label' (B,) and 'mask' (B, 1, H, W) where known; of
         several domains {'ct': ..., 'ct_mask': ..., 'us': ...}.
@@ -121,21 +121,22 @@ class Run:
         """End the loop after the step under way; for a Stop button, from any thread."""
         self._stop.set()
 
-    def log(self, values: dict[str, Tensor]) -> dict[str, float] | None:
+    def log(self, values: dict[str, Tensor | float]) -> dict[str, float] | None:
         """Every log_every steps and at the last, read the values, append them to log.jsonl and return the line.
 
-        values: 0-d tensors of this step. In between, returns None without waiting for the device.
+        values: 0-d tensors of the run's device, or floats. In between, returns None without waiting for the device.
         """
-        stacked = torch.stack([value.float() for value in values.values()])
+        stacked = torch.stack([value.float() if isinstance(value, Tensor) else torch.full((), value, device=self.device)
+                               for value in values.values()])
         self._finite &= stacked.isfinite().all()
         if self.step % self.log_every and self.step != self.steps:
             return None
         self._check_finite(values)
         (step, then), now = self._mark, time.perf_counter()
         self._mark = self.step, now
-        batch = self.config.batch
-        record = {"step": self.step, "images": self.step * batch, "seconds": round(self.seconds, 3),
-                  "images_per_s": round((self.step - step) * batch / (now - then), 1),
+        size = self.config.batch_size
+        record = {"step": self.step, "images": self.step * size, "seconds": round(self.seconds, 3),
+                  "images_per_s": round((self.step - step) * size / (now - then), 1),
                   **dict(zip(values, stacked.tolist()))}
         with open(self._log_path, "a") as file:
             file.write(json.dumps(record) + "\n")
@@ -180,7 +181,7 @@ class Run:
         """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""
         return {**json.loads((self.folder / "config.json").read_text()), "device": describe(self.device),
                 "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
-                "steps": self.step, "images_seen": self.step * self.config.batch, "seconds": round(self.seconds, 1)}
+                "steps": self.step, "images_seen": self.step * self.config.batch_size, "seconds": round(self.seconds, 1)}
 
     # Inside
 
@@ -222,7 +223,7 @@ class Run:
         write_atomically(self._log_path, lambda part: part.write_text(text))
         return kept
 
-    def _check_finite(self, values: dict[str, Tensor]) -> None:
+    def _check_finite(self, values: dict[str, Tensor | float]) -> None:
         if not self._finite:
             bad = [f"{name} is {float(value)}" for name, value in values.items() if not math.isfinite(value)]
             self._diverged(", ".join(bad) or "a loss was not finite")
