@@ -20,7 +20,7 @@ setup: .venv/ready
 # The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
 # nothing. Once ready, it is repeated (pip then changes only what differs) when a dependency has changed.
 .venv/ready: pyproject.toml constraints.txt
-	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer," \
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 to 3.14," \
 	    "or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@if [ -e .venv/unfinished ]; then echo "The last set-up did not finish: starting again"; rm -rf .venv; fi
 	@"$(PYTHON)" tools/check_python.py .venv
@@ -44,11 +44,8 @@ lab: setup
 notebooks: setup
 	@$(BIN)/python tools/refresh_notebooks.py
 
-# Pins every version but torch's.
+# Pins every version but torch's, as the oldest Python that is allowed takes them: newer ones take them too.
 lock: setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
-	@echo "$(TORCH)" > .venv/torch.txt
-	@$(BIN)/pip-compile --quiet --upgrade --strip-extras --all-extras --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --unsafe-package torch --unsafe-package setuptools \
-	    --constraint .venv/torch.txt --output-file .venv/lock.txt pyproject.toml
-	@grep == .venv/lock.txt > constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --python-version 3.11.0 \
+	    --only-binary=:all: --target .venv/lock --report .venv/lock.json "$(TORCH)" '.[test]'
+	@$(BIN)/python tools/write_lock.py .venv/lock.json > constraints.txt

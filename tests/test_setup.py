@@ -1,19 +1,26 @@
 """The set-up's files agree with each other, and its checks say in one line what is in the way."""
 
+import itertools
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 CHECK = ROOT / "tools" / "check_python.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+ALLOWED = SpecifierSet(PROJECT["requires-python"])
+MINORS = [f"3.{minor}" for minor in range(30) if f"3.{minor}.9" in ALLOWED]
 
 
 def test_the_lock_pins_every_dependency_but_torch():
@@ -24,16 +31,25 @@ def test_the_lock_pins_every_dependency_but_torch():
     assert not [name for name in LOCK if re.fullmatch("torch(vision|audio)?|nvidia-(?!ml-py).*|triton", name)]
 
 
+def test_every_pin_can_be_installed_by_every_python_that_the_project_allows():
+    pythons = [f"{minor}.{patch}" for minor in MINORS for patch in range(30) if f"{minor}.{patch}" in ALLOWED]
+    pins = [one for one in distributions() if LOCK.get(canonicalize_name(one.name)) == one.version]
+    assert len(pins) > 0.9 * len(LOCK), "run `make setup`"
+    needs = {f"{pin.name}=={pin.version}": SpecifierSet(pin.metadata["Requires-Python"] or "") for pin in pins}
+    refused = {name: [python for python in pythons if python not in need] for name, need in needs.items()}
+    assert not {name: pythons for name, pythons in refused.items() if pythons}
+
+
 def test_conda_users_get_the_same():
     lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     torch = re.search(r"^TORCH *\?= *(\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
     assert lines[-1]["pip"] == ["--constraint constraints.txt", torch, "--editable .[test]"]
     python = next(line for line in lines if str(line).startswith("python="))
-    assert python.removeprefix("python=") in PROJECT["requires-python"]
+    assert python.removeprefix("python=") == MINORS[0]
 
 
 @pytest.mark.parametrize(("fault", "message"), [
-    ("sys.version_info = (3, 9, 1)", "Python 3.9 is too old"),
+    ("sys.version_info = (3, 9, 1)", "Python 3.9.1 is too old"),
     ("sys.modules['ensurepip'] = None", "has no module ensurepip: on Debian or Ubuntu, install python3."),
     ("import shutil; shutil.disk_usage = lambda folder: shutil._ntuple_diskusage(9, 8, 1e9)", "only 1.0 GB are free"),
 ])
@@ -43,6 +59,13 @@ def test_what_is_in_the_way_is_said_in_one_line(fault, message, tmp_path):
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert said.returncode == 1 and not said.stdout
     assert said.stderr.startswith("Cannot set up: ") and message in said.stderr and said.stderr.count("\n") == 1
+
+
+def test_a_python_is_let_through_where_the_project_allows_it(tmp_path, monkeypatch):
+    problem = runpy.run_path(str(CHECK))["problem"]
+    for version in itertools.product((2, 3, 4), range(20), range(20)):
+        monkeypatch.setattr(sys, "version_info", version)
+        assert (problem(tmp_path) is None) == (".".join(map(str, version)) in ALLOWED), version
 
 
 def test_a_fit_python_is_let_through(tmp_path):
@@ -60,9 +83,8 @@ def test_the_workflow_runs_the_readmes_commands():
     assert not [command for command in commands if command not in readme]
     sweep = next(command.split() for command in commands if command.startswith("uslab sweep"))
     assert (ROOT / sweep[2]).is_file() and f"uslab report {sweep[sweep.index('--out') + 1]}" in commands
-    # The oldest Python that the project allows is tested, and every set-up's cache ends with the lock it was made from.
-    pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
-    assert f">={pythons[0]}" == PROJECT["requires-python"] and len(pythons) > 1
+    # Each Python that the project allows is tested, and every set-up's cache ends with the lock it was made from.
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == MINORS
     caches = [step["with"] for step in steps if "setup-python" in step.get("uses", "")]
     assert len(caches) == len(workflow["jobs"])
     assert all(cache["cache-dependency-path"].split() == ["constraints.txt", "pyproject.toml"] for cache in caches)

@@ -2,17 +2,24 @@
 
 import sys
 
-NEEDED = (3, 11)
+# What `requires-python` in pyproject.toml says, for a Python that cannot read it.
+OLDEST, NEWEST = (3, 11), (3, 14)
+BROKEN = [(3, 14, 1)]                    # its dataclasses fail, so networkx, which torch needs, refuses it
 GIGABYTES = 3
 
 
 def problem(folder):
     """Return what is in the way of a virtual environment at `folder`, in one line, or None."""
-    if sys.version_info < NEEDED:
-        have, need = ("%d.%d" % tuple(version[:2]) for version in (sys.version_info, NEEDED))
+    version = tuple(sys.version_info[:3])
+    fault = (
+        "is too old" if version < OLDEST else
+        "is too new: the pinned packages are not built for it" if version[:2] > NEWEST else
+        "has a fault of its own" if version in BROKEN else None
+    )
+    if fault:
         return (
-            "Python %s is too old (%s): install Python %s or newer, and name it with make PYTHON=/path/to/python3"
-            % (have, sys.executable, need)
+            "Python %d.%d.%d %s (%s): install another one from %d.%d to %d.%d, and name it with make PYTHON=/path/to/python3"
+            % (version + (fault, sys.executable) + OLDEST + NEWEST)
         )
     try:
         import ensurepip  # noqa: F401
