@@ -1,5 +1,7 @@
 """Folds, mixtures, guards, classifiers and statistics, against hand-made cases, scikit-learn, SciPy and statsmodels."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -238,6 +240,42 @@ def test_features_of_an_image_do_not_depend_on_the_others():
     np.testing.assert_array_equal(alone, everything[13:16])
     np.testing.assert_allclose(everything, features(images, "lite0"), atol=1e-4)
     assert len(frozen.KEPT) == 21
+
+
+@pytest.mark.parametrize("classes", [CLASSES, CLASSES[:2]])
+def test_the_features_classifier_is_handed_out_as_the_module_that_was_tested(classes):
+    from uslab.tasks.fit import probabilities_of
+
+    def noisy(seed):
+        """72 images whose bar hardly shows, less those of other classes: at least 48."""
+        images, rng = made(72, seed, 32), np.random.default_rng(seed)
+        pixels = 0.25 * images.images + 100 + torch.from_numpy(rng.normal(0, 60, images.images.shape))
+        return dataclasses.replace(images, images=pixels.clamp(0, 255).byte())[np.isin(images.labels, range(len(classes)))]
+
+    train, test = noisy(0), noisy(1)[:48]
+    result = tasks.classify(train, test)
+    told = result.predictions[[f"p_{name}" for name in CLASSES]].to_numpy()
+    assert 0.5 < result.accuracy < 1 and len(told) == 48
+    again = probabilities_of(result.model, test)
+    np.testing.assert_array_equal(again.argmax(1), told.argmax(1))
+    np.testing.assert_allclose(again, told, atol=1e-3)
+    assert (again[:, len(classes):] == 0).all()     # a class without training images has no chance
+    maps = tasks.grad_cam(result.model, test[:2], 1)
+    assert maps.shape == (2, 1, 32, 32) and maps.amax((1, 2, 3)).tolist() == [1, 1]
+
+
+def test_the_features_classifier_is_scikit_learns():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from uslab.tasks.frozen import frozen_features
+
+    train, test = made(60, size=32), made(30, seed=1, size=32)
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, class_weight="balanced", max_iter=1000, random_state=0))
+    fitted.fit(frozen_features(train), train.labels.numpy())
+    told = tasks.classify(train, test).predictions[[f"p_{name}" for name in CLASSES]]
+    np.testing.assert_allclose(told, fitted.predict_proba(frozen_features(test)), atol=1e-4)
 
 
 def test_class_weights_lift_the_rare_class():

@@ -153,16 +153,28 @@ def lite0() -> Space:
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    def embed(images: Tensor) -> Tensor:
-        x = F.interpolate(images.float(), size=(LITE0_SIZE, LITE0_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
-        x = ((x - 127) / 128).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        return model.extract_features(x).mean((2, 3))
-
     def head(rows: Tensor) -> Tensor:
         with torch.inference_mode():
             return model._fc(rows.float()).softmax(1)
 
-    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), embed, head=head)
+    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), Lite0(model), head=head)
+
+
+class Lite0(nn.Module):
+    """EfficientNet-Lite0 as a map from images (n, 1, H, W), 0 to 255, to features (n, 1280)."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images).mean((2, 3))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """The last feature maps (n, 1280, 5, 5)."""
+        x = F.interpolate(images.float(), size=(LITE0_SIZE, LITE0_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
+        x = ((x - 127) / 128).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        return self.net.extract_features(x)
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Notebooks: their parameters, the papermill engine, a folder of executed ones, its front page, HTML."""
 
+from .committed import provenance, results
 from .parameters import (
     PROFILES,
     TIME_LIMITS,
@@ -18,4 +19,4 @@ from .parameters import (
 )
 
 __all__ = ["PROFILES", "TIME_LIMITS", "Failure", "UsageError", "checked", "defaults", "find", "folder", "parsed",
-           "profile_file", "profile_values", "read", "run", "source_hash"]
+           "profile_file", "profile_values", "provenance", "read", "results", "run", "source_hash"]

@@ -64,8 +64,8 @@ def classify(
             train, synthetic, share=share, relative=relative, fixed=fixed, seed=seed)
 
     if model == "features":
-        probabilities, about = by_features(train, test, val, weighted, seed)
-        trained, losses = None, ()
+        trained, probabilities, about = by_features(train, test, val, weighted, seed)
+        losses = ()
     else:
         from .fit import fit, probabilities_of
 
@@ -81,14 +81,14 @@ def classify(
 
 
 def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted, seed: int):
-    """Class probabilities (N, K) of the test images by logistic regression on Lite0 features, and what it was."""
+    """Logistic regression on Lite0 features: the classifier, its probabilities (N, K) of the test images, what it is."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     from ..metrics.features import lite0
-    from .frozen import frozen_features
+    from .frozen import FrozenClassifier, frozen_features
 
     weights = {True: "balanced", False: None}[weighted] if isinstance(weighted, bool) else dict(enumerate(weighted))
 
@@ -103,7 +103,7 @@ def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted,
         z, labels = frozen_features(val), val.labels.cpu().numpy()
         strength = max(STRENGTHS, key=lambda c: balanced_accuracy_score(labels, fitted(c).predict(z)))
         how = f"C = {strength:g} chosen on {len(val)} validation images"
-    best = fitted(strength)
-    found = np.zeros((len(test), len(train.classes)))
-    found[:, best.classes_] = best.predict_proba(frozen_features(test))   # a class may lack training images
-    return found, f"logistic regression ({how}) on frozen features of {lite0().about}"
+    scaler, regression = fitted(strength)
+    classifier = FrozenClassifier(scaler, regression, len(train.classes))
+    return (classifier, classifier.probabilities(frozen_features(test)),
+            f"logistic regression ({how}) on frozen features of {lite0().about}")

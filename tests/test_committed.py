@@ -1,0 +1,36 @@
+"""The reader of results that are committed beside the notebooks."""
+
+import json
+
+import pytest
+
+from uslab import notebooks
+
+
+@pytest.fixture
+def committed(tmp_path, monkeypatch):
+    """A folder of two runs, one with a picture, and a page of text."""
+    folder = tmp_path / "results" / "07_new"
+    folder.mkdir(parents=True)
+    for name, size, seconds in (("seed0_small", 64, 90), ("seed1_large", 128, 150)):
+        record = {"data": "phantom_breast", "source": "phantom", "config": {"size": size, "data": "no"}, "seconds": seconds,
+                  "device": "cpu", "versions": {"commit": name}}
+        (folder / f"{name}.json").write_text(json.dumps(record))
+    (folder / "seed1_large.jpg").touch()
+    (folder / "README.md").touch()
+    monkeypatch.setattr("uslab.notebooks.committed.folder", lambda: tmp_path)
+    return folder
+
+
+def test_results_are_those_asked_for_each_with_its_picture(committed):
+    small, large = notebooks.results("07_new", data="phantom_breast")
+    assert small["config"]["size"] == 64 and small["picture"] is None
+    assert large["picture"] == str(committed / "seed1_large.jpg")
+    assert notebooks.results("07_new", size=128) == notebooks.results("07_new", "seed1*") == [large]
+    assert notebooks.results("07_new", data="busi") == notebooks.results("08_none") == []
+
+
+def test_provenance_says_how_many_runs_how_long_and_of_which_commits(committed):
+    assert notebooks.provenance(notebooks.results("07_new")) == (
+        "committed: 2 runs on phantom images, 4 min of training in all on cpu; commit seed0_small, seed1_large")
+    assert notebooks.provenance([]) == "No committed run has this data and size."
