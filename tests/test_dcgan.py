@@ -137,6 +137,27 @@ def test_samples_depend_on_the_seed_alone():
     assert gan.G.training
 
 
+def test_the_averaged_generator_samples_and_the_papers_form_has_none():
+    images = torch.randint(0, 256, (8, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    gan = DCGAN(Config(batch_size=8, z=8, ngf=4, ndf=4, ema=0.75))
+    expected = [p.detach().clone() for p in gan.G.parameters()]
+    for _ in range(3):
+        gan.step({"image": images})
+        expected = [0.75 * mean + 0.25 * p.detach() for mean, p in zip(expected, gan.G.parameters())]
+    for mean, p in zip(expected, gan.G_ema.parameters()):
+        torch.testing.assert_close(mean, p)
+    for kept, new in zip(gan.G_ema.buffers(), gan.G.buffers()):
+        assert torch.equal(kept, new)
+    before = gan.sample(4, 0)
+    torch.nn.init.zeros_(gan.G.main[0].weight)
+    assert torch.equal(before, gan.sample(4, 0)) and gan.G.training and not gan.G_ema.training
+    other = DCGAN(gan.config)
+    other.load_state_dict(gan.state_dict())
+    assert torch.equal(before, other.sample(4, 0))
+    assert DCGAN(Config(z=8, ngf=4, ndf=4)).G_ema is None
+
+
 @pytest.mark.parametrize("values, message", [
     ({"lr": 1.0}, "Config.lr is 1.0; it must lie between 1e-05 and 0.01"),
     ({"size": 96}, "Config.size is 96; choose one of 64, 128, 256"),

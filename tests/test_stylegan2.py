@@ -46,6 +46,50 @@ def test_parameter_counts(case):
         assert networks["G"].synthesis.styles == case["num_ws"]
 
 
+def test_parameter_counts_with_classes():
+    """What a class label adds in the reference: an embedding of the style's width, a wider first layer of the mapping,
+    and in D eight layers of the last width behind an embedding, with as many outputs in place of one logit."""
+    classes, z, width = 3, 512, 512
+    with torch.device("meta"):
+        counts = [[sum(p.numel() for p in network(Config(classes=n)).parameters()) for n in (0, classes)]
+                  for network in (Generator, Discriminator)]
+    (plain_g, told_g), (plain_d, told_d) = counts
+    assert told_g - plain_g == (classes * z + z) + z * z
+    assert told_d - plain_d == (width - 1) * (width + 1) + (classes * width + width) + 8 * (width * width + width)
+
+
+def test_projection_is_the_features_product_over_the_root_of_their_number():
+    torch.manual_seed(0)
+    D, images, labels = Discriminator(replace(TINY, classes=3)), torch.rand(4, 1, 32, 32), torch.tensor([0, 1, 2, 0])
+    features = D(images)                            # without labels the first feature alone
+    logits, told = D(images, labels), D.mapping(labels)
+    torch.testing.assert_close(told[0], told[3])
+    D.out.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    outputs = []
+    D(images, labels)
+    torch.testing.assert_close(logits, (outputs[0] * told).sum(1) / outputs[0].shape[1] ** 0.5)
+    torch.testing.assert_close(features, outputs[0][:, 0])
+
+
+def test_classes_are_learnt_and_drawn_as_often_as_seen():
+    """Class 0 is dark and class 1 bright, one image in four is bright: told the class, G draws each as it is."""
+    torch.manual_seed(0)
+    gan = StyleGAN2(preset("auto", 32, batch_size=8, z=16, channel_max=16, augment="none", ema_kimg=0.0, classes=2))
+    labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+    batch = {"image": (30 + 190 * labels).to(torch.uint8).view(8, 1, 1, 1).expand(8, 1, 32, 32), "label": labels}
+    for _ in range(80):
+        gan.step(batch)
+    dark, bright = (gan.sample(16, 0, condition).float().mean().item() for condition in (0, 1))
+    assert bright > dark + 60
+    drawn = gan.drawn(4000, None, torch.Generator().manual_seed(0))
+    assert drawn.float().mean() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(gan.sample(4, 1, torch.tensor([0, 1, 0, 1]))[:1], gan.sample(4, 1, torch.tensor([0, 0, 0, 0]))[:1])
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        gan.sample(1, 0, condition=2)
+    with pytest.raises(ValueError, match="no labels"):
+        gan.step({"image": batch["image"]})
+
+
 @pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 def test_every_size_builds(size):
     config = Config(size=size)
@@ -114,7 +158,7 @@ def test_r1_is_the_squared_gradient_on_the_reals():
             super().__init__()
             self.weight = nn.Parameter(torch.linspace(0, 1, 32 * 32).view(1, 1, 32, 32))
 
-        def forward(self, images):
+        def forward(self, images, labels=None):
             return (self.weight * images).sum((1, 2, 3))
 
     gan = Recorded(replace(TINY, augment="none", gamma=3.0))
@@ -236,7 +280,7 @@ def test_samples_are_of_the_average_and_depend_on_the_seed_alone():
     assert torch.equal(first, gan.sample(5, seed=3)) and not torch.equal(first, gan.sample(5, seed=4))
     nn.init.zeros_(gan.G.synthesis.constant)
     assert torch.equal(first, gan.sample(5, seed=3))
-    with pytest.raises(ValueError, match="one model a class"):
+    with pytest.raises(ValueError, match="told no classes"):
         gan.sample(1, 0, condition=2)
 
 

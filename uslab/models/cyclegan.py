@@ -44,6 +44,8 @@ class Config:
     flip: float = knob(0.5, 0.0, 1.0, help="probability of a horizontal flip (Grimwood, section 2.3)")
     margin: int = knob(40, 0, 200, help="pixels that a random crop takes off height and width (Grimwood: 40 of 522)")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Zhu's code)")
+    ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generators, which then translate, that stays in a "
+                                             "step; 0: none, as Zhu")
 
     def __post_init__(self):
         check(self)
@@ -225,6 +227,7 @@ class CycleGAN(ConditionalGAN):
         loss_gan = sum(lsgan(logits, 1.0) for logits in judged.values())
         self.descend("G", loss_gan + config.cycle * loss_cycle + config.identity * loss_identity)
         self.trains(self.D, True)
+        self.average()
 
         loss_d, right = ct.new_zeros(()), []
         with self.autocast():
@@ -256,7 +259,7 @@ class CycleGAN(ConditionalGAN):
         to: str = "us",       # 'us' or 'ct': the domain that is made
     ) -> Tensor:
         """Each image in the other domain, uint8 (n, 1, H, W); whole, without the margin of training."""
-        return self.images(lambda part: self.G[to](normalise(part.float())), images, 16)
+        return self.images(lambda part: self.sampler[to](normalise(part.float())), images, 16)
 
     def sample(self, n: int, seed: int, condition: Tensor | None = None) -> Tensor:
         """n synthetic ultrasound images, uint8 (n, 1, H, W), of condition, CT planes (n, 1, H, W) uint8.

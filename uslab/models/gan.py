@@ -1,5 +1,6 @@
 """GAN: what the models of all five papers share; a model adds its networks, its step and how it samples."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ class GAN:
     (n, 1, H, W) on the CPU. bfloat16 runs the networks under autocast; weights, losses and optimisers stay in float32.
     """
 
-    STATE: tuple[str, ...] = ("G", "D", "optimisers")   # attributes that a checkpoint keeps
+    STATE: tuple[str, ...] = ("G", "D", "G_ema", "optimisers")   # attributes that a checkpoint keeps
 
     def __init__(
         self,
@@ -31,11 +32,13 @@ class GAN:
         self.G, self.D = self.build()
         self.optimisers = {}
         for name, networks in (("G", self.G), ("D", self.D)):
-            parts = list(networks.values()) if isinstance(networks, dict) else [networks]
-            for network in parts:
+            for network in parts(networks):
                 network.to(self.device, memory_format=torch.channels_last)
-            weights = [p for network in parts for p in network.parameters() if p.requires_grad]
+            weights = [p for network in parts(networks) for p in network.parameters() if p.requires_grad]
             self.optimisers[name] = torch.optim.Adam(weights, fused=True, **self.adam(name))
+        self.G_ema = copy.deepcopy(self.G) if self.averages else None
+        for network in parts(self.G_ema):
+            network.eval().requires_grad_(False)
 
     def build(self) -> tuple[nn.Module | dict[str, nn.Module], nn.Module | dict[str, nn.Module]]:
         """G and D with their initial weights, on the CPU."""
@@ -50,6 +53,28 @@ class GAN:
         self.optimisers[name].zero_grad()
         loss.backward()
         self.optimisers[name].step()
+
+    @property
+    def averages(self) -> bool:
+        """Whether there is an averaged generator, G_ema."""
+        return self.config.ema > 0
+
+    @property
+    def sampler(self) -> nn.Module | dict[str, nn.Module]:
+        """The generator that samples: the averaged one where there is one."""
+        return self.G if self.G_ema is None else self.G_ema
+
+    def ema_share(self) -> float:
+        """Share of the averaged generator that stays in this step."""
+        return self.config.ema
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the averaged generator, if there is one, towards G; buffers such as BatchNorm's are copied."""
+        for mean, network in zip(parts(self.G_ema), parts(self.G)):
+            torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), 1 - self.ema_share())
+            for kept, new in zip(mean.buffers(), network.buffers()):
+                kept.copy_(new)
 
     def autocast(self) -> torch.autocast:
         """The context in which the networks run."""
@@ -99,6 +124,7 @@ class LatentGAN(GAN):
         loss_g = bce(d_fake_new, 1.0)                                              # -log D(G(z)), non-saturating
         self.descend("G", loss_g)
         self.D.requires_grad_(True)
+        self.average()
         return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
                 "d_real": d_real.detach().float().sigmoid().mean(), "d_fake": d_fake.detach().float().sigmoid().mean()}
 
@@ -107,9 +133,9 @@ class LatentGAN(GAN):
         if condition is not None:
             raise ValueError(f"{type(self).__name__} is unconditional: leave condition at None")
         latents = torch.randn(n, self.config.z, 1, 1, generator=torch.Generator().manual_seed(seed))
-        self.G.eval()
+        network = self.sampler.eval()
         try:
-            return self.images(self.G, latents, 256)
+            return self.images(network, latents, 256)
         finally:
             self.G.train()
 
@@ -137,6 +163,11 @@ class ConditionalGAN(GAN):
             raise ValueError(self.UNSEEN)
         rows = torch.randint(len(self.conditions), (n,), generator=torch.Generator().manual_seed(seed))
         return self.conditions[rows.to(self.device)]
+
+
+def parts(networks: nn.Module | dict[str, nn.Module] | None) -> list[nn.Module]:
+    """The networks as a list, empty for None."""
+    return list(networks.values()) if isinstance(networks, dict) else [networks] if networks is not None else []
 
 
 # A nested state

@@ -38,6 +38,8 @@ class Config:
     reduction: str = knob("mean", options=("mean", "sum"), help="L1 as the mean over the pixels, or their sum "
                                                                 "an image: equation 2 is a sum")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (pix2pix)")
+    ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generator, which then samples, that stays in a step; "
+                                             "0: none, as Liang")
 
     def __post_init__(self):
         check(self)
@@ -228,6 +230,7 @@ class PGSGAN(ConditionalGAN):
             loss_l1 = loss_l1 / len(real)
         self.descend("G", loss_g + config.weight_l1 * loss_l1)
         self.D.requires_grad_(True)
+        self.average()
         return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(), "loss_l1": loss_l1.detach(),
                 "d_real": d_real.detach().float().sigmoid().mean(), "d_fake": d_fake.detach().float().sigmoid().mean()}
 
@@ -267,7 +270,7 @@ class PGSGAN(ConditionalGAN):
         if n and int(condition.max()) > SKETCH:
             raise ValueError(f"condition holds {int(condition.max())}, but label images go from 0 to {SKETCH}")
         alpha, _ = self.config.alphas(max(0, self.steps - 1))    # of the last step taken
-        return self.images(lambda labels: self.G(*self.views(labels), alpha), condition, 16)
+        return self.images(lambda labels: self.sampler(*self.views(labels), alpha), condition, 16)
 
 
 def pair_up(condition: Tensor, images: Tensor) -> Tensor:

@@ -17,8 +17,7 @@ from .config import check, knob
 from .gan import LatentGAN
 from .layers import init_weights, normalise
 
-# How the names of the generator's tensors begin in the checkpoint of a run of each model that may be stage I.
-WEIGHTS = {"StackGAN": "/gan/G/", "StyleGAN2": "/gan/G_ema/"}
+FIRST = ("StackGAN", "StyleGAN2")     # models of a run that may be stage I
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class Config:
     ndf: int = knob(64, 4, 512, help="width of stage I's discriminator: channels after the first layer")
     width2: int = knob(64, 4, 512, help="the same two widths in stage II; twice the size doubles DCGAN's inner layers")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
+    ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generator, which then samples, that stays in a step; "
+                                             "0: none, as Che")
 
     def __post_init__(self):
         check(self)
@@ -235,8 +236,11 @@ def stage_one(config: Config) -> Generator | StyleFirst:
         first = Generator(replace(config, stage=1))
         if config.spectral:
             normalise_spectrum(first)
+    # How the names of the generator's tensors begin: the averaged generator where there is one.
+    start = "/gan/G_ema/" if trained["model"] == "StyleGAN2" or trained["config"].get("ema") else "/gan/G/"
     try:
-        start = WEIGHTS[trained["model"]]
+        if trained["model"] not in FIRST:
+            raise KeyError(f"it is of {trained['model']}")
         first.load_state_dict({name.removeprefix(start): value for name, value in load_file(path).items()
                                if name.startswith(start)})
     except (SafetensorError, RuntimeError, KeyError) as error:

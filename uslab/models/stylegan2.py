@@ -1,6 +1,5 @@
 """StyleGAN2 (Karras 2020a) with adaptive or differentiable augmentation, as Maack 2022 trains it on small sets."""
 
-import copy
 import math
 from dataclasses import dataclass
 
@@ -54,6 +53,7 @@ class Config:
     ada_target: float = knob(0.6, 0.0, 1.0, help="r_t that ADA holds (Karras 2020b: 0.6)")
     ada_kimg: float = knob(500.0, 0.01, 1000.0, log=True, help="thousands of images in which p can go from 0 to 1")
     policy: str = knob(POLICIES[0], options=POLICIES, help="DiffAugment's operations (Maack: translation, cutout)")
+    classes: int = knob(0, 0, 100, help="classes that G and D are told (Karras 2020b's conditional networks); 0: none")
     fill: str = knob("grey", options=tuple(FILLS), help="what DiffAugment fills with; grey is the paper's zero")
 
     def __post_init__(self):
@@ -136,17 +136,36 @@ class Convolution(nn.Module):
         return y if bias is None else F.leaky_relu_(y, 0.2)
 
 
+class Embedding(nn.Module):
+    """Labels (B,) to vectors (B, width) of unit mean square."""
+
+    def __init__(self, classes: int, width: int):
+        super().__init__()
+        self.dense = Dense(classes, width)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return normalise_latent(self.dense(F.one_hot(labels, self.dense.weight.shape[1]).float()))
+
+
+def dense_layers(inputs: int, width: int, count: int) -> nn.Sequential:
+    """The fully connected layers of a mapping network, with a hundredth of the learning rate."""
+    return nn.Sequential(*[Dense(width if i else inputs, width, "lrelu", lr=0.01) for i in range(count)])
+
+
 class Mapping(nn.Module):
-    """Latents z (B, z) to styles w (B, z); `average` is the running mean of w."""
+    """Latents z (B, z), and labels (B,) where G is told classes, to styles w (B, z); `average` is the mean of w."""
 
     def __init__(self, config: Config):
         super().__init__()
-        self.layers = nn.Sequential(*[Dense(config.z, config.z, "lrelu", lr=0.01) for _ in range(config.mapping_layers)])
+        if config.classes:
+            self.embedding = Embedding(config.classes, config.z)
+        self.layers = dense_layers(config.z * (2 if config.classes else 1), config.z, config.mapping_layers)
         self.register_buffer("average", torch.zeros(config.z))
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         with exact(z.device):   # eight layers of rounding would add up
-            return self.layers(normalise_latent(z))
+            x = normalise_latent(z)
+            return self.layers(x if labels is None else torch.cat([x, self.embedding(labels)], 1))
 
 
 class StyleLayer(nn.Module):
@@ -226,14 +245,20 @@ class Generator(nn.Module):
         super().__init__()
         self.mapping, self.synthesis = Mapping(config), Synthesis(config, channels)
 
-    def styles(self, z: Tensor, truncation: float = 1.0) -> Tensor:
+    def styles(self, z: Tensor, truncation: float = 1.0, labels: Tensor | None = None) -> Tensor:
         """Styles (B, layers, z) of latents; below 1, truncation draws w towards its mean: less variety, fewer faults."""
-        w = self.mapping(z)
+        w = self.mapping(z, labels)
         w = w if truncation == 1 else self.mapping.average.lerp(w, truncation)
         return w[:, None].expand(-1, self.synthesis.styles, -1)
 
-    def forward(self, z: Tensor, truncation: float = 1.0, fixed_noise: bool = False) -> Tensor:
-        return self.synthesis(self.styles(z, truncation), fixed_noise)
+    def forward(
+        self,
+        z: Tensor,                        # (B, z)
+        truncation: float = 1.0,
+        fixed_noise: bool = False,
+        labels: Tensor | None = None,     # (B,) int64, where G is told classes
+    ) -> Tensor:
+        return self.synthesis(self.styles(z, truncation, labels), fixed_noise)
 
 
 class Residual(nn.Module):
@@ -251,7 +276,10 @@ class Residual(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, channels, size, size) in [-1, 1] to logits (B,); above 0 means real."""
+    """Images (B, channels, size, size) in [-1, 1] to logits (B,); above 0 means real.
+
+    Where D is told classes, the logit is the projection of the image's features on those of its label (Miyato 2018).
+    """
 
     def __init__(self, config: Config, channels: int = 1):
         super().__init__()
@@ -260,12 +288,18 @@ class Discriminator(nn.Module):
                                     *[Residual(a, b) for a, b in zip(widths, widths[1:])])
         self.group, width = config.mbstd_group, widths[-1]
         self.last = Convolution(width + 1, width, 3)
-        self.dense, self.out = Dense(width * 16, width, "lrelu"), Dense(width, 1)
+        self.dense, self.out = Dense(width * 16, width, "lrelu"), Dense(width, width if config.classes else 1)
+        if config.classes:
+            self.mapping = nn.Sequential(Embedding(config.classes, width), *dense_layers(width, width, 8))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.blocks(images.contiguous(memory_format=torch.channels_last))
         x = self.last(minibatch_std(x, self.group))
-        return self.out(self.dense(x.flatten(1)))[:, 0]
+        x = self.out(self.dense(x.flatten(1)))
+        if labels is None:
+            return x[:, 0]
+        with exact(images.device):
+            return (x.float() * self.mapping(labels)).sum(1) / math.sqrt(x.shape[1])
 
 
 class StyleGAN2(GAN):
@@ -274,7 +308,8 @@ class StyleGAN2(GAN):
     R1 and path length stay in float32.
     """
 
-    STATE = ("G", "D", "G_ema", "optimisers", "ada", "path_mean", "steps")
+    STATE = (*GAN.STATE, "ada", "path_mean", "steps", "seen")
+    averages = True
 
     def __init__(
         self,
@@ -283,11 +318,11 @@ class StyleGAN2(GAN):
         dtype: torch.dtype = torch.float32,   # of the networks' arithmetic: float32 or bfloat16
     ):
         super().__init__(config, device, dtype)
-        self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
         p = config.p if config.augment in ("ada", "fixed") else 0.0
         self.ada = Controller(p, config.augment == "ada", config.ada_target, config.ada_kimg)
         self.path_mean = torch.zeros([], device=self.device)
         self.steps = 0
+        self.seen = torch.zeros(config.classes, device=self.device)     # training images of each class so far
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         return Generator(self.config), Discriminator(self.config)
@@ -300,47 +335,60 @@ class StyleGAN2(GAN):
         return {"lr": config.lr * share, "betas": (0.0, 0.99**share), "eps": 1e-8}
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor | float]:
-        """One update of G and one of D on batch['image'], (B, 1, H, W) uint8, and every k steps a regularisation."""
-        config, real = self.config, normalise(batch["image"].float())
-        values = self.update_g(len(real))
+        """One update of G and one of D on batch['image'], (B, 1, H, W) uint8, and every k steps a regularisation.
+
+        A conditional GAN needs batch['label'], (B,) int64; the fakes of a step have the same labels.
+        """
+        config, real, labels = self.config, normalise(batch["image"].float()), self.labels(batch)
+        values = self.update_g(len(real), labels)
         if config.path_weight and self.steps % config.path_every == 0:
-            self.regularise_g(len(real))
-        values |= self.update_d(real)
+            self.regularise_g(len(real), labels)
+        values |= self.update_d(real, labels)
         if config.gamma and self.steps % config.r1_every == 0:
-            self.regularise_d(real)
-        self.average_g()
+            self.regularise_d(real, labels)
+        self.average()
         self.steps += 1
         return values | {"r_t": self.ada.r, "p": self.ada.p}
 
+    def labels(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """The labels of a batch, counted, where G is told classes. Raises ValueError if there are none, or others."""
+        if not self.config.classes:
+            return None
+        if "label" not in batch:
+            raise ValueError(f"the images have no labels, but Config.classes is {self.config.classes}: set it to 0")
+        self.seen += F.one_hot(batch["label"], self.config.classes).sum(0)
+        return batch["label"]
+
     # The four phases
 
-    def update_g(self, n: int) -> dict[str, Tensor]:
+    def update_g(self, n: int, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Descend softplus(-D(T(G(z)))): -log of D's probability that the augmented fakes are real."""
         self.D.requires_grad_(False)
         with self.autocast():
-            fake = self.generate(n)                                           # G(z)
-            d_fake = self.D(self.augment(fake)).float()                       # logits of D(T(G(z)))
+            fake = self.generate(n, labels)                                   # G(z)
+            d_fake = self.D(self.augment(fake), labels).float()               # logits of D(T(G(z)))
         loss = F.softplus(-d_fake).mean()
         self.descend("G", loss)
         self.D.requires_grad_(True)
         return {"loss_g": loss.detach()}
 
-    def update_d(self, real: Tensor) -> dict[str, Tensor]:
+    def update_d(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Descend softplus(D(T(G(z)))) + softplus(-D(T(x))), and let ADA look at D(T(x))."""
         with self.autocast():
             with torch.no_grad():
-                fake = self.generate(len(real), move_average=False)
-            d_fake = self.D(self.augment(fake)).float()                       # logits of D(T(G(z)))
-            d_real = self.D(self.augment(real)).float()                       # logits of D(T(x))
+                fake = self.generate(len(real), labels, move_average=False)
+            d_fake = self.D(self.augment(fake), labels).float()               # logits of D(T(G(z)))
+            d_real = self.D(self.augment(real), labels).float()               # logits of D(T(x))
         loss = F.softplus(d_fake).mean() + F.softplus(-d_real).mean()
         self.descend("D", loss)
         self.ada.update(d_real)
         return {"loss_d": loss.detach(), "d_real": d_real.detach().sigmoid().mean(),
                 "d_fake": d_fake.detach().sigmoid().mean()}
 
-    def regularise_g(self, n: int) -> None:
+    def regularise_g(self, n: int, labels: Tensor | None = None) -> None:
         """Path length (Karras 2020a, equation 4): a step in w should change the image by the same length everywhere."""
-        styles = self.mixed_styles(max(1, n // PATH_SHRINK), move_average=False)
+        n = max(1, n // PATH_SHRINK)
+        styles = self.mixed_styles(n, None if labels is None else labels[:n], move_average=False)
         images = self.G.synthesis(styles)
         noise = torch.randn_like(images) / math.sqrt(images.shape[2] * images.shape[3])
         slope, = torch.autograd.grad((images * noise).sum(), styles, create_graph=True)
@@ -349,28 +397,28 @@ class StyleGAN2(GAN):
         self.path_mean = mean.detach()
         self.descend("G", (length - mean).square().mean() * self.config.path_weight * self.config.path_every)
 
-    def regularise_d(self, real: Tensor) -> None:
+    def regularise_d(self, real: Tensor, labels: Tensor | None = None) -> None:
         """R1 (Mescheder 2018): gamma / 2 times D's squared gradient on the real images, through the augmentation."""
         real = real.detach().requires_grad_()
-        slope, = torch.autograd.grad(self.D(self.augment(real)).sum(), real, create_graph=True)
+        slope, = torch.autograd.grad(self.D(self.augment(real), labels).sum(), real, create_graph=True)
         penalty = slope.square().sum((1, 2, 3)).mean()
         self.descend("D", penalty * self.config.gamma / 2 * self.config.r1_every)
 
     # What the phases use
 
-    def generate(self, n: int, move_average: bool = True) -> Tensor:
-        return self.G.synthesis(self.mixed_styles(n, move_average))
+    def generate(self, n: int, labels: Tensor | None = None, move_average: bool = True) -> Tensor:
+        return self.G.synthesis(self.mixed_styles(n, labels, move_average))
 
-    def mixed_styles(self, n: int, move_average: bool) -> Tensor:
+    def mixed_styles(self, n: int, labels: Tensor | None = None, move_average: bool = True) -> Tensor:
         """Styles (n, layers, z) of new latents; with style mixing, those of another latent from a random layer on."""
         z, count = torch.randn(2, n, self.config.z, device=self.device), self.G.synthesis.styles
-        w = self.G.mapping(z[0])
+        w = self.G.mapping(z[0], labels)
         if move_average:
             self.G.mapping.average.lerp_(w.detach().mean(0), 1 - AVERAGE_DECAY)
         styles = w[:, None].expand(-1, count, -1)
         if torch.rand([]) < self.config.style_mixing:
             first = int(torch.randint(1, count, []))
-            other = self.G.mapping(z[1])[:, None].expand(-1, count - first, -1)
+            other = self.G.mapping(z[1], labels)[:, None].expand(-1, count - first, -1)
             styles = torch.cat([styles[:, :first], other], 1)
         return styles
 
@@ -381,19 +429,38 @@ class StyleGAN2(GAN):
                 return diff_augment(images, self.config.policy, self.config.fill)
             return ada(images, SETS[self.config.operations], self.ada.p)
 
-    @torch.no_grad()
-    def average_g(self) -> None:
-        """Move the averaged generator towards G by as much as the half-life says."""
-        beta = ema_beta(self.config, self.steps * self.config.batch_size)
-        torch._foreach_lerp_(list(self.G_ema.parameters()), list(self.G.parameters()), 1 - beta)
-        self.G_ema.mapping.average.copy_(self.G.mapping.average)
+    def ema_share(self) -> float:
+        return ema_beta(self.config, self.steps * self.config.batch_size)
 
-    def sample(self, n: int, seed: int, condition: None = None, truncation: float = 1.0) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        seed: int,
+        condition: int | Tensor | None = None,    # a class's number, or one an image (n,); None: as often as trained on
+        truncation: float = 1.0,
+    ) -> Tensor:
         """n synthetic images of the averaged generator, uint8 (n, 1, size, size); the same seed gives the same."""
-        if condition is not None:
-            raise ValueError("StyleGAN2 is unconditional here, one model a class: leave condition at None")
-        latents = torch.randn(n, self.config.z, generator=torch.Generator().manual_seed(seed))
+        generator, z = torch.Generator().manual_seed(seed), self.config.z
+        inputs = torch.randn(n, z, generator=generator)
+        if self.config.classes:
+            inputs = torch.cat([inputs, self.drawn(n, condition, generator)[:, None].float()], 1)
+        elif condition is not None:
+            raise ValueError("this StyleGAN2 was told no classes (Config.classes is 0): leave condition at None")
+
+        def network(x: Tensor) -> Tensor:
+            return self.G_ema(x[:, :z], truncation, labels=x[:, z].long() if self.config.classes else None)
+
         # The noise inputs come from the global generator: it is put back afterwards, for the training's sake.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
-            return self.images(lambda z: self.G_ema(z, truncation), latents, 32)
+            return self.images(network, inputs, 32)
+
+    def drawn(self, n: int, condition: int | Tensor | None, generator: torch.Generator) -> Tensor:
+        """Labels (n,) int64 on the CPU: those given, or drawn as often as the training images had them."""
+        if condition is None:
+            shares = self.seen.cpu() if self.seen.any() else torch.ones(self.config.classes)
+            return torch.multinomial(shares, n, replacement=True, generator=generator)
+        labels = torch.as_tensor(condition).cpu().long().expand(n)
+        if n and not 0 <= int(labels.min()) <= int(labels.max()) < self.config.classes:
+            raise ValueError(f"condition must be from 0 to {self.config.classes - 1}, a class's number")
+        return labels
