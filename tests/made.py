@@ -1,8 +1,29 @@
-"""Hand-made ultrasound-like files for the tests of the readers: no image of a patient."""
+"""Hand-made images and files for the tests, noise and ultrasound-like ones: no image of a patient."""
 
 import cv2
 import numpy as np
+import pandas as pd
+import torch
 from PIL import Image
+
+from uslab.data import ImageSet
+
+
+def noise(n: int, size: int = 16, seed: int = 0, low: int = 0, high: int = 256) -> np.ndarray:
+    """Images of independent grey levels from low up to high - 1, uint8 (n, 1, size, size)."""
+    return np.random.default_rng(seed).integers(low, high, (n, 1, size, size), dtype=np.uint8)
+
+
+def pictures(n: int, seed: int, size: int = 16) -> np.ndarray:
+    """Noise without black or white, in which a study finds no text, uint8 (n, 1, size, size)."""
+    return noise(n, size, seed, low=20, high=110)
+
+
+def noise_set(n: int, height: int = 64, width: int | None = None, seed: int = 0) -> ImageSet:
+    """A set of n noise images; the first pixel of each is its number."""
+    images = noise(n, max(height, width or 0), seed)[..., :height, :width or height].copy()
+    images[:, 0, 0, 0] = range(n)
+    return ImageSet(torch.from_numpy(images), "noise", "phantom", pd.DataFrame({"file": [f"{i}" for i in range(n)]}))
 
 
 def scan(

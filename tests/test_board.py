@@ -4,11 +4,10 @@ import signal
 
 import nbclient
 import nbformat
-import pandas as pd
 import pytest
 import torch
+from made import noise_set
 
-from uslab.data import ImageSet
 from uslab.models import cyclegan
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run
@@ -17,13 +16,8 @@ from uslab.widgets import Board
 SMALL = Config(z=8, ngf=8, ndf=8)
 
 
-def noise(n: int = 20, size: int = 64) -> ImageSet:
-    images = torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return ImageSet(images, "noise", "phantom", pd.DataFrame({"file": [f"{i}" for i in range(n)]}))
-
-
 def small_run(folder) -> Run:
-    return Run(folder, DCGAN, SMALL, noise(), seed=3, log_every=1)
+    return Run(folder, DCGAN, SMALL, noise_set(20), seed=3, log_every=1)
 
 
 def train(board: Board) -> None:
@@ -125,7 +119,7 @@ print(board.monitor._closed, signal.getsignal(signal.SIGINT) is signal.default_i
 
 def test_sheets_and_sets_by_functions_of_a_translating_gan(tmp_path):
     config = cyclegan.Config(size=32, epochs=1, decay=1, ngf=4, ndf=4, blocks=1, layers=1, margin=4)
-    planes, frames = noise(6, 32), noise(5, 32)
+    planes, frames = noise_set(6, 32), noise_set(5, 32)
     run = Run(tmp_path, cyclegan.CycleGAN, config, {"ct": planes, "us": frames}, log_every=1)
 
     def there_and_back(gan):

@@ -7,14 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from made import noise_set
 from safetensors.torch import load_file
 
 from uslab import notebooks, phantom
-from uslab.data import ImageSet
 from uslab.data.slicer import View
 from uslab.data.slices import Slices
 from uslab.models import denoiser
@@ -222,11 +221,6 @@ def test_the_rate_reaches_the_optimisers():
         assert optimiser.param_groups[0]["lr"] == gan.config.rate(5) == pytest.approx(2e-4 * 2 / 3)
 
 
-def frames(n, seed=0):
-    images = torch.randint(0, 256, (n, 1, 40, 56), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    return ImageSet(images, "noise", "phantom", pd.DataFrame({"file": [f"{i}" for i in range(n)]}))
-
-
 @pytest.fixture(scope="module")
 def planes():
     return Slices.find({"ct": phantom.abdomen(0)}, "liver", 7, View(40, 56), seed=0)
@@ -236,7 +230,7 @@ def test_run_on_two_domains_resumes_to_the_bit(tmp_path, planes):
     """The pools, the rate, the images kept for sampling and both domains' epochs go on where they were."""
     def train(folder, *stops):
         for stop in stops:
-            run = Run(tmp_path / folder, CycleGAN, SMALL, {"ct": planes, "us": frames(11)}, seed=4, log_every=1)
+            run = Run(tmp_path / folder, CycleGAN, SMALL, {"ct": planes, "us": noise_set(11, 40, 56)}, seed=4, log_every=1)
             for batch in run.batches(stop):
                 assert set(batch) == {"ct", "ct_mask", "us"} and batch["ct"].shape == batch["us"].shape
                 run.log(run.gan.step(batch))
@@ -253,7 +247,7 @@ def test_run_on_two_domains_resumes_to_the_bit(tmp_path, planes):
     assert losses[0] == losses[1] and len(losses[0]) == 14
     assert torch.equal(whole.gan.sample(5, 3), parts.gan.sample(5, 3))
     with pytest.raises(ValueError, match="data_sha256 is .*'ct'.* there and"):
-        Run(tmp_path / "whole", CycleGAN, SMALL, {"ct": planes, "us": frames(11, seed=1)}, seed=4)
+        Run(tmp_path / "whole", CycleGAN, SMALL, {"ct": planes, "us": noise_set(11, 40, 56, seed=1)}, seed=4)
 
 
 def test_augment_crops_and_flips_within_the_margin():
@@ -272,7 +266,7 @@ def test_samples_are_translations():
     gan = CycleGAN(dataclasses.replace(SMALL, denoise="off"))
     with pytest.raises(ValueError, match="no CT plane has been seen yet"):
         gan.sample(3, 0)
-    images = frames(20).images
+    images = noise_set(20, 40, 56).images
     for i in range(3):
         gan.step({"ct": images[i:i + 1], "us": images[10 + i:11 + i]})
     drawn = gan.sample(6, seed=2)

@@ -3,6 +3,7 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import made
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,8 +32,8 @@ def exact_sample(n, d, seed=0):
     return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T)).T)
 
 
-def noise(n, size=16, seed=0, high=256):
-    return torch.from_numpy(np.random.default_rng(seed).integers(0, high, (n, 1, size, size), dtype=np.uint8))
+def noise(*size, **values):
+    return torch.from_numpy(made.noise(*size, **values))
 
 
 class Cells(torch.nn.Module):

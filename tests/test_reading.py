@@ -9,6 +9,7 @@ import nbclient
 import nbformat
 import numpy as np
 import pytest
+from made import pictures
 from test_widgets import STATE, Page
 
 from uslab.reader.page import EVENTS, Reading
@@ -20,10 +21,6 @@ COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
 ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "exposure_ms", "mask_ms", "fixation_ms", "pad"}
 PAGE = COMMON | {"name", "title", "text", "fields", "heading", "buttons"}
 CLASS_WORDS = re.compile(r"\b(real|synthetic|fake|truth|dcgan)\b", re.IGNORECASE)
-
-
-def pictures(n: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(20, 110, (n, 1, 16, 16), dtype=np.uint8)
 
 
 @pytest.fixture

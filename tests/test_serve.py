@@ -11,16 +11,12 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
+from made import pictures
 
 from uslab.cli.main import main
 from uslab.reader import server as serve
 from uslab.study import Study
-
-
-def pictures(n: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(20, 110, (n, 1, 16, 16), dtype=np.uint8)
 
 
 @pytest.fixture

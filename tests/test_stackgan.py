@@ -4,12 +4,11 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
+from made import noise_set
 
 from uslab import notebooks
-from uslab.data import ImageSet
 from uslab.models import dcgan
 from uslab.models.attention import SelfAttention, attention_map
 from uslab.models.stackgan import Config, Discriminator, Generator, Refiner, StackGAN, normalise_spectrum
@@ -18,13 +17,6 @@ from uslab.training import Run
 
 COUNTS = json.loads((Path(__file__).parent / "golden" / "dcgan_counts.json").read_text())
 SMALL = Config(size=128, size1=64, batch_size=4, z=8, ngf=4, ndf=4, width2=4, spectral=True, attention=16)
-
-
-def noise(n: int, size: int = 128) -> ImageSet:
-
-
-    images = torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    return ImageSet(images, "noise", "phantom", pd.DataFrame({"file": range(n)}))
 
 
 def train(run: Run, steps: int) -> Run:
@@ -36,7 +28,7 @@ def train(run: Run, steps: int) -> Run:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """A stage I, trained for three steps; its weights are far from special, its BatchNorm has seen data."""
-    return train(Run(tmp_path_factory.mktemp("stage1"), StackGAN, SMALL, noise(10), device="cpu"), 3)
+    return train(Run(tmp_path_factory.mktemp("stage1"), StackGAN, SMALL, noise_set(10, 128), device="cpu"), 3)
 
 
 def second_config(first) -> Config:
@@ -189,7 +181,7 @@ def test_attention_maps_of_a_network(first):
 def test_stage_one_trains_on_images_reduced_by_their_mean(first, monkeypatch):
     seen = []
     monkeypatch.setattr(first.gan, "update", lambda real, z: seen.append(real))
-    images = noise(2).images
+    images = noise_set(2, 128).images
     first.gan.step({"image": images})
     blocks = images.float().view(2, 1, 64, 2, 64, 2).mean((3, 5))
     torch.testing.assert_close(seen[0], blocks / 127.5 - 1)
@@ -200,7 +192,7 @@ def test_stage_one_trains_on_images_reduced_by_their_mean(first, monkeypatch):
 def test_frozen_stage_one_is_bit_identical_after_stage_two(first, tmp_path):
     before = {name: value.clone() for name, value in first.gan.G.state_dict().items()}
     config = second_config(first)
-    run = Run(tmp_path, StackGAN, config, noise(10), device="cpu")
+    run = Run(tmp_path, StackGAN, config, noise_set(10, 128), device="cpu")
     refiner = {name: value.clone() for name, value in run.gan.G.second.state_dict().items()}
     train(run, 3)
     run.gan.sample(2, seed=0)
@@ -213,9 +205,9 @@ def test_frozen_stage_one_is_bit_identical_after_stage_two(first, tmp_path):
 
 def test_stylegan2_is_a_stage_one_too(tmp_path):
     style = preset("auto", 64, batch_size=4, z=8, channel_base=256, channel_max=8, path_weight=0.0)
-    first = train(Run(tmp_path / "one", StyleGAN2, style, noise(10, 64), device="cpu"), 2)
+    first = train(Run(tmp_path / "one", StyleGAN2, style, noise_set(10), device="cpu"), 2)
     config = Config(stage=2, stage1=str(first.folder), size=128, size1=64, batch_size=4, z=8, width2=4)
-    run = train(Run(tmp_path / "two", StackGAN, config, noise(10), device="cpu"), 2)
+    run = train(Run(tmp_path / "two", StackGAN, config, noise_set(10, 128), device="cpu"), 2)
     own, frozen = first.gan.G_ema.state_dict(), run.gan.G.first.state_dict()
     assert own.keys() == frozen.keys() and all(torch.equal(own[name], frozen[name]) for name in own)
     z = torch.randn(3, 8, 1, 1)
@@ -254,9 +246,9 @@ def test_skips_and_latent_both_reach_the_image(first):
 @pytest.mark.parametrize("stage", [1, 2])
 def test_resume_is_bit_identical(first, tmp_path, stage):
     config = SMALL if stage == 1 else second_config(first)
-    whole = train(Run(tmp_path / "whole", StackGAN, config, noise(10), device="cpu"), 5)
-    train(Run(tmp_path / "parts", StackGAN, config, noise(10), device="cpu"), 2)
-    parts = train(Run(tmp_path / "parts", StackGAN, config, noise(10), device="cpu"), 5)
+    whole = train(Run(tmp_path / "whole", StackGAN, config, noise_set(10, 128), device="cpu"), 5)
+    train(Run(tmp_path / "parts", StackGAN, config, noise_set(10, 128), device="cpu"), 2)
+    parts = train(Run(tmp_path / "parts", StackGAN, config, noise_set(10, 128), device="cpu"), 5)
     for name in ("G", "D"):
         states = [getattr(run.gan, name).state_dict() for run in (whole, parts)]
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

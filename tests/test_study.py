@@ -11,18 +11,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from made import save, scan
+from made import pictures, save, scan
 from scipy.stats import chi2_contingency
 
 from uslab.study import PROTOCOLS, Protocol, SimulatedReader, Study, plan
 from uslab.study.build import rows
 from uslab.study.protocol import PRESETS
 from uslab.study.store import Closed, Store
-
-
-def pictures(n: int, seed: int, side: int = 16, low: int = 20, high: int = 110) -> np.ndarray:
-    """Different grey images without text, uint8 (n, 1, side, side)."""
-    return np.random.default_rng(seed).integers(low, high, (n, 1, side, side), dtype=np.uint8)
 
 
 @pytest.fixture

@@ -5,25 +5,19 @@ import math
 from dataclasses import fields, replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
+from made import noise_set
 from safetensors.torch import load_file
 from torch import nn
 
 from uslab import notebooks
-from uslab.data import ImageSet
 from uslab.models.stylegan2 import Config, Discriminator, Generator, StyleGAN2, ema_beta, preset
 from uslab.training import Run
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEDULES = json.loads((GOLDEN / "sg2_schedules.json").read_text())
 TINY = preset("auto", 32, batch_size=4, z=16, channel_max=16, ada_kimg=0.05, path_every=2, r1_every=3)
-
-
-def noise_set(n: int, size: int = 32) -> ImageSet:
-    images = torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return ImageSet(images, "noise", "phantom", pd.DataFrame({"file": [f"{i}" for i in range(n)]}))
 
 
 class Recorded(StyleGAN2):
@@ -253,7 +247,7 @@ def test_truncation_noise_and_mixing():
 
 def test_resume_is_bit_exact(tmp_path):
     """Also within ADA's window of four batches, and with both lazy regularisations due in between."""
-    data, logs = noise_set(10), {}
+    data, logs = noise_set(10, 32), {}
     for name, parts in (("whole", [14]), ("parts", [6, 9, 14])):
         for steps in parts:
             run = Run(tmp_path / name, StyleGAN2, TINY, data, seed=3, log_every=1)
@@ -289,7 +283,7 @@ def test_bfloat16_agrees_with_float32():
     for dtype in (torch.float32, torch.bfloat16):
         torch.manual_seed(0)
         gan = StyleGAN2(TINY, dtype=dtype)
-        steps = [gan.step({"image": noise_set(4).images}) for _ in range(3)]
+        steps = [gan.step({"image": noise_set(4, 32).images}) for _ in range(3)]
         losses[dtype] = torch.tensor([float(step[key]) for step in steps for key in ("loss_g", "loss_d")])
         assert gan.sample(2, 0).dtype == torch.uint8
     torch.testing.assert_close(losses[torch.bfloat16], losses[torch.float32], rtol=0.02, atol=0)

@@ -10,12 +10,11 @@ import sys
 import textwrap
 import time
 
-import pandas as pd
 import pytest
 import torch
+from made import noise_set
 from safetensors.torch import load_file
 
-from uslab.data import ImageSet
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run, checkpoint
 from uslab.training.batches import Batches
@@ -38,12 +37,6 @@ SCRIPT = textwrap.dedent("""
             run.save_samples(run.gan.sample(4, seed=0))   # must not disturb the random numbers of training
     print("finished at", run.step, "interrupted", run.interrupted)
 """)
-
-
-def noise_set(n: int) -> ImageSet:
-    images = torch.randint(0, 256, (n, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    images[:, 0, 0, 0] = torch.arange(n)
-    return ImageSet(images, "noise", "phantom", pd.DataFrame({"file": [f"{i}" for i in range(n)]}))
 
 
 def start(folder, steps):

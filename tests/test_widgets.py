@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from made import noise
 
 from uslab.models.config import knob
 from uslab.widgets import Explorer, Monitor, Quiz, knobs
@@ -42,10 +43,6 @@ class Page:
 def values(step):
     return {"step": step, "images": 64 * step, "seconds": 0.1 * step, "images_per_s": 640.0,
             "loss_d": 1.3 + 0.1 * np.sin(step), "loss_g": 3 * np.exp(-step / 500), "d_real": 0.6, "d_fake": 0.4}
-
-
-def speckle(n, size=16, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (n, 1, size, size), dtype=np.uint8)
 
 
 # --- Monitor
@@ -115,13 +112,13 @@ def test_a_page_that_opens_later_gets_the_whole_board():
     monitor = Monitor(100)
     for step in range(1, 51):
         monitor.update(values(step))
-    monitor.show(torch.from_numpy(speckle(4)))
+    monitor.show(torch.from_numpy(noise(4)))
     page = Page(monitor)
     monitor._on_message(monitor, {"type": "ready"}, [])
     np.testing.assert_array_equal(page.rows, monitor._table())
     message, (pixels,) = page.messages[-1]
     assert (message["n"], message["h"], message["w"], message["columns"]) == (4, 16, 16, 2)
-    assert pixels.tobytes() == speckle(4).tobytes()
+    assert pixels.tobytes() == noise(4).tobytes()
     assert message["title"] == "Samples at step 50" and monitor.answered
 
 
@@ -150,11 +147,11 @@ def test_threads_may_write_and_ask_at_the_same_time():
 def test_large_samples_are_reduced_by_a_whole_factor():
     monitor = Monitor(10)
     page = Page(monitor)
-    images = np.kron(speckle(16, 128), np.ones((2, 2), np.uint8))      # 16 of 256 px: four columns of 1024 px
+    images = np.kron(noise(16, 128), np.ones((2, 2), np.uint8))      # 16 of 256 px: four columns of 1024 px
     monitor.show(images)
     message, (pixels,) = page.messages[-1]
     assert message["size"] == "16 of 256×256 px, shown at 1/2"
-    np.testing.assert_array_equal(pixels, speckle(16, 128)[:, 0])
+    np.testing.assert_array_equal(pixels, noise(16, 128)[:, 0])
 
 
 @pytest.mark.parametrize("images", [np.zeros((4, 1, 8, 8), np.float32), np.zeros((4, 8, 8), np.uint8),
@@ -338,7 +335,7 @@ def test_order_is_balanced_in_each_block_and_position_tells_nothing():
 
 
 def test_items_are_the_images_of_their_class_each_once():
-    real, synthetic = speckle(12, seed=1), speckle(15, seed=2)
+    real, synthetic = noise(12, seed=1), noise(15, seed=2)
     quiz = Quiz(real, torch.from_numpy(synthetic), n=20, seed=3)
     pools = {"real": [image.tobytes() for image in real], "synthetic": [image.tobytes() for image in synthetic]}
     items = [image.tobytes() for image in quiz._images]
@@ -348,10 +345,10 @@ def test_items_are_the_images_of_their_class_each_once():
 
 
 @pytest.mark.parametrize("real, synthetic, n, message", [
-    (speckle(9), speckle(10), 20, "n = 20 needs 10 real images, but there are 9"),
-    (speckle(10), speckle(10, 32), 20, "real images are 16x16 px and synthetic ones 32x32 px"),
-    (speckle(10), speckle(10), 5, "n is 5; it must be even"),
-    (speckle(10) / 255, speckle(10), 20, r"real must be an ImageSet or uint8 \(N, 1, H, W\), not float64"),
+    (noise(9), noise(10), 20, "n = 20 needs 10 real images, but there are 9"),
+    (noise(10), noise(10, 32), 20, "real images are 16x16 px and synthetic ones 32x32 px"),
+    (noise(10), noise(10), 5, "n is 5; it must be even"),
+    (noise(10) / 255, noise(10), 20, r"real must be an ImageSet or uint8 \(N, 1, H, W\), not float64"),
 ])
 def test_a_quiz_that_cannot_be_fair_is_refused(real, synthetic, n, message):
     with pytest.raises(ValueError, match=message):
@@ -365,7 +362,7 @@ def answer_message(item, choice, **more):
 
 
 def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():
-    quiz = Quiz(speckle(10), speckle(10, seed=1), n=4, quality=False)
+    quiz = Quiz(noise(10), noise(10, seed=1), n=4, quality=False)
     assert set(quiz.get_state()) == STATE == set(Monitor(10).get_state())
     page = Page(quiz)
     quiz._on_message(quiz, {"type": "ready"}, [])
@@ -384,7 +381,7 @@ def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():
 
 
 def test_what_gives_an_image_away_is_told_after_it_and_not_before():
-    quiz = Quiz(speckle(10), speckle(10, seed=1), n=4, quality=False, why={"synthetic": "Its speckle repeats."})
+    quiz = Quiz(noise(10), noise(10, seed=1), n=4, quality=False, why={"synthetic": "Its speckle repeats."})
     page = Page(quiz)
     for item in range(1, 5):
         quiz._on_message(quiz, answer_message(item, "real"), [])
@@ -393,11 +390,11 @@ def test_what_gives_an_image_away_is_told_after_it_and_not_before():
         quiz._on_message(quiz, {"type": "next"}, [])
         assert "repeats" not in str(page.messages[-1][0])
     with pytest.raises(ValueError, match=r"why explains \['fake'\]"):
-        Quiz(speckle(10), speckle(10, seed=1), n=4, why={"fake": ""})
+        Quiz(noise(10), noise(10, seed=1), n=4, why={"fake": ""})
 
 
 def test_an_answer_that_comes_twice_counts_once():
-    quiz = Quiz(speckle(10), speckle(10, seed=1), n=4)
+    quiz = Quiz(noise(10), noise(10, seed=1), n=4)
     page = Page(quiz)
     for answer in ("real", "synthetic"):
         quiz._on_message(quiz, answer_message(1, answer, quality=3), [])
@@ -407,7 +404,7 @@ def test_an_answer_that_comes_twice_counts_once():
 
 
 def test_answers_without_a_browser():
-    quiz = Quiz(speckle(10), speckle(10, seed=1), n=4)
+    quiz = Quiz(noise(10), noise(10, seed=1), n=4)
     assert quiz.summary() == "0 of 4 answered" and len(quiz.results) == 0
     truth = quiz._truth[0]
     assert quiz.answer(truth, quality=4) == f"Right: image 1 is {truth}."
@@ -423,7 +420,7 @@ def test_answers_without_a_browser():
     with pytest.raises(ValueError, match="all 4 images are answered"):
         quiz.answer("real", quality=1)
     with pytest.raises(ValueError, match="does not ask"):
-        Quiz(speckle(10), speckle(10), quality=False).answer("real", quality=1)
+        Quiz(noise(10), noise(10), quality=False).answer("real", quality=1)
 
 
 def rows(hits, false_alarms, n):
@@ -451,7 +448,7 @@ def test_summary_invents_nothing():
 def test_the_simulated_reader_has_its_dprime_and_is_labelled():
     from scipy.stats import norm
 
-    quiz = Quiz(speckle(1000, 4), speckle(1000, 4, seed=1), n=2000)
+    quiz = Quiz(noise(1000, 4), noise(1000, 4, seed=1), n=2000)
     quiz.autoplay(dprime=1.5, criterion=0.3, seed=5)
     results = quiz.results
     called = results.answer == "synthetic"
