@@ -58,7 +58,7 @@ def test_the_page_shows_title_status_picture_and_metrics_without_any_address(mak
     smoke(make_notebook("good", (PICTURE, "key-picture"), RECORD), "--out", tmp_path / "o")
     page = (tmp_path / "o" / "index.html").read_text()
     for text in ("The good notebook", "complete", "phantom (simulated images)", "data:image/png;base64,iVBORw0KGgo",
-                 "KD-lite0", ">0.01235<", "0.01 to 0.02", ">120<", "floor 0.003", 'href="good.html"',
+                 "KD-lite0", ">0.01235<", "[0.01, 0.02]", ">120<", "floor 0.003", 'href="good.html"',
                  'href="good.ipynb"'):
         assert text in page
     assert "http" not in page and str(tmp_path) not in page

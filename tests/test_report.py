@@ -30,7 +30,7 @@ def job(make_notebook, tmp_path):
     """A function that writes what a sweep's job leaves: complete with a value, failed without."""
     notebook = make_notebook("toy")
 
-    def make(name: str, value: float | None = None, **parameters):
+    def make(name: str, value: float | None = None, sets: tuple[str, ...] = (), **parameters):
         folder = tmp_path / "o" / name
         folder.mkdir(parents=True)
         told = {"notebook": str(notebook), "parameters": {**parameters, "out": str(folder)}}
@@ -45,8 +45,9 @@ def job(make_notebook, tmp_path):
                                            traceback=["ZeroDivisionError: division by zero"])]
         node = new_notebook(cells=cells, metadata={"papermill": {"parameters": parameters, **ended}})
         nbformat.write(node, folder / "toy.ipynb")
-        metric = {"name": "KD-lite0", "value": value, "low": 0.5, "high": 9.5, "n": 120, "text": "its floor is 0.003"}
-        record = {"data": "phantom_fetal_head", "metrics": [metric], "versions": {"commit": "abc123"}}
+        metric = {"name": "KD-lite0", "value": value, "low": 0.5, "high": 9.5, "n": 120, "note": "its floor is 0.003"}
+        metrics = [metric | {"set": name, "value": 100 * i + value} for i, name in enumerate(sets)] or [metric]
+        record = {"data": "phantom_fetal_head", "metrics": metrics, "versions": {"commit": "abc123"}}
         (folder / "toy").mkdir()
         (folder / "toy" / "run.json").write_text(json.dumps(record))
         return folder
@@ -65,14 +66,13 @@ def test_each_value_stands_under_its_parameters(job, tmp_path, capsys):
     entries = report.gather(out)
     names = report.varied(entries)
     assert names == ["steps", "lr"]
-    table = report.over_seeds(report.metrics(entries, names), names)
-    header, (column, values), lines = report.pivot(table, names)
+    header, (column, values), lines = report.pivot(report.averaged(report.metrics(entries, names)))
     assert (header, column, values) == (["measure", "steps"], "lr", [0.1, 0.2])
     assert [labels for labels, _ in lines] == [["KD-lite0", 9], ["KD-lite0", 10]]
-    assert [[cell and cell["value"] for cell in cells] for _, cells in lines] == [[3.75, None], [1.25, 2.5]]
+    assert [[cell and cell[0].value for cell in cells] for _, cells in lines] == [[3.75, None], [1.25, 2.5]]
 
     page = " ".join((out / "report.html").read_text().split())
-    for text in ("3 of 5 runs complete", "KD-lite0", "lr 0.1", "[0.5 to 9.5], n = 120", "phantom_fetal_head (simulated",
+    for text in ("3 of 5 runs complete", "KD-lite0", "lr 0.1", "[0.5, 9.5], n = 120", "phantom_fetal_head (simulated",
                  "its floor is 0.003", "1 / 0 &lt; 1", "ZeroDivisionError", "not begun", "abc123", "image/webp"):
         assert text in page
     assert "http" not in page and str(tmp_path) not in page
@@ -90,11 +90,46 @@ def test_runs_that_differ_by_seed_alone_become_one_with_students_interval(job, t
     job("b", 7.0, steps=2, seed=0)
     entries = report.gather(tmp_path / "o")
     names = report.varied(entries)
-    table = report.over_seeds(report.metrics(entries, names), names).set_index("steps")
+    table = report.averaged(report.metrics(entries, names)).set_index("steps")
     # By hand: mean 2, standard error 1 / sqrt(3), Student's t for 2 degrees of freedom 4.302653.
     assert table.loc[1, ["value", "low", "high", "n", "seeds"]].tolist() == pytest.approx(
         [2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5, 3, 3])
     assert table.loc[2, ["value", "low", "high", "n", "seeds"]].tolist() == [7, 0.5, 9.5, 120, 1]
+
+
+def test_methods_are_never_averaged_as_if_they_were_seeds(job, tmp_path):
+    """Three seeds of two methods in one run each, by hand: means 2 and 102, not one mean of 52 over 'six seeds'."""
+    for seed, value in enumerate((1.0, 2.0, 3.0)):
+        job(f"a{seed}", value, ("none", "ada"), steps=1, seed=seed)
+    job("b", 7.0, ("none", "ada"), steps=2, seed=0)
+    report.write(tmp_path / "o", tmp_path / "page")
+    entries = report.gather(tmp_path / "o")
+    table = report.averaged(report.metrics(entries, report.varied(entries)))
+    assert table.set_index(["steps", "set"])[["value", "seeds"]].apply(tuple, axis=1).to_dict() == {
+        (1, "none"): (2, 3), (1, "ada"): (102, 3), (2, "none"): (7, 1), (2, "ada"): (107, 1)}
+    header, (column, values), lines = report.pivot(table)
+    assert (header, column, values) == (["measure", "steps"], "set", ["ada", "none"])
+    assert [[cell[0].value for cell in cells] for _, cells in lines] == [[102, 2], [107, 7]]
+    page = " ".join((tmp_path / "page" / "report.html").read_text().split())
+    assert page.count("n = 3 seeds") == 2 and page.count("n = 120") == 2 and "mean of 3 training seeds (0, 1, 2)" in page
+
+
+def test_what_nothing_tells_apart_is_shown_and_not_averaged(job, tmp_path):
+    job("a", 1.0, steps=1, seed=0)
+    job("again", 3.0, steps=1, seed=0)      # the same run, repeated
+    job("b", 5.0, ("none", "none"), steps=2, seed=0)    # two scores of one name and set
+    entries = report.gather(tmp_path / "o")
+    table = report.averaged(report.metrics(entries, ["steps", "seed"]))
+    assert table[["steps", "run", "entry", "value", "seeds"]].values.tolist() == [
+        [1, "a", 1, 1.0, 1], [1, "again", 1, 3.0, 1], [2, "", 1, 5.0, 1], [2, "", 2, 105.0, 1]]
+    report.write(tmp_path / "o", tmp_path / "page")
+
+
+def test_a_parameter_with_the_name_of_an_end_of_the_interval(job, tmp_path):
+    for low in (3, 4):
+        job(f"low{low}", 1.0, low=low, steps=1)
+    table = report.averaged(report.metrics(report.gather(tmp_path / "o"), ["low"]))
+    assert table[["low (parameter)", "low"]].values.tolist() == [[3, 0.5], [4, 0.5]]
 
 
 def test_a_run_that_goes_on_says_how_far_it_is_and_gives_no_number(job, tmp_path):

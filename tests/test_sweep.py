@@ -28,7 +28,7 @@ def mark(word):
         file.write(f"{word} {steps} {lr}\\n")
 mark("begin")'''
 END = '''import json
-metrics = [{"name": "KD-lite0", "value": steps * lr, "low": 0.0, "high": 9.0, "n": 120, "text": ""}]
+metrics = [{"name": "KD-lite0", "value": steps * lr, "low": 0.0, "high": 9.0, "n": 120, "note": ""}]
 record = {"profile": profile, "data": data, "metrics": metrics, "threads": os.environ["OMP_NUM_THREADS"]}
 (out / "run.json").write_text(json.dumps(record))
 mark("end")'''

@@ -15,7 +15,7 @@ from made import noise
 from uslab.models.config import knob
 from uslab.widgets import Explorer, Monitor, Quiz, knobs
 from uslab.widgets.curves import smooth, thin
-from uslab.widgets.monitor import POINTS, duration
+from uslab.widgets.monitor import POINTS
 from uslab.widgets.quiz import interval, order, summarise
 
 # What every anywidget has; whatever else were a trait would reach the browser and the saved notebook.
@@ -176,10 +176,6 @@ def test_running_mean_is_not_pulled_to_zero_and_counts_steps():
     # Gaps 1 and 3, mean 2: the weight of the past is 0.8 to the power of gap / 2.
     values = smooth(np.array([0.0, 1.0, 4.0]), np.array([1.0, np.nan, 0.0]))
     assert values[2] == pytest.approx(0.8 ** 2 / (0.8 ** 2 + 1)) and np.isnan(values[1])
-
-
-def test_durations():
-    assert [duration(s) for s in (0.4, 59.4, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
 
 
 def test_a_board_without_points_can_be_closed():

@@ -76,7 +76,7 @@ def read(
     """The keys that stand beside a score and tell it apart, such as its set, and the score itself."""
     numbers = {key: math.nan if metric.get(key) is None else float(metric[key]) for key in ("value", "low", "high", "p")}
     note = metric.get("note", metric.get("text"))   # `text` in records of earlier versions
-    score = Score(metric["name"], n=metric.get("n") or 0, note=note or "", **numbers)
+    score = Score(metric.get("name", ""), n=metric.get("n") or 0, note=note or "", **numbers)
     return {key: value for key, value in metric.items() if key not in (*FIELDS, "text")}, score
 
 

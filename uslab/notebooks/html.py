@@ -13,9 +13,9 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
 from uslab.notebooks import folder, read
+from uslab.pages import TEMPLATES, encoded
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class MathMLRenderer(IPythonRenderer):
@@ -92,7 +92,7 @@ def _smaller(text: str) -> str:
     smaller = io.BytesIO()
     (Image.fromarray(rgba[..., 0]) if grey else picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)).save(
         smaller, "PNG", optimize=True)
-    return min(text, base64.b64encode(smaller.getvalue()).decode(), key=len)
+    return min(text, encoded(smaller.getvalue()), key=len)
 
 
 def to_html(

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from uslab.notebooks import UsageError, read
-from uslab.notebooks.html import TEMPLATES, to_html
+from uslab.notebooks.html import to_html
+from uslab.pages import environment
+from uslab.score import Score
+from uslab.score import read as read_score
 
 STATUSES = {"ok": "complete", "failed": "failed", "stopped": "stopped from the keyboard", "unfinished": "not finished"}
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -40,6 +43,12 @@ class Card:
     @property
     def data(self) -> str:
         return str(self.record.get("data") or self.parameters.get("data") or "phantom")
+
+    @property
+    def scores(self) -> list[tuple[str, Score]]:
+        """The metrics of run.json, each with its name and what tells it apart, such as its set."""
+        found = [read_score(metric) for metric in self.record.get("metrics", [])]
+        return [(", ".join(map(str, (*beside.values(), score.name))), score) for beside, score in found]
 
 
 def read_card(notebook: Path) -> Card:
@@ -90,38 +99,6 @@ def traceback_tail(error, lines: int = 12) -> str:
     """Return the last lines of an error output's traceback, without terminal colours."""
     text = TERMINAL_COLOURS.sub("", "\n".join(error.get("traceback", []))).strip() or f"{error.ename}: {error.evalue}"
     return "\n".join(text.splitlines()[-lines:])
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as a person says them: 8.4 s, 3 min 20 s, 2 h 5 min."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def number(value) -> str:
-    """Return a metric's value with four significant digits, and anything else as it is; nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def interval(metric: dict) -> str:
-    """Return a metric's interval, or nothing where it has none."""
-    low, high = metric.get("low"), metric.get("high")
-    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
-
-
-def environment():
-    """Return the pages' Jinja environment, with the filters above."""
-    from jinja2 import Environment, FileSystemLoader
-
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"duration": duration, "number": number, "interval": interval}
-    return made
 
 
 def write_index(out: Path) -> Path:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from uslab.pages import TEMPLATES
 from uslab.study.study import Study
 
 NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
@@ -22,7 +23,6 @@ SERVED = "USLAB_STUDY_SERVED"           # is 1 in the environment of the kernels
 CODE = "from uslab.reader.page import page\n\npage()"
 CULL_AFTER, CULL_EVERY = 1800, 60       # seconds: a kernel whose page is gone for so long ends; how often it is looked at
 START_LIMIT = 180                       # seconds for Voila to answer
-TEMPLATE = Path(__file__).parents[1] / "templates" / "reader.html.j2"
 # The browser itself then refuses to ask any other machine for anything. Voila builds its page from inline scripts.
 POLICY = "; ".join((
     "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:", "style-src 'self' 'unsafe-inline'",
@@ -103,7 +103,7 @@ def serving(
     with tempfile.TemporaryDirectory(prefix="uslab_study_") as private:
         template = Path(private) / "voila" / "templates" / "reader"
         template.mkdir(parents=True)
-        (template / "index.html.j2").write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+        (template / "index.html.j2").write_text((TEMPLATES / "reader.html.j2").read_text(encoding="utf-8"), encoding="utf-8")
         (template / "conf.json").write_text(json.dumps({"base_template": "lab"}))
         environment = os.environ | {
             "JUPYTER_PATH": before("JUPYTER_PATH", private),

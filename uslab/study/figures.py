@@ -1,7 +1,5 @@
 """The report's figures. No pyplot, which is not safe in the threads of a notebook."""
 
-from io import BytesIO
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,12 +9,6 @@ from uslab.study.protocol import REAL
 
 COLOURS = ("#0b5cad", "#c2410c", "#1a7f4b", "#7c3aed", "#a16207", "#be185d", "#0e7490", "#4b5563")
 GREY = "#6b7280"
-
-
-def png(figure: Figure) -> bytes:
-    out = BytesIO()
-    figure.savefig(out, format="png", dpi=130, facecolor="white", bbox_inches="tight", pad_inches=0.08)
-    return out.getvalue()
 
 
 def plain(ax) -> None:

@@ -1,6 +1,5 @@
 """The report of a study: HTML that needs no other file, Markdown with its figures, and every table as CSV."""
 
-import base64
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from uslab.pages import environment, png
 from uslab.study import figures, planner, quality
 from uslab.study.analysis import ALL, LEANING, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
@@ -17,7 +17,6 @@ from uslab.study.plan import DISTANCE
 from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
 from uslab.study.unblind import integrity
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
 BAUTISTA = ["V8", "V20", "V143", "V240"]      # the bins of the paper's figure 2
 SECTIONS = ("integrity", "flow", "readers", "methods", "agreement", "several readers", "equivalence", "quality", "time",
             "cues", "checklist", "limits")
@@ -45,7 +44,7 @@ class Section:
         return self
 
     def figure(self, name: str, figure: Figure, caption: str) -> "Section":
-        self.blocks.append(("figure", (name, figures.png(figure)), caption))
+        self.blocks.append(("figure", (name, png(figure, dpi=130, bbox_inches="tight", pad_inches=0.08)), caption))
         return self
 
 
@@ -414,11 +413,7 @@ def spread(table: pd.DataFrame, rows: str, columns: str) -> pd.DataFrame:
 # Formats
 
 def as_html(heading: dict, sections: list[Section]) -> str:
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    return environment.get_template("study.html.j2").render(**heading, sections=sections)
+    return environment().get_template("study.html.j2").render(**heading, sections=sections)
 
 
 def as_markdown(heading: dict, sections: list[Section]) -> str:

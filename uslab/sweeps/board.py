@@ -4,6 +4,7 @@ import sys
 
 from tqdm import tqdm
 
+from uslab.pages import duration
 from uslab.sweeps.job import Outcome
 
 ENDS = {"ok": "complete", "failed": "FAILED", "stopped": "stopped", "killed": "KILLED", "busy": "at another sweep"}
@@ -29,7 +30,7 @@ class Board:
         self.ended += 1
         self.bad += outcome.state != "ok"
         self.seconds += [outcome.seconds] if outcome.state == "ok" else []
-        text = f"[{self.ended} of {self.total}] {name}: {ENDS[outcome.state]}, {clock(outcome.seconds)}"
+        text = f"[{self.ended} of {self.total}] {name}: {ENDS[outcome.state]}, {duration(outcome.seconds)}"
         text += f": {outcome.reason}" if outcome.reason else ""
         if self.bar.disable:
             left = self._left()
@@ -47,15 +48,9 @@ class Board:
         rest = self.total - self.ended
         if not rest or not self.seconds:
             return ""
-        return f"about {clock(sum(self.seconds) / len(self.seconds) * rest / min(self.workers, rest))} left"
+        return f"about {duration(sum(self.seconds) / len(self.seconds) * rest / min(self.workers, rest))} left"
 
     def _tell(self):
         running = min(self.workers, self.total - self.ended)
         parts = [f"{running} running", f"{self.bad} failed" if self.bad else "", self._left()]
         self.bar.set_description_str(", ".join(part for part in parts if part))
-
-
-def clock(seconds: float) -> str:
-    from uslab.notebooks.page import duration
-
-    return duration(seconds)

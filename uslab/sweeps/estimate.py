@@ -7,7 +7,8 @@ from pathlib import Path
 
 from uslab import notebooks
 from uslab.notebooks.batch import Job
-from uslab.notebooks.page import duration, read_card
+from uslab.notebooks.page import read_card
+from uslab.pages import duration
 from uslab.sweeps import job
 from uslab.sweeps.sweep import Sweep
 

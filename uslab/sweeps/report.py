@@ -8,19 +8,21 @@ import base64
 import io
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from uslab import notebooks
+from uslab import notebooks, score
 from uslab.notebooks import UsageError
-from uslab.notebooks.page import STATUSES, Card, environment, read_card
+from uslab.notebooks.page import STATUSES, Card, read_card
+from uslab.pages import encoded, environment, png
+from uslab.score import FIELDS, Score
 from uslab.sweeps import job
 
 STATES = STATUSES | {"running": "running", "waiting": "not begun"}
 LEFT_OUT = ("out", "root", "profile", "device")   # parameters that do not change what is measured
-COLUMNS = ("run", "metric", "value", "low", "high", "n", "text")
 
 
 @dataclass
@@ -82,61 +84,62 @@ def runs(folder: str | Path) -> pd.DataFrame:
 
 
 def metrics(entries: list[Entry], names: list[str]) -> pd.DataFrame:
-    """Return one row a measure of each complete run: the parameters `names`, and the measure's value, interval, n and text."""
-    rows = [{"run": entry.name, **{name: _plain(entry.parameters.get(name)) for name in names},
-             "metric": metric.get("name"), **{key: metric.get(key) for key in ("value", "low", "high", "n", "text")}}
-            for entry in entries if entry.state == "ok" for metric in entry.card.record.get("metrics", [])]
-    return pd.DataFrame(rows, columns=["run", *names, *COLUMNS[1:]])
-
-
-def over_seeds(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the table with runs that differ by their seed alone made one row: mean, 95 % t interval, n = seeds.
-
-    A row of several seeds has `seeds`, their number; the spread over seeds then takes the place of each run's interval.
-    """
-    others = [name for name in names if name != "seed"]
-    if "seed" not in names or table.empty:
-        return table.assign(seeds=1)
-    from scipy import stats
-
+    """Return one row a score of each complete run: the run, the parameters `names`, the score's own keys, the score."""
     rows = []
-    for key, group in table.groupby([*others, "metric"], sort=False, dropna=False):
-        row = dict(zip([*others, "metric"], key))
-        values = group.value.dropna().astype(float)
-        if len(values) < 2:
-            rows.append(row | group.iloc[0][["value", "low", "high", "n", "text"]].to_dict() | {"seeds": len(values)})
-            continue
-        half = stats.t.ppf(0.975, len(values) - 1) * values.sem()
-        rows.append(row | {"value": values.mean(), "low": values.mean() - half, "high": values.mean() + half,
-                           "n": len(values), "seeds": len(values),
-                           "text": f"mean of {len(values)} seeds, 95 % t interval over seeds"})
-    return pd.DataFrame(rows)
+    for entry in entries:
+        values = {f"{name} (parameter)" if name in FIELDS else name: entry.parameters.get(name) for name in names}
+        rows += [{"run": entry.name, **values, **metric}
+                 for metric in entry.card.record.get("metrics", []) if entry.state == "ok"]
+    return score.table({name: _plain(value) for name, value in row.items()} for row in rows)
 
 
-def pivot(table: pd.DataFrame, names: list[str]) -> tuple[list[str], tuple, list]:
-    """Return (header, (last parameter, its values), lines) of the table as papers print it: a line for each measure and each combination of all
-    parameters but the last, a column for each value of the last. A line is (labels, cells), a cell a row or None."""
-    names = [name for name in names if name != "seed"]
-    *rows, column = names or [None]
-    columns = _unique(table[column]) if column else [None]
-    lines = []
-    for metric in dict.fromkeys(table.metric):
-        part = table[table.metric == metric]
-        for key in _unique(part[rows].apply(tuple, axis=1)) if rows else [()]:
-            here = part[(part[rows].apply(tuple, axis=1) == key)] if rows else part
-            cells = [here[here[column].map(repr) == repr(value)] if column else here for value in columns]
-            lines.append(([metric, *key], [None if cell.empty else cell.iloc[0].to_dict() for cell in cells]))
+def averaged(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores with runs that differ by their seed alone made one row, as uslab.score.over_seeds does.
+
+    Runs that nothing else tells apart, such as one that was repeated, are no further seeds: they keep their name as
+    `run`. Scores of one run that nothing tells apart are numbered, as their `entry`.
+    """
+    blank = {name: scores[name].astype(object).where(scores[name].notna(), "")
+             for name in keys(scores) if scores[name].isna().any()}
+    scores = scores.assign(**blank) if "seed" in scores else scores.assign(**blank, seed=0)
+    entry = scores.groupby(["name", *keys(scores)], sort=False).cumcount() + 1
+    scores = scores.assign(entry=entry) if entry.max() > 1 else scores
+    twice = scores.duplicated(["name", *(name for name in keys(scores) if name != "run")], keep=False)
+    scores = scores.assign(run=scores.run.where(twice, "")) if twice.any() else scores.drop(columns="run")
+    return score.over_seeds(scores)
+
+
+def keys(scores: pd.DataFrame) -> list[str]:
+    """Return the columns that tell the scores of one measure apart."""
+    return [name for name in scores if name not in (*FIELDS, "seeds")]
+
+
+def pivot(scores: pd.DataFrame) -> tuple[list[str], tuple, list]:
+    """Return (header, (last key, its values), lines) of the table as papers print it.
+
+    A line for each measure and each combination of all keys but the last, a column for each value of the last. A line
+    is (labels, cells), a cell (score, number of seeds) or None.
+    """
+    *rows, column = keys(scores) or [None]
+    columns, found = _unique(scores[column]) if column else [None], {}
+    for row in scores.to_dict("records"):
+        cell = Score(**{name: row[name] for name in FIELDS if name in row}), row["seeds"]
+        labels, value = (row["name"], *(row[name] for name in rows)), row[column] if column else None
+        found.setdefault(repr(labels), (labels, {}))[1][repr(value)] = cell
+    lines = [([name, *labels], [found[repr((name, *labels))][1].get(repr(value)) for value in columns])
+             for name in dict.fromkeys(scores.name)
+             for labels in _unique(labels for (other, *labels), _ in found.values() if other == name)]
     return ["measure", *rows], (column, columns), lines
 
 
-def figure(table: pd.DataFrame, names: list[str]):
-    """Return a matplotlib figure with a panel a measure: value and interval over the parameter that has most values."""
+def figure(table: pd.DataFrame):
+    """Return a matplotlib figure with a panel a measure: value and interval over the number that has most values."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    names = [name for name in names if name != "seed"]
+    names = keys(table)
     numeric = [name for name in names if pd.api.types.is_numeric_dtype(table[name])]
-    measures = [name for name in dict.fromkeys(table.metric) if table[table.metric == name].value.notna().any()]
+    measures = [name for name in dict.fromkeys(table.name) if table[table.name == name].value.notna().any()]
     if not numeric or not measures:
         return None
     along = max(numeric, key=lambda name: table[name].nunique())
@@ -145,18 +148,18 @@ def figure(table: pd.DataFrame, names: list[str]):
     down = -(-len(measures) // across)
     picture = Figure(figsize=(3.1 * across, 2.5 * down), layout="constrained")
     axes = picture.subplots(down, across, squeeze=False).ravel()
-    keys = _unique(table[others].apply(tuple, axis=1)) if others else [()]
+    combinations = _unique(table[others].apply(tuple, axis=1)) if others else [()]
     colours = matplotlib.colormaps["viridis"]
     for axis, measure in zip(axes, measures):
-        for i, key in enumerate(keys):
-            here = table[table.metric == measure]
+        for i, key in enumerate(combinations):
+            here = table[table.name == measure]
             here = here[here[others].apply(tuple, axis=1) == key] if others else here
             here = here.sort_values(along)
             value, low, high = (here[column].astype(float) for column in ("value", "low", "high"))
             errors = [(value - low).clip(lower=0).fillna(0), (high - value).clip(lower=0).fillna(0)]
             label = ", ".join(f"{name} {text}" for name, text in zip(others, key))
             axis.errorbar(here[along], value, yerr=errors, marker="o", ms=4, lw=1, capsize=2, label=label,
-                          color=colours(0.9 * i / max(1, len(keys) - 1)))
+                          color=colours(0.9 * i / max(1, len(combinations) - 1)))
         axis.set_title(measure, fontsize=9)
         axis.set_xlabel(along, fontsize=8)
         axis.tick_params(labelsize=7)
@@ -168,7 +171,7 @@ def figure(table: pd.DataFrame, names: list[str]):
             axis.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
     for axis in axes[len(measures):]:
         axis.axis("off")
-    if others and len(keys) <= 12:
+    if others and len(combinations) <= 12:
         picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return picture
 
@@ -180,11 +183,13 @@ def write(folder: Path, out: Path) -> Path:
     for stem in dict.fromkeys(entry.notebook for entry in entries):
         members = [entry for entry in entries if entry.notebook == stem]
         names = varied(members)
-        table = over_seeds(metrics(members, names), names)
-        header, columns, lines = pivot(table, names) if len(table) else ([], (None, []), [])
-        plot = figure(table, names) if len(table) else None
-        groups.append({"stem": stem, "entries": members, "names": names, "header": header, "columns": columns,
-                       "lines": lines, "plot": _png(plot) if plot else "", "pictures": _side_by_side(members, names)})
+        scores = metrics(members, list(dict.fromkeys([*names, "seed"])))
+        table = averaged(scores) if len(scores) else scores
+        header, columns, lines = pivot(table) if len(table) else ([], (None, []), [])
+        plot = figure(table) if len(table) else None
+        groups.append({"stem": stem, "entries": members, "names": names, "keys": keys(table), "header": header,
+                       "columns": columns, "lines": lines, "plot": encoded(png(plot, dpi=130)) if plot else "",
+                       "pictures": _side_by_side(members, names)})
     out.mkdir(parents=True, exist_ok=True)
     page = environment().get_template("report.html.j2").render(
         name=folder.resolve().name, entries=entries, groups=groups,
@@ -233,7 +238,7 @@ def _plain(value):
     return str(value) if isinstance(value, (list, dict)) else value
 
 
-def _unique(values: pd.Series) -> list:
+def _unique(values: Iterable) -> list:
     """Return the different values, sorted where they can be: numbers by size."""
     kept = list({repr(value): value for value in values}.values())
     try:
@@ -257,10 +262,4 @@ def _small(png: str, width: int = 560) -> str:
     picture.thumbnail((width, 2 * width))
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=82)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _png(picture) -> str:
-    buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=130)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return encoded(buffer.getvalue())

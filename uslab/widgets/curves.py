@@ -1,8 +1,8 @@
 """Curves with many points: thin them, smooth them, draw them with samples as one picture."""
 
-from io import BytesIO
-
 import numpy as np
+
+from uslab.pages import png
 
 SMOOTHING = 0.8             # share of the past in the running mean
 WIDTH, HEIGHT = 1060, 320   # of the picture, CSS pixels; live.css knows it by its width
@@ -81,9 +81,7 @@ def draw(
         axes[2].set_title(samples[1], loc="left", fontsize=10, fontweight="bold")
         axes[2].set_axis_off()
     fig.suptitle("  ·  ".join(status), x=0.01, ha="left", fontsize=9, color="#555555")
-    png = BytesIO()
-    fig.savefig(png, format="png")
-    return png.getvalue()
+    return png(fig)
 
 
 def columns(n: int) -> int:

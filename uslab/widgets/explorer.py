@@ -1,8 +1,6 @@
 """Explorer: knobs beside a picture that follows them while a slider is dragged."""
 
-import base64
 import dataclasses
-import io
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import ipywidgets as w
 import numpy as np
 
+from uslab.pages import encoded, png
 from uslab.widgets.curves import WIDTH
 from uslab.widgets.knobs import knobs
 from uslab.widgets.live import Live, Still, source
@@ -105,9 +104,7 @@ class Explorer(Still, w.HBox):
             text.text(0.27, line, f"{getattr(self.config, field.name):g}", family="monospace")
             text.text(0.38, line, field.metadata["help"], color="0.4", fontsize=9)
         text.text(0, 0.1, picture.note, fontsize=9)
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
-        data = {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": repr(self)}
+        data = {"image/png": encoded(png(figure)), "text/plain": repr(self)}
         return data, {"image/png": {"width": WIDTH, "height": HEIGHT}}
 
     def _ask(self, config: Any) -> None:

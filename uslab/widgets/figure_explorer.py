@@ -1,11 +1,10 @@
 """FigureExplorer: an Explorer whose picture is a matplotlib Figure, in colour."""
 
-import base64
-import io
 from typing import Any
 
 import ipywidgets as w
 
+from uslab.pages import encoded, png
 from uslab.widgets.curves import WIDTH
 from uslab.widgets.explorer import Explorer
 
@@ -30,12 +29,5 @@ class FigureExplorer(Explorer):
 
     def still(self) -> tuple[dict, dict]:
         """The figure as it stands."""
-        data = {"image/png": base64.b64encode(png(self.picture)).decode(), "text/plain": repr(self)}
+        data = {"image/png": encoded(png(self.picture)), "text/plain": repr(self)}
         return data, {"image/png": {"width": WIDTH}}
-
-
-def png(figure: Any) -> bytes:
-    """The figure's PNG, drawn at its own resolution."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()

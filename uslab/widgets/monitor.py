@@ -1,6 +1,5 @@
 """Monitor: the live training board of a notebook."""
 
-import base64
 import sys
 import time
 from collections import deque
@@ -9,6 +8,7 @@ import numpy as np
 import psutil
 from IPython.display import display
 
+from uslab.pages import duration, encoded
 from uslab.widgets.curves import HEIGHT, WIDTH, columns, draw, thin
 from uslab.widgets.live import Live, source
 
@@ -129,7 +129,7 @@ class Monitor(Live):
             return NOTHING, {}
         samples = self._images and (self._images["pixels"], self._images["title"])
         figure = draw(self._table(), self._curves(), self._status(), samples)
-        data = {"image/png": base64.b64encode(figure).decode(), "text/plain": repr(self)}
+        data = {"image/png": encoded(figure), "text/plain": repr(self)}
         return data, {"image/png": {"width": WIDTH, "height": HEIGHT}}
 
     def _place(self) -> None:
@@ -198,16 +198,6 @@ def _order(name: str) -> tuple:
     """Curves that have a label of their own come first, in its order, so their colours are always the same."""
     known = list(LABELS)
     return known.index(name) if name in known else len(known), name
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
-    seconds = int(round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
 def gpu() -> str | None:

@@ -1,7 +1,5 @@
 """Sketch: edit a label image with mouse or pen; the image that it stands for is synthesized again beside it."""
 
-import base64
-import io
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from uslab.pages import encoded, png
 from uslab.widgets import strokes
 from uslab.widgets.curves import WIDTH
 from uslab.widgets.live import Live, source
@@ -125,9 +124,7 @@ class Sketch(Live):
         for outline in self.marks():
             for axis in axes[2:]:
                 axis.plot(*np.array([*outline, outline[0]]).T, color="#ffd23f", lw=1)
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
-        data = {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": repr(self)}
+        data = {"image/png": encoded(png(figure)), "text/plain": repr(self)}
         return data, {"image/png": {"width": WIDTH, "height": HEIGHT}}
 
     def marks(self) -> list[list[list[int]]]:
