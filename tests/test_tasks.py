@@ -168,7 +168,7 @@ def test_measures_are_those_of_scikit_learn():
     precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, predicted)
     np.testing.assert_allclose(found.table.iloc[:3][["precision", "recall", "F1"]], np.stack([precision, recall, f1], 1))
     assert found.f1_macro == pytest.approx(sk.f1_score(truth, predicted, average="macro"))
-    assert found.accuracy == pytest.approx(sk.accuracy_score(truth, predicted))
+    assert found.f1_micro == found.accuracy == pytest.approx(sk.f1_score(truth, predicted, average="micro"))
     assert found.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(truth, predicted))
     assert (found.confusion.to_numpy() == sk.confusion_matrix(truth, predicted)).all()
 

@@ -18,6 +18,8 @@ from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
 from uslab.study.unblind import integrity
 
 BAUTISTA = ["V8", "V20", "V143", "V240"]      # the bins of the paper's figure 2
+SECTIONS = ("integrity", "flow", "readers", "methods", "agreement", "several readers", "equivalence", "quality", "time",
+            "cues", "checklist", "limits")
 
 
 class Section:
@@ -98,7 +100,7 @@ def lead(found: Analysis, set_when: str) -> list[str]:
 
 
 def contents(study, key: dict, found: Analysis, cues) -> list[Section]:
-    """All sections in their order; those without content are left out."""
+    """All sections, in the order of SECTIONS; those without content are left out."""
     facts = collect(study, key, found)
     parts = [
         checks(study, key, facts, cues), flow(study, found, facts), readers(found), methods(found), agreed(found),

@@ -38,7 +38,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict:
 def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """The value with tensors moved into `tensors` and dicts as lists of pairs, since JSON knows only string keys."""
     if isinstance(value, Tensor):
-        tensors[name] = value.detach().contiguous().clone()
+        tensors[name] = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         # Restored with other strides than its parameter's, a moment estimate would be read in the wrong order.
         last = value.ndim == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
         return {"tensor": name, "channels_last": last}

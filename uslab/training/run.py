@@ -22,7 +22,7 @@ from ..data.atomic import write_atomically
 from . import checkpoint
 from .batches import Batches
 from .device import choose_device, choose_dtype, describe, keep_freed_memory
-from .record import environment
+from .record import environment, write_record
 
 
 class Diverged(RuntimeError):
@@ -172,6 +172,10 @@ class Run:
         """All sets that save_set kept, by step."""
         paths = sorted((self.folder / "samples").glob("*.safetensors"))
         return {int(path.stem): load_file(path)["images"] for path in paths if int(path.stem) <= self.step}
+
+    def finish(self, metrics: list[dict] = ()) -> None:
+        """Write run.json with the facts of this run and its metrics (name, value, low, high, n, text)."""
+        write_record(self.folder / "run.json", list(metrics), **self.facts())
 
     def facts(self) -> dict:
         """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""

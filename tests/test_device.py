@@ -1,0 +1,97 @@
+"""Everything that trains, samples or measures, on a GPU that is emulated: see emulated.py."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from emulated import OnGPU, gpu
+from gans import CASES
+from gans import images as made
+
+from uslab import metrics, tasks
+from uslab.training import Run
+
+
+def test_the_emulated_gpu_refuses_what_a_gpu_refuses():
+    with gpu():
+        here, there = torch.rand(3), torch.rand(3, device="cuda")
+        assert there.device.type == "cuda" and there.cpu().device.type == "cpu" and (here.to("cuda") * 2.0).is_cuda
+        for broken in (lambda: here + there, lambda: torch.stack([here.sum(), there.sum()]), lambda: torch.cat([here, there]),
+                       lambda: here[there > 0], lambda: torch.equal(here, there), lambda: here @ there):
+            with pytest.raises(RuntimeError, match="same device"):
+                broken()
+        for broken in (there.numpy, lambda: np.asarray(there)):
+            with pytest.raises(TypeError, match="can't convert cuda"):
+                broken()
+        with pytest.raises(RuntimeError, match="'cuda' device type for generator"):
+            torch.randn(3, device="cuda", generator=torch.Generator())
+        assert isinstance(there[torch.tensor([0, 2])], OnGPU) and isinstance(there * torch.tensor(2.0), OnGPU)
+
+
+def trained(folder, case, steps: int) -> Run:
+    run = Run(folder, case.model, case.config, case.data, seed=3, log_every=1)
+    for batch in run.batches(steps):
+        values = run.gan.step(batch)
+        assert all(isinstance(value, float) or value.device.type == run.gan.device.type for value in values.values())
+        run.log(values)
+    return run
+
+
+def gpu_tensors(state) -> list[bool]:
+    """Of each tensor with a dimension in a nested state, whether it lies on the GPU."""
+    if isinstance(state, dict):
+        state = list(state.values())
+    if isinstance(state, (list, tuple)):
+        return [there for part in state for there in gpu_tensors(part)]
+    return [state.is_cuda] if isinstance(state, torch.Tensor) and state.ndim else []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_on_a_gpu_gives_the_numbers_of_the_cpu(tmp_path, name):
+    case = CASES[name]
+    with gpu():
+        run = trained(tmp_path / "gpu", case, 3)
+        assert run.device.type == "cuda" and all(gpu_tensors(run.gan.state_dict()))
+        run.save_samples(run.gan.sample(4, seed=1))
+        run.save_set(run.gan.sample(4, seed=1))
+        again = trained(tmp_path / "gpu", case, 6)      # goes on from the checkpoint
+        assert all(gpu_tensors(again.gan.state_dict()))
+        images = again.gan.sample(4, seed=2)
+        if hasattr(again.gan, "translate"):
+            there = again.gan.translate(images)
+            assert not there.is_cuda and torch.equal(again.gan.translate(images.to("cuda")), there)
+        again.gan.load_state_dict(run.gan.state_dict())
+    here = trained(tmp_path / "cpu", case, 6)
+    assert torch.equal(images, here.gan.sample(4, seed=2)) and not images.is_cuda
+    logs = [[json.loads(line)["loss_g"] for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
+            for folder in ("gpu", "cpu")]
+    assert logs[0] == logs[1] and len(logs[0]) == 6
+
+
+def test_measures_take_images_on_a_gpu():
+    a, b = made(24, 32, seed=1), made(24, 32, seed=2)
+    with gpu():
+        there = metrics.compare(a.to("cuda"), b.to("cuda"), a.to("cuda"), pairs=10, draws=5)
+        near = metrics.nearest_neighbours(b.to("cuda"), a.to("cuda"))
+    pd.testing.assert_frame_equal(there, metrics.compare(a, b, a, pairs=10, draws=5))
+    pd.testing.assert_frame_equal(near, metrics.nearest_neighbours(b, a))
+
+
+@pytest.mark.parametrize("name", ["features", "lite2"])
+def test_classifiers_train_on_a_gpu(name):
+    real = made(24, 32)
+    with gpu():
+        train, test = (part.to("cuda") for part in (real[:16], real[16:]))
+        found = tasks.classify(train, test, name, epochs=1, batch=8)
+        maps = tasks.grad_cam(found.model, test, 1)
+    assert len(found.predictions) == 8 and not isinstance(maps, OnGPU) and maps.shape == (8, 1, 32, 32)
+
+
+
+def test_a_segmentation_trains_on_a_gpu():
+    real = made(12, 32)
+    with gpu():
+        found = tasks.segment(real[:8].to("cuda"), real[8:].to("cuda"), epochs=1, batch=4)
+    assert not isinstance(found.masks, OnGPU) and len(found.dice) == 4
