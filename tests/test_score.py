@@ -108,6 +108,10 @@ def test_shares_have_wilsons_interval():
     assert (found.low, found.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert (found.name, found.value, found.n, found.note) == ("accuracy", 0.8, 10, "8 of 10, Wilson")
     assert np.isnan(proportion(0, 0).value)
+    from statsmodels.stats.proportion import proportion_confint
+
+    found = proportion(32, 57)
+    assert proportion_confint(32, 57, method="wilson") == pytest.approx((found.low, found.high))
 
 
 def test_detection_equals_a_worked_example():

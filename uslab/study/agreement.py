@@ -3,30 +3,33 @@
 import numpy as np
 from scipy import stats
 
-from uslab.study.statistics import LEVEL, Estimate, Z, proportion
+from uslab.score import Score, proportion
+from uslab.study.statistics import Z
+
+ICC = ("ICC(A,1)", "ICC(C,1)", "ICC(A,k)", "ICC(C,k)")
 
 
-def cohen(a: np.ndarray, b: np.ndarray, ordered: bool = False) -> Estimate:
+def cohen(a: np.ndarray, b: np.ndarray, ordered: bool = False) -> Score:
     """Cohen's kappa of two columns of answers; ordered: quadratic weights for a scale of whole numbers."""
     from statsmodels.stats.inter_rater import cohens_kappa
 
-    a, b = np.asarray(a), np.asarray(b)
+    a, b, name = np.asarray(a), np.asarray(b), "weighted kappa" if ordered else "Cohen's kappa"
     steps = np.arange(int(min(a.min(), b.min())), int(max(a.max(), b.max())) + 1) if ordered else np.unique([a, b])
     if len(steps) < 2:
-        return Estimate(np.nan, n=len(a), text="every answer was the same")
+        return Score(name, np.nan, n=len(a), note="every answer was the same")
     table = (a[:, None, None] == steps[:, None]) & (b[:, None, None] == steps)
     if len(np.unique(a)) == 1 or len(np.unique(b)) == 1:    # then kappa is 0, whatever the other answered
-        return Estimate(0.0, n=len(a), text="one of the two always gave one answer")
+        return Score(name, 0.0, n=len(a), note="one of the two always gave one answer")
     if (a == b).all():
-        return Estimate(1.0, n=len(a), text="no interval: every answer agreed")
+        return Score(name, 1.0, n=len(a), note="no interval: every answer agreed")
     with np.errstate(invalid="ignore", divide="ignore"):    # of a z-value that is not used here
         found = cohens_kappa(table.sum(0), wt="quadratic" if ordered else None)
-    return Estimate(float(found.kappa), float(found.kappa_low), float(found.kappa_upp), len(a), "Cohen, large samples")
+    return Score(name, float(found.kappa), float(found.kappa_low), float(found.kappa_upp), len(a), "Cohen, large samples")
 
 
-def same(a: np.ndarray, b: np.ndarray) -> Estimate:
+def same(a: np.ndarray, b: np.ndarray) -> Score:
     """Share of equal answers."""
-    return proportion(int((np.asarray(a) == np.asarray(b)).sum()), len(a))
+    return proportion(int((np.asarray(a) == np.asarray(b)).sum()), len(a), "equal answers")
 
 
 def fleiss(answers: np.ndarray) -> float:
@@ -60,7 +63,7 @@ def krippendorff(
     return float(1 - (pairs * distance).sum() / expected) if expected > 0 else np.nan
 
 
-def icc(scores: np.ndarray) -> dict[str, Estimate]:
+def icc(scores: np.ndarray) -> list[Score]:
     """Intraclass correlations of complete scores (items, readers) by McGraw and Wong (1996), with F intervals.
 
     'ICC(A,1)': absolute agreement of one reader; 'ICC(C,1)': consistency of one reader, whose mean level is free;
@@ -73,11 +76,10 @@ def icc(scores: np.ndarray) -> dict[str, Estimate]:
     msr, msc = k * (rows ** 2).sum() / (n - 1), n * (columns ** 2).sum() / (k - 1)
     mse = ((scores - grand - rows[:, None] - columns) ** 2).sum() / ((n - 1) * (k - 1))
     if msr + mse == 0:
-        none = Estimate(np.nan, n=n, text="all scores are equal")
-        return dict.fromkeys(("ICC(A,1)", "ICC(C,1)", "ICC(A,k)", "ICC(C,k)"), none)
+        return [Score(name, np.nan, n=n, note="all scores are equal") for name in ICC]
     a1 = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
     ak = (msr - mse) / (msr + (msc - mse) / n)
-    tail = 0.5 + LEVEL / 2
+    tail = 0.975
     f = msr / mse if mse > 0 else np.inf
     df = (n - 1) * (k - 1)
     low, high = f / stats.f.ppf(tail, n - 1, df), f * stats.f.ppf(tail, df, n - 1)
@@ -90,17 +92,13 @@ def icc(scores: np.ndarray) -> dict[str, Estimate]:
     a_high = n * (down * msr - mse) / (spread + n * down * msr)
     raised = [k * x / (1 + (k - 1) * x) for x in (a_low, a_high)]
 
-    def make(value: float, low: float, high: float) -> Estimate:
-        return Estimate(float(value), float(low), float(high), n, "McGraw and Wong 1996")
-
-    return {"ICC(A,1)": make(a1, a_low, a_high),
-            "ICC(C,1)": make((msr - mse) / (msr + (k - 1) * mse),
-                             (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)),
-            "ICC(A,k)": make(ak, *raised),
-            "ICC(C,k)": make((msr - mse) / msr if msr > 0 else np.nan, 1 - 1 / low, 1 - 1 / high)}
+    c1, ck = (msr - mse) / (msr + (k - 1) * mse), (msr - mse) / msr if msr > 0 else np.nan
+    found = ((a1, a_low, a_high), (c1, (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)),
+             (ak, *raised), (ck, 1 - 1 / low, 1 - 1 / high))
+    return [Score(name, *map(float, values), n, "McGraw and Wong 1996") for name, values in zip(ICC, found)]
 
 
-def gwet(answers: np.ndarray) -> Estimate:
+def gwet(answers: np.ndarray) -> Score:
     """Gwet's AC1 of complete answers (items, readers) (Gwet 2008, Br. J. Math. Stat. Psychol. 61:29).
 
     It stays sensible where nearly all answers are of one kind, where kappa falls to zero though readers agree.
@@ -110,7 +108,7 @@ def gwet(answers: np.ndarray) -> Estimate:
     values = np.unique(answers)
     q = len(values)
     if q < 2:
-        return Estimate(np.nan, n=n, text="every answer was the same")
+        return Score("Gwet's AC1", np.nan, n=n, note="every answer was the same")
     counts = (answers[:, :, None] == values).sum(1)
     each = (counts * (counts - 1)).sum(1) / (r * (r - 1))
     share = counts.mean(0) / r
@@ -121,4 +119,5 @@ def gwet(answers: np.ndarray) -> Estimate:
     tilt = ((counts / r) * (1 - share)).sum(1) / (q - 1)
     star = own - 2 * (1 - value) * (tilt - chance) / (1 - chance)
     reach = Z * np.sqrt(((star - value) ** 2).sum() / n / (n - 1))
-    return Estimate(float(value), float(value - reach), float(min(1, value + reach)), n, "Gwet 2008, large samples")
+    return Score("Gwet's AC1", float(value), float(value - reach), float(min(1, value + reach)), n,
+                 "Gwet 2008, large samples")

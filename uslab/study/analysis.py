@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from uslab.score import Score, detection, proportion, table
 from uslab.study import agreement, mrmc
 from uslab.study import statistics as st
 from uslab.study.build import ATTENTION
@@ -14,6 +15,7 @@ from uslab.study.protocol import LEFT, REAL, SYNTHETIC, Protocol
 ALL = "all"             # of all methods, or of all readers, together
 MARGIN = 0.1            # of equivalence, where the organiser names none
 LEANING = 0.9           # share of one answer from which a reader does not tell images apart but holds to a habit
+NUMBERS = ("value", "low", "high", "n")
 TOO_FAST = 300          # ms: faster answers are not judgements of an image
 
 
@@ -50,35 +52,33 @@ class Analysis:
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
-        """Tidy: reader, method, measure, value, low, high, n, text; method 'all' is over all methods."""
+        """Tidy: reader, method, measure, value, low, high, n, note; method 'all' is over all methods."""
         rows = []
         for reader in self.readers:
             own = self.main[self.main.reader == reader]
             for method in [ALL, *self.methods] if len(self.methods) > 1 else [ALL]:
                 chosen = own if method == ALL else own[own.method.isin([REAL, method])]
-                rows += [(reader, method, name, e.value, e.low, e.high, e.n, e.text)
-                         for name, e in self.measures(chosen, method == ALL).items()]
-        return pd.DataFrame(rows, columns=["reader", "method", "measure", "value", "low", "high", "n", "text"])
+                rows += [score.as_dict() | {"reader": reader, "method": method}
+                         for score in self.measures(chosen, method == ALL)]
+        return tidy(rows, "reader", "method", "measure", *NUMBERS, "note")
 
-    def measures(self, own: pd.DataFrame, whole: bool) -> dict[str, st.Estimate]:
+    def measures(self, own: pd.DataFrame, whole: bool) -> list[Score]:
         """The measures of one reader's answers; `whole`: to all images, so that the plain accuracy has a meaning."""
         right = int(own.correct.fillna(False).sum())
         if self.protocol.pair:
-            accuracy, d = st.forced_choice(right, len(own))
-            left = st.proportion((own.choice == LEFT).sum(), len(own))
-            return {"accuracy": accuracy, "d'": d, "share of answers 'left'": left}
+            return [*st.forced_choice(right, len(own)),
+                    proportion((own.choice == LEFT).sum(), len(own), "share of answers 'left'")]
         real, synthetic = own[own.truth == REAL], own[own.truth == SYNTHETIC]
-        found = {}
+        found = []
         if self.protocol.buttons:
             hits, alarms = int((synthetic.choice == SYNTHETIC).sum()), int((real.choice == SYNTHETIC).sum())
-            d, c = st.detection(hits, len(synthetic), alarms, len(real))
-            if whole:
-                found["accuracy"] = st.proportion(right, len(own))
-            found |= {"balanced accuracy": st.area(real.choice == SYNTHETIC, synthetic.choice == SYNTHETIC),
-                      "synthetic called synthetic": st.proportion(hits, len(synthetic)),
-                      "real called synthetic": st.proportion(alarms, len(real)), "d'": d, "criterion": c}
+            found += [proportion(right, len(own), "accuracy")] if whole else []
+            found += [st.area(real.choice == SYNTHETIC, synthetic.choice == SYNTHETIC, "balanced accuracy"),
+                      proportion(hits, len(synthetic), "synthetic called synthetic"),
+                      proportion(alarms, len(real), "real called synthetic"),
+                      *detection(hits, len(synthetic), alarms, len(real))]
         if not self.protocol.buttons or self.rated:
-            found["area"] = st.area(real.rating, synthetic.rating)
+            found.append(st.area(real.rating, synthetic.rating))
         return found
 
     @cached_property
@@ -162,7 +162,7 @@ class Analysis:
             for reader in self.readers:
                 own = self.main[self.main.reader == reader]
                 k, n = int(own.correct.sum()), len(own)
-                found, p = st.proportion(k, n), np.nan if reader in self.leaning else st.equivalence(k, n, self.margin)
+                found, p = proportion(k, n), np.nan if reader in self.leaning else st.equivalence(k, n, self.margin)
                 rows.append((reader, f"{k} of {n}", st.against_chance(k, n), p,
                              verdict(found.low, found.high, p, self.margin)))
         return pd.DataFrame(rows, columns=["reader", "right", "p against chance", "equivalence p", "what follows"])
@@ -176,9 +176,8 @@ class Analysis:
         table = self.main[self.main.case.isin(cases) & self.main.reader.isin(readers)]
         rows = []
 
-        def add(what: str, name: str, value, n: int) -> None:
-            e = value if isinstance(value, st.Estimate) else st.Estimate(value, n=n)
-            rows.append((what, name, e.value, e.low, e.high, n))
+        def add(what: str, *scores: Score) -> None:
+            rows.extend(score.as_dict() | {"what": what} for score in scores)
 
         if len(readers) > 1 and len(cases) > 2:
             if self.protocol.buttons:
@@ -188,18 +187,16 @@ class Analysis:
                 codes = np.unique(wide, return_inverse=True)[1].reshape(wide.shape)
                 pairs = [(a, b) for a in range(len(readers)) for b in range(a + 1, len(readers))]
                 kappas = [agreement.cohen(codes[:, a], codes[:, b]).value for a, b in pairs]
-                add("answer", "Fleiss' kappa", agreement.fleiss(codes), len(codes))
                 known = [value for value in kappas if np.isfinite(value)]
-                add("answer", "mean of Cohen's kappas", float(np.mean(known)) if known else np.nan, len(codes))
-                add("answer", "Krippendorff's alpha", agreement.krippendorff(codes), len(codes))
-                add("answer", "Gwet's AC1", agreement.gwet(codes), len(codes))
+                add("answer", Score("Fleiss' kappa", agreement.fleiss(codes), n=len(codes)),
+                    Score("mean of Cohen's kappas", float(np.mean(known)) if known else np.nan, n=len(codes)),
+                    Score("Krippendorff's alpha", agreement.krippendorff(codes), n=len(codes)), agreement.gwet(codes))
             for what in ["rating"] * self.rated + ["quality"] * bool(self.protocol.quality):
                 wide = table.pivot(index="case", columns="reader", values=what).to_numpy(float)
                 name = "confidence" if what == "rating" else what
-                add(name, "Krippendorff's alpha (ordinal)", agreement.krippendorff(wide, "ordinal"), len(wide))
-                for kind, value in agreement.icc(wide).items():
-                    add(name, kind, value, len(wide))
-        return pd.DataFrame(rows, columns=["what", "measure", "value", "low", "high", "n"])
+                add(name, Score("Krippendorff's alpha (ordinal)", agreement.krippendorff(wide, "ordinal"), n=len(wide)),
+                    *agreement.icc(wide))
+        return tidy(rows, "what", "measure", *NUMBERS)
 
     @cached_property
     def within(self) -> pd.DataFrame:
@@ -210,16 +207,15 @@ class Analysis:
             pair = self.main[self.main.reader == reader].merge(again[again.reader == reader], on="case")
             if len(pair) < 5:
                 continue
-            found = {}
+            found = []
             if self.protocol.buttons:
-                one, other = (pair[name].to_numpy(str) for name in ("choice_x", "choice_y"))
-                found = {("answer", "equal answers"): agreement.same(one, other),
-                         ("answer", "Cohen's kappa"): agreement.cohen(one, other)}
+                answers = [pair[name].to_numpy(str) for name in ("choice_x", "choice_y")]
+                found = [("answer", agreement.same(*answers)), ("answer", agreement.cohen(*answers))]
             if self.protocol.quality:
                 quality = pair.quality_x.to_numpy(int), pair.quality_y.to_numpy(int)
-                found["quality", "weighted kappa"] = agreement.cohen(*quality, ordered=True)
-            rows += [(reader, *names, e.value, e.low, e.high, len(pair)) for names, e in found.items()]
-        return pd.DataFrame(rows, columns=["reader", "what", "measure", "value", "low", "high", "n"])
+                found.append(("quality", agreement.cohen(*quality, ordered=True)))
+            rows += [score.as_dict() | {"reader": reader, "what": what} for what, score in found]
+        return tidy(rows, "reader", "what", "measure", *NUMBERS)
 
     # Time
 
@@ -228,12 +224,12 @@ class Analysis:
         """Share of right answers by block: reader, block, value, low, high, n."""
         rows = []
         for (reader, block), own in self.main.dropna(subset="correct").groupby(["reader", "block"]):
-            e = st.proportion(int(own.correct.sum()), len(own))
-            rows.append((reader, int(block), e.value, e.low, e.high, e.n))
-        return pd.DataFrame(rows, columns=["reader", "block", "value", "low", "high", "n"])
+            right = proportion(int(own.correct.sum()), len(own))
+            rows.append(right.as_dict() | {"reader": reader, "block": int(block)})
+        return tidy(rows, "reader", "block", *NUMBERS)
 
     @cached_property
-    def learning(self) -> st.Estimate:
+    def learning(self) -> Score:
         """Odds of a right answer at the last trial over those at the first: above 1 is learning, below 1 fatigue.
 
         Logistic regression by generalised estimating equations: position, readers as fixed effects, answers to one
@@ -248,14 +244,14 @@ class Analysis:
         fit = set(counts.index[(counts["sum"] > 0) & (counts["sum"] < counts["size"])])   # others have no finite odds
         table = table[table.reader.isin(fit - set(self.leaning))].sort_values("case")
         if len(table) < 30 or table.position.nunique() < 10:
-            return st.Estimate(np.nan, n=len(table), text="too few answers")
+            return Score("odds of a right answer", np.nan, n=len(table), note="too few answers")
         time = (table.position - table.position.min()) / (table.position.max() - table.position.min())
         design = np.column_stack([time, pd.get_dummies(table.reader).to_numpy(float)])
         found = GEE(table.correct.astype(float).to_numpy(), design, groups=table.case.to_numpy(), family=Binomial(),
                     cov_struct=Exchangeable()).fit()
         low, high = found.conf_int()[0]
-        return st.Estimate(float(np.exp(found.params[0])), float(np.exp(low)), float(np.exp(high)), len(table),
-                           "GEE, exchangeable within images, readers fixed")
+        return Score("odds of a right answer", float(np.exp(found.params[0])), float(np.exp(low)), float(np.exp(high)),
+                     len(table), "GEE, exchangeable within images, readers fixed")
 
     @cached_property
     def times(self) -> pd.DataFrame:
@@ -268,6 +264,11 @@ class Analysis:
                 if len(part):
                     rows.append((reader, name, *np.percentile(part.rt_ms / 1000, [50, 25, 75]).round(2), len(part)))
         return pd.DataFrame(rows, columns=["reader", "answer", "median (s)", "lower quartile", "upper quartile", "n"])
+
+
+def tidy(rows: list[dict], *columns: str) -> pd.DataFrame:
+    """These columns of scores with what tells them apart; `measure` is a score's name."""
+    return table(rows).rename(columns={"name": "measure"}).reindex(columns=list(columns))
 
 
 def verdict(low: float, high: float, p: float, margin: float, told: bool = True) -> str:

@@ -134,11 +134,11 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
 
 def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """How well each simple cue, and all together, tell real images from each method's."""
+    from scipy.stats import false_discovery_control
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from statsmodels.stats.multitest import multipletests
 
     from uslab.study.statistics import area
 
@@ -164,7 +164,7 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
             found = area(guess[label == 0], guess[label == 1])
             joint.append((method, found.value, found.low, found.high, len(label)))
     table = pd.DataFrame(single, columns=["method", "cue", "area", "low", "high", "q", "advice"])
-    table["q"] = multipletests(table.q, method="fdr_bh")[1]
+    table["q"] = false_discovery_control(table.q)
     return (table.sort_values("area", ascending=False, ignore_index=True),
             pd.DataFrame(joint, columns=["method", "area", "low", "high", "n"]))
 

@@ -51,8 +51,6 @@ def correlations(
     of them nearly every measure would go with quality. q is the false-discovery rate over all columns (Benjamini and
     Hochberg 1995). Columns that never vary are left out.
     """
-    from statsmodels.stats.multitest import multipletests
-
     rows = []
     scores = np.asarray(scores, float) - pd.Series(scores).groupby(method).transform("mean").to_numpy()
     for name, values in table.items():
@@ -61,7 +59,7 @@ def correlations(
             found = stats.spearmanr(values, scores)
             rows.append((name, stats.pearsonr(values, scores).statistic, found.statistic, found.pvalue))
     frame = pd.DataFrame(rows, columns=["measure", "r", "rho", "p"])
-    frame["q"] = multipletests(frame.p, method="fdr_bh")[1] if len(frame) else []
+    frame["q"] = stats.false_discovery_control(frame.p) if len(frame) else []
     return frame.sort_values("p", ignore_index=True)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from uslab.pages import environment, png
+from uslab.score import Score, holm
 from uslab.study import figures, planner, quality
 from uslab.study.analysis import ALL, LEANING, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
@@ -193,8 +194,8 @@ def readers(found: Analysis) -> Section:
             section.table(f"readers_{method}", spread(own, "reader", "measure"),
                           "All images" if method == ALL else f"Pairs with {method}" if found.protocol.pair
                           else f"Images of {method}, with all real ones", whole=own)
-    notes = sorted({f"{row.measure}: {row.text}" for row in found.estimates.itertuples()
-                    if row.measure in shown and row.text and " of " not in row.text and np.isfinite(row.value)})
+    notes = sorted({f"{row.measure}: {row.note}" for row in found.estimates.itertuples()
+                    if row.measure in shown and row.note and " of " not in row.note and np.isfinite(row.value)})
     return section.text("How: " + "; ".join(notes) + "; shares: Wilson's score interval.") if notes else section
 
 
@@ -306,9 +307,9 @@ def time(found: Analysis) -> Section:
     section = Section("Learning, fatigue and response times")
     if found.protocol.buttons and found.blocks.block.nunique() > 1:
         section.figure("blocks", figures.blocks(found.blocks), "Share of right answers by block.")
-        e = found.learning
-        section.text(f"Odds of a right answer, last against first trial: {e}. Above 1 is learning, below 1 fatigue. "
-                     + (e.text + "." if e.text else ""))
+        odds = found.learning
+        section.text(f"Odds of a right answer, last against first trial: {odds:.2f}. Above 1 is learning, below 1 fatigue. "
+                     f"{odds.note}.")
     if found.times.empty:
         return section.text("Response times were not taken.") if not section.blocks else section
     return section.table("times", words(found.times),
@@ -320,8 +321,8 @@ def cue(cues) -> Section:
         "How well one number of an image tells real from synthetic: 0.5 not at all, 1 always. These are no leaks but "
         "what the images are; readers may use them, or not see them at all.")
     for row in cues.together.itertuples():
-        section.text(f"{row.method}: all cues together, cross-validated over {row.n} images, reach {row.area:.2f}"
-                     + (f" ({row.low:.2f} to {row.high:.2f})." if np.isfinite(row.low) else "."))
+        section.text(f"{row.method}: all cues together, cross-validated over {row.n} images, reach "
+                     f"{Score('area', row.area, row.low, row.high):.2f}.")
     shown = merged(cues.notable, "area")[["method", "cue", "area", "advice"]]
     section.table("cues", shown, f"Areas of {NOTABLE} and more, with the false-discovery rate over all cues below 5 %.",
                   whole=cues.cues)
@@ -359,17 +360,6 @@ def limits(study, key: dict, found: Analysis, facts: dict) -> Section:
     return Section("Limits").items(lines)
 
 
-def holm(p: pd.Series) -> np.ndarray:
-    """Holm's corrected p-values; those that could not be had stay so."""
-    from statsmodels.stats.multitest import multipletests
-
-    known = p.notna().to_numpy()
-    corrected = np.full(len(p), np.nan)
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
-    return corrected
-
-
 # Tables to read
 
 def plural(n: int, name: str) -> str:
@@ -392,20 +382,13 @@ def words(table: pd.DataFrame) -> pd.DataFrame:
 
 def merged(table: pd.DataFrame, value: str = "value") -> pd.DataFrame:
     """Value, low and high in one column, 0.64 (0.55 to 0.72)."""
-    cells = [cell(*row) for row in zip(table[value], table.low, table.high)]
+    cells = [f"{Score(value, *row):.2f}" for row in zip(table[value], table.low, table.high)]
     return words(table.assign(**{value: cells}).drop(columns=["low", "high"]))
-
-
-def cell(value: float, low: float, high: float) -> str:
-    if not np.isfinite(value):
-        return "not estimable"
-    value, low, high = (0.0 + np.round(x, 2) for x in (value, low, high))
-    return f"{value:.2f} ({low:.2f} to {high:.2f})" if np.isfinite(low) else f"{value:.2f}"
 
 
 def spread(table: pd.DataFrame, rows: str, columns: str) -> pd.DataFrame:
     """Estimates as a table of rows by columns."""
-    cells = table.assign(cell=[cell(*row) for row in zip(table.value, table.low, table.high)])
+    cells = table.assign(cell=[f"{Score('', *row):.2f}" for row in zip(table.value, table.low, table.high)])
     order = list(dict.fromkeys(table[columns]))
     return cells.pivot(index=rows, columns=columns, values="cell")[order].reset_index()
 

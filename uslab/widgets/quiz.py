@@ -1,10 +1,12 @@
 """Quiz: a self-test, real or synthetic, with the answer after each image (teaching mode; nothing is blinded)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from uslab.score import detection, proportion
 from uslab.widgets.live import Live, source
 
 CLASSES = ("real", "synthetic")
@@ -160,9 +162,10 @@ class Quiz(Live):
                        "hint": "self-test: the answer follows each image"}, self._images[done])
         else:
             right = sum(row["correct"] for row in self._rows)
+            share = proportion(right, done)
             lines = summarise(self._rows, self.n, self._simulated)
             self.tell({**about, "type": "summary", "id": "summary", "heading": lines[0], "lines": lines,
-                       "right": right, "interval": list(interval(right, done))})
+                       "right": right, "interval": [share.low, share.high]})
 
 
 def order(n: int, rng: np.random.Generator) -> list[str]:
@@ -174,52 +177,38 @@ def order(n: int, rng: np.random.Generator) -> list[str]:
     return classes
 
 
-def interval(k: int, n: int) -> tuple[float, float]:
-    """95 % interval of a proportion k of n, by Wilson's score method."""
-    from scipy.stats import binomtest
-
-    found = binomtest(k, n).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
-
-
 def summarise(
     rows: list[dict],       # answered items: truth, answer, correct, rt_ms, simulated
     n: int,                 # items of the whole quiz
     simulated: str = "",    # how the simulated reader was made
 ) -> list[str]:
     """The quiz's results as sentences."""
-    from scipy.stats import norm
-
     lines = [f"{len(rows)} of {n} answered"]
     if not rows:
         return lines
     robots = sum(row["simulated"] for row in rows)
     if robots:
         lines.append(f"SIMULATED READER ({simulated}): {robots} of {len(rows)} answers")
-    right = sum(row["correct"] for row in rows)
-    low, high = interval(right, len(rows))
-    lines.append(f"Accuracy {right / len(rows):.2f} ({right} of {len(rows)}), 95 % interval {low:.2f} to {high:.2f} (Wilson)")
+    correct = sum(row["correct"] for row in rows)
+    right = proportion(correct, len(rows))
+    lines.append(f"Accuracy {right.value:.2f} ({correct} of {len(rows)}), 95 % interval {right.low:.2f} to {right.high:.2f} "
+                 "(Wilson)")
     counts = {}
     for truth in CLASSES:
         of = [row for row in rows if row["truth"] == truth]
         counts[truth] = sum(row["answer"] == "synthetic" for row in of), len(of)
         called = sum(row["correct"] for row in of)
         lines.append(f"{truth.capitalize()} images called {truth}: {called} of {len(of)}")
-    # A hit is a synthetic image called synthetic. Rates of 0 or 1 have no finite z; a correction would invent a d'.
-    (false, n_real), (hits, n_synthetic) = counts["real"], counts["synthetic"]
-    if 0 < false < n_real and 0 < hits < n_synthetic:
-        h, f = hits / n_synthetic, false / n_real
-        d, c = norm.ppf(h) - norm.ppf(f), -(norm.ppf(h) + norm.ppf(f)) / 2
-        # Gourevitch and Galanter (1967): the variance of d' for large samples.
-        error = np.sqrt(h * (1 - h) / n_synthetic / norm.pdf(norm.ppf(h)) ** 2
-                        + f * (1 - f) / n_real / norm.pdf(norm.ppf(f)) ** 2)
-        lines.append(f"d' {d:.2f}, 95 % interval {d - 1.96 * error:.2f} to {d + 1.96 * error:.2f} (approximate); "
-                     f"criterion {round(c, 2) + 0.0:.2f} (above 0: leans to 'real')")
+    (false_alarms, n_real), (hits, n_synthetic) = counts["real"], counts["synthetic"]
+    d, criterion = detection(hits, n_synthetic, false_alarms, n_real)
+    if math.isfinite(d.value):
+        lines.append(f"d' {d.value:.2f}, 95 % interval {d.low:.2f} to {d.high:.2f} (approximate); "
+                     f"criterion {criterion.value:z.2f} (above 0: leans to 'real')")
     else:
-        lines.append("d' and criterion: not estimable, because a class was always, or never, called synthetic")
+        lines.append(f"d' and criterion: not estimable, because {d.note}")
     if len(rows) > 1 and len({row["answer"] for row in rows}) == 1:
         lines.append(f"Every answer was '{rows[0]['answer']}': the accuracy then says nothing about telling them apart")
-    elif low <= 0.5 <= high:
+    elif right.low <= 0.5 <= right.high:
         lines.append("Chance (0.50) lies within the interval, which does not show that they cannot be told apart")
     times = [row["rt_ms"] for row in rows if row["rt_ms"] is not None]
     if times:
