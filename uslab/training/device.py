@@ -1,6 +1,7 @@
 """Device and precision of a run: what there is, and what a short check allows."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable
 
@@ -43,6 +44,28 @@ def keep_freed_memory() -> None:
     if mallopt:
         mallopt(-4, 0)     # M_MMAP_MAX: no block comes from the kernel alone
         mallopt(-1, -1)    # M_TRIM_THRESHOLD: the end of the heap is not handed back
+
+
+def prepare(
+    device: torch.device,
+    deterministic: bool = False,    # operations that repeat to the bit, where PyTorch has them
+) -> dict[str, bool]:
+    """Set PyTorch up for trainings on the device, for this whole process; returns what was set, for run.json.
+
+    On CUDA, matrix products and convolutions of float32 run in TF32 (10 bits of mantissa, float32's range, as PyTorch
+    does for convolutions by itself), and cuDNN measures its algorithms once for each shape, since the shapes of a
+    training do not change. With `deterministic` cuDNN neither measures nor sums in an order that varies; operations
+    that have no such form, as the gradient of grid sampling and of reflection padding, warn and stay as they are.
+    Elsewhere there is nothing to choose.
+    """
+    if device.type != "cuda":
+        return {}
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    return {"tf32": True, "cudnn_benchmark": not deterministic, "deterministic_algorithms": deterministic}
 
 
 def has_native_bfloat16(device: torch.device) -> bool:

@@ -1,16 +1,18 @@
 """run.json: what ran, on what, and what came out."""
 
+import contextlib
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..score import Score
 from .checkpoint import write_json
 
-PACKAGES = ("uslab", "torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python")
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python", "opencv-python-headless")
 
 
 @cache
@@ -19,7 +21,10 @@ def environment() -> dict[str, str]:
 
     As they were at the first call in this process, which a Run makes when it is opened: that is the code it runs.
     """
-    found = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    found = {"python": platform.python_version(), "uslab": __version__}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):     # OpenCV comes under several names
+            found[name] = version(name)
     here = Path(__file__).parent
     git = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True,
                          text=True) if (here.parents[1] / ".git").exists() else None

@@ -21,7 +21,7 @@ from ..data import ImageSet
 from ..data.atomic import write_atomically
 from . import checkpoint
 from .batches import Batches
-from .device import choose_device, choose_dtype, describe, keep_freed_memory
+from .device import choose_device, choose_dtype, describe, keep_freed_memory, prepare
 from .record import environment, write_record
 
 
@@ -52,13 +52,15 @@ class Run:
         device: str = "auto",             # 'auto', 'cpu', 'cuda' or 'mps'
         log_every: int = 10,              # steps between two lines of log.jsonl
         checkpoint_seconds: float = 60,   # time between two checkpoints
+        deterministic: bool = False,      # on CUDA: algorithms that repeat to the bit, where there are some, but slower
     ):
         self.folder, self.config, self.seed = Path(folder), config, seed
         self.log_every, self.checkpoint_seconds = log_every, checkpoint_seconds
         self.device = choose_device(device)
         environment()   # the commit may change while this trains
         keep_freed_memory()
-        self.deterministic = self.device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
+        self.deterministic = self.device.type == "cpu" or deterministic
+        self.settings = prepare(self.device, deterministic)
         self.step, self.steps, self.seconds, self.interrupted = 0, 0, 0.0, False
         self._mark: tuple[int, float] | None = None  # step and clock of the last log line, for the speed
         self._stop = threading.Event()
@@ -181,6 +183,7 @@ class Run:
         """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""
         return {**json.loads((self.folder / "config.json").read_text()), "device": describe(self.device),
                 "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
+                **({"settings": self.settings} if self.settings else {}),
                 "steps": self.step, "images_seen": self.step * self.config.batch_size, "seconds": round(self.seconds, 1)}
 
     # Inside
