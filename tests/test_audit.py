@@ -91,11 +91,16 @@ def test_the_audit_names_each_fault(heads, tmp_path):
     assert "class, split" in page
 
 
-def test_an_audit_without_labels_splits_or_columns_is_empty_where_nothing_is_known(heads):
+def test_an_audit_without_labels_splits_or_columns_is_empty_where_nothing_is_known(heads, tmp_path):
     images = ImageSet(torch.from_numpy(np.stack(heads[:3]))[:, None], "made", "real",
                       pd.DataFrame({"file": ["a", "b", "c"]}))
     found = audit(images)
     assert found.duplicates.empty and found.sizes.empty and found.overlays.empty and found.classes.empty
+    counts = found.summary.set_index("what").found
+    assert (counts == "not measured").sum() == 7    # what nothing tells is no 0
+    assert counts["pairs that show one frame twice"] == 0
+    page = found.page(tmp_path / "audit.html").read_text()
+    assert "Colour: not measured" in page and "Classes: not measured" in page and "Frames of one sweep: 0" in page
     with pytest.raises(ValueError, match="split has 2 entries for 3 images"):
         audit(images, ["train", "val"])
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from uslab.data import ImageSet, folder, load
+from uslab.data import ImageSet, audit, folder, load
 from uslab.data.hc18 import circumference, fill
 from uslab.data.prepare import bounding_box, fan, square
 
@@ -162,7 +162,9 @@ def test_hc18_reads_exams_masks_and_millimetres(tmp_path):
         area_mm2 = int(heads.masks[row.Index].sum()) * row.pixel_mm**2
         assert area_mm2 == pytest.approx(np.pi * 45 * 35, rel=0.02)
         assert row.hc_mask_mm == pytest.approx(row.hc_mm, rel=0.02)
-    assert heads.images[0, 0, :12].max() == 0 and not heads.notes  # padded to the square
+    assert heads.images[0, 0, :12].max() == 0   # padded to the square
+    assert [note.split(":")[0] for note in heads.notes] == ["cropped to the scan region"]
+    assert set(heads.table.height) == {270} and set(heads.table.width) == {400} and not heads.table.colour.any()
 
 
 def test_an_open_outline_is_closed_by_an_ellipse_and_reported(tmp_path):
@@ -173,7 +175,18 @@ def test_an_open_outline_is_closed_by_an_ellipse_and_reported(tmp_path):
     assert sorted(ellipse[1]) == pytest.approx([140, 180], abs=2)
     write_hc18(tmp_path)
     cv2.imwrite(str(tmp_path / "training_set" / "011_HC_Annotation.png"), outline_of(gap=25))
-    assert load("hc18", tmp_path, 64).notes == ("open outlines replaced by a fitted ellipse: 011_HC.png",)
+    heads = load("hc18", tmp_path, 64)
+    assert heads.notes[1:] == ("open outlines replaced by a fitted ellipse: 011_HC.png",)
+    assert heads.table.outline.tolist() == ["closed", "closed", "open"]
+
+
+def test_the_audit_counts_hc18_frames_of_another_size(tmp_path):
+    write_hc18(tmp_path)
+    for name in ("011_HC.png", "011_HC_Annotation.png"):
+        image = cv2.imread(str(tmp_path / "training_set" / name), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(tmp_path / "training_set" / name), cv2.copyMakeBorder(image, 0, 9, 0, 0, cv2.BORDER_CONSTANT))
+    found = audit(load("hc18", tmp_path, 128))
+    assert found.summary.set_index("what").found["files of another size than the most frequent one"] == 1
 
 
 def break_csv(root, text):
@@ -232,5 +245,7 @@ def test_hc18_on_real_images(real_data):
     # Exams hold every frame of one number, and a split never parts them.
     first, second = heads.split(0.8, 0)
     assert not {file[:3] for file in first.table.file} & {file[:3] for file in second.table.file}
+    odd = audit(heads).summary.set_index("what").found["files of another size than the most frequent one"]
+    assert 0 < odd == (heads.table.height != heads.table.height.mode()[0]).sum() < 0.1 * len(heads)
     # The grey bar at the left edge of the frames is gone: heads are there, bars are not.
     assert heads.images[:, 0, :, :1].float().mean() < 25

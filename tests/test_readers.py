@@ -276,6 +276,15 @@ def test_nafld_on_real_images(real):
     assert livers.images[:, 0, 100:, :20].max() == 0 and livers.images[:, 0, 100:, -20:].max() == 0
 
 
+@pytest.mark.parametrize("name", ["busi", "mmotu", "nafld"])
+def test_every_reader_records_size_colour_and_crop_of_its_files(tmp_path, name):
+    getattr(made, name)(tmp_path)
+    table = load(name, tmp_path, size=64).table
+    height, width = (217, 318) if name == "nafld" else (120, 160)
+    assert (table.height == height).all() and (table.width == width).all() and (table.colour == 0).all()
+    assert table.cropped.between(0, 0.7).all() and (table.scale * 64 <= max(height, width)).all()
+
+
 # Anyone's own folder
 
 def test_folder_reads_labels_groups_and_masks(tmp_path):

@@ -1,15 +1,21 @@
 """Audit an ImageSet: what would leak, bias or mislead, as tables, as text and as a page with pictures."""
 
+import base64
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from .cache import remembered
 from .duplicates import SAME_FRAME, SAME_SWEEP, find
 from .imageset import ImageSet
+from .pictures import STYLE, sheet
+
+UNKNOWN = "not measured"
 
 
 def audit(
@@ -126,31 +132,67 @@ class Audit:
             return pd.DataFrame(columns=["height", "width", "images"])
         return table.groupby(["height", "width"]).size().rename("images").sort_values(ascending=False).reset_index()
 
+    def count(self, number: int, *needed: str) -> int | str:
+        """The number, or UNKNOWN where the set lacks what it needs: split, labels, groups or a column of the table."""
+        known = {"split": self.split is not None, "labels": self.images.labels is not None,
+                 "groups": self.images.groups is not None}
+        return number if all(known.get(name, name in self.images.table) for name in needed) else UNKNOWN
+
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row a finding: what, found."""
-        across = self.duplicates.across
-        odd = 0 if self.sizes.empty else int(self.sizes.images.iloc[1:].sum())
-        balance = self.images.labels
-        largest = f"{balance.bincount().max() / len(balance):.0%}" if balance is not None else "-"
+        """One row a finding: what, found, which is UNKNOWN where nothing tells."""
+        across, labels = self.duplicates.across, self.images.labels
         rows = [
             ("pairs that show one frame twice", len(self.duplicates)),
-            ("of them, in two classes", int(across.str.contains("class").sum())),
-            ("of them, in two splits", int(across.str.contains("split").sum())),
+            ("of them, in two classes", self.count(int(across.str.contains("class").sum()), "labels")),
+            ("of them, in two splits", self.count(int(across.str.contains("split").sum()), "split")),
             ("further pairs of frames of one sweep", len(self.sweeps)),
-            ("groups (patients, exams, duplicates) in two splits", len(self.groups_in_two_splits)),
-            ("of the images are in the largest class", largest),
-            ("images with text or callipers painted over", len(self.overlays)),
-            ("images with colour", len(self.colour)),
+            ("groups (patients, exams, duplicates) in two splits",
+             self.count(len(self.groups_in_two_splits), "split", "groups")),
+            ("of the images are in the largest class",
+             UNKNOWN if labels is None else f"{labels.bincount().max() / len(labels):.0%}"),
+            ("images with text or callipers painted over", self.count(len(self.overlays), "overlay")),
+            ("images with colour", self.count(len(self.colour), "colour")),
             ("images of unusual exposure", len(self.exposure)),
-            ("files of another size than the most frequent one", odd),
+            ("files of another size than the most frequent one",
+             self.count(int(self.sizes.images.iloc[1:].sum()), "height")),
         ]
         return pd.DataFrame(rows, columns=["what", "found"])
 
     def page(self, path: str | Path) -> Path:
         """Write one HTML page with the counts, the tables and pictures of the cases; it needs no other file."""
-        from .pictures import audit_page
+        parts = [f"<h1>Audit of {escape(self.images.card)}</h1><p>{escape(repr(self.images))}</p>",
+                 self.summary.to_html(index=False, border=0)]
+        row_of = {file: i for i, file in enumerate(self.images.table.file)}
+        pixels = self.images.images[:, 0].cpu().numpy()
 
+        def section(title, table, needed=(), files=(), captions=(), limit=0):
+            parts.append(f"<h2>{escape(title)}: {self.count(len(table), *needed)}</h2>")
+            if files:
+                picture = sheet([pixels[row_of[file]] for file in files[:limit]], captions[:limit])
+                data = base64.b64encode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]).decode()
+                parts.append(f'<figure><img src="data:image/jpeg;base64,{data}" alt="{escape(title)}"></figure>')
+            if len(table):
+                parts.append(f"<details><summary>all {len(table)}</summary>"
+                             f"{table.to_html(index=False, border=0)}</details>")
+
+        for title, pairs in (("One frame saved twice", self.duplicates), ("Frames of one sweep", self.sweeps)):
+            # What crosses classes or splits does the harm, so it comes first.
+            order = pairs.assign(harm=pairs.across.str.len()).sort_values(["harm", "score"], ascending=False)
+            files = [file for row in order.itertuples() for file in (row.file_a, row.file_b)]
+            captions = [text for row in order.itertuples()
+                        for text in (f"{row.score:.2f} {row.file_a}", f"{row.across or 'same'} {row.file_b}")]
+            section(title, order.drop(columns="harm"), (), files, captions, 36)
+        section("Groups in two splits", self.groups_in_two_splits, ("split", "groups"))
+        section("Classes", self.classes, ("labels",))
+        for title, table, column, needed in (
+                ("Text or callipers", self.overlays, "overlay", ["overlay"]),
+                ("Colour", self.colour, "colour", ["colour"]), ("Exposure", self.exposure, "mean", [])):
+            captions = [f"{row[column]:.3g} {row['file']}" for _, row in table.iterrows()]
+            section(title, table, needed, table.file.tolist(), captions, 12)
+        section("Sizes of the files", self.sizes, ("height",))
         path = Path(path)
-        path.write_text(audit_page(self), encoding="utf-8")
+        path.write_text(
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit of {escape(self.images.card)}</title>'
+            f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>", encoding="utf-8")
         return path

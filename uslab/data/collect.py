@@ -31,12 +31,14 @@ def collect(
     mask_names: tuple[str, ...] = (),
     table: pd.DataFrame | None = None,   # further columns, one row an item
     notes: tuple[str, ...] = (),
+    source: str = "real",
     **values,                      # card, labels, classes, groups, group_names of the ImageSet
 ) -> ImageSet:
     """Read, prepare and stack images; the table tells for each its file, its size on disk and what was changed.
 
-    Columns: `file`; `height`, `width` of the file in pixels; `cropped`, the share that lay outside the fan; `overlay`,
-    the share painted over (text, callipers); `colour`, the share of coloured pixels. Masks are never cropped away.
+    Columns: `file`; `height`, `width` of the file in pixels; `scale`, the file's pixels in one of the returned image;
+    `cropped`, the share that lay outside the fan; `overlay`, the share painted over (text, callipers); `colour`, the
+    share of coloured pixels. Masks are never cropped away.
     Without groups, near-duplicates become groups, and a note says so.
     """
     with ThreadPoolExecutor() as pool:  # decoding releases Python's lock
@@ -46,6 +48,7 @@ def collect(
     about = pd.DataFrame({
         "file": [item.file for item in items],
         "height": [shape[0] for *_, shape, _ in frames], "width": [shape[1] for *_, shape, _ in frames],
+        "scale": [max(frame.image.shape) / size for frame, *_ in frames],
         "cropped": [round(frame.cropped, 4) for frame, *_ in frames],
         "overlay": [round(frame.overlay, 4) for frame, *_ in frames],
         "colour": [round(colour, 4) for *_, colour in frames],
@@ -60,7 +63,7 @@ def collect(
     changed = int((about.overlay > 0).sum())
     notes += (f"cropped to the scan region: {about.cropped.mean():.0%} of the pixels on average; "
               f"text or callipers painted over in {changed} of {len(about)} images",)
-    return ImageSet(images=images, source="real", mask_names=mask_names, notes=notes,
+    return ImageSet(images=images, source=source, mask_names=mask_names, notes=notes,
                     table=about if table is None else pd.concat([about, table.reset_index(drop=True)], axis=1), **values)
 
 

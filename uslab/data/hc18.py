@@ -1,16 +1,15 @@
 """HC18: fetal heads with head circumference (van den Heuvel 2018), in the layout of the official download."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-import torch
 
-from . import prepare
-from .files import read_grey, stack
+from .collect import Item, collect, numbered
+from .files import read_grey
 from .imageset import ImageSet
 
 TABLE = "training_set_pixel_size_and_HC.csv"
@@ -43,29 +42,17 @@ def read(
     if extra := sorted(present - expected):
         raise ValueError(f"{folder / extra[0]} has no row in {TABLE}, nor have {len(extra) - 1} more: {HELP}")
 
-    with ThreadPoolExecutor() as pool:  # OpenCV decodes outside Python's lock
-        frames = list(pool.map(lambda row: read_frame(folder, *row), table.itertuples(index=False)))
-    size = size or max(max(frame["image"].shape) for frame in frames)
-    exams = table.file.str.extract(r"^(\d+)_")[0]
-    names, groups = np.unique(exams, return_inverse=True)
-    table = table.assign(
-        pixel_mm=[mm * max(frame["image"].shape) / size for mm, frame in zip(table.pixel_mm, frames)],
-        hc_mask_mm=[frame["hc_mask_mm"] for frame in frames],
-        outline=["open" if frame["open"] else "closed" for frame in frames],
-        overlay=[round(frame["overlay"], 4) for frame in frames],
-    )
-    opened = table.file[table.outline == "open"].tolist()
-    return ImageSet(
-        images=stack(prepare.square(frame["image"], size) for frame in frames),
-        masks=stack(prepare.square(frame["mask"], size, labels=True) for frame in frames),
-        mask_names=("background", "head"),
-        groups=torch.from_numpy(groups),
-        group_names=tuple(names),
-        table=table,
-        card="hc18",
-        source="real",
-        notes=(f"open outlines replaced by a fitted ellipse: {', '.join(opened)}",) if opened else (),
-    )
+    outlines = [Outline(folder, *row) for row in table.itertuples(index=False)]
+    groups, names = numbered(table.file.str.extract(r"^(\d+)_")[0])
+    images = collect([Item(folder / outline.file, outline.file, outline) for outline in outlines], size, card="hc18",
+                     mask_names=("background", "head"), groups=groups, group_names=names,
+                     table=table.drop(columns="file"))
+    opened = [outline.file for outline in outlines if outline.open]
+    note = f"open outlines replaced by a fitted ellipse: {', '.join(opened)}"
+    return replace(images, notes=(*images.notes, note) if opened else images.notes, table=images.table.assign(
+        pixel_mm=images.table.pixel_mm * images.table.scale,
+        hc_mask_mm=[outline.hc_mask_mm for outline in outlines],
+        outline=["open" if outline.open else "closed" for outline in outlines]))
 
 
 def read_table(root: Path) -> pd.DataFrame:
@@ -92,20 +79,33 @@ def read_table(root: Path) -> pd.DataFrame:
     return table
 
 
-def read_frame(folder: Path, file: str, pixel_mm: float, hc_mm: float) -> dict:
-    """One frame and its filled head mask, both (H, W) uint8 and cropped to the fan."""
-    image, outline = read_png(folder / file), read_png(folder / outline_name(file))
-    if image.shape != outline.shape:
-        raise ValueError(f"{folder / outline_name(file)} is {outline.shape}, its image {image.shape}: {HELP}")
-    mask, ellipse, is_open = fill(outline, folder / outline_name(file))
-    hc_mask_mm = circumference(*ellipse[1]) * pixel_mm
-    if abs(hc_mask_mm / hc_mm - 1) > 0.1:
-        raise ValueError(
-            f"{folder / file}: the outline measures {hc_mask_mm:.0f} mm at {pixel_mm} mm per pixel, {TABLE} says "
-            f"{hc_mm:.0f} mm: the image was resized without its pixel size, or the row belongs to another image")
-    prepared = prepare.frame(image, keep=mask > 0)
-    return {"image": prepared.image, "mask": mask[prepared.box], "open": is_open, "hc_mask_mm": hc_mask_mm,
-            "overlay": prepared.overlay}
+@dataclass
+class Outline:
+    """The outline that belongs to one image. Called, it gives the head mask and keeps what it measures on the way."""
+
+    folder: Path
+    file: str                   # of the image
+    pixel_mm: float             # of the file
+    hc_mm: float                # head circumference as the table has it
+    hc_mask_mm: float = 0.0     # as the outline has it, once called
+    open: bool = False          # whether the mask is a fitted ellipse, once called
+
+    def __call__(self, shape: tuple[int, int]) -> np.ndarray:
+        """The filled outline, (H, W) uint8, 1 inside."""
+        path = self.folder / outline_name(self.file)
+        outline, _ = read_grey(path)
+        if outline.shape != shape:
+            raise ValueError(f"{path} is {outline.shape}, its image {shape}: {HELP}")
+        if min(shape) < 64:
+            raise ValueError(f"{path} has only {shape[1]}x{shape[0]} pixels, expected about 800x540: {HELP}")
+        mask, ellipse, self.open = fill(outline, path)
+        self.hc_mask_mm = circumference(*ellipse[1]) * self.pixel_mm
+        if abs(self.hc_mask_mm / self.hc_mm - 1) > 0.1:
+            raise ValueError(
+                f"{self.folder / self.file}: the outline measures {self.hc_mask_mm:.0f} mm at {self.pixel_mm} mm per "
+                f"pixel, {TABLE} says {self.hc_mm:.0f} mm: the image was resized without its pixel size, or the row "
+                "belongs to another image")
+        return mask
 
 
 def fill(outline: np.ndarray, path: Path) -> tuple[np.ndarray, tuple, bool]:
@@ -132,13 +132,6 @@ def circumference(major: float, minor: float) -> float:
     a, b = major / 2, minor / 2
     h = ((a - b) / (a + b)) ** 2
     return np.pi * (a + b) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
-
-
-def read_png(path: Path) -> np.ndarray:
-    image, _ = read_grey(path)
-    if min(image.shape) < 64:
-        raise ValueError(f"{path} has only {image.shape[1]}x{image.shape[0]} pixels, expected about 800x540: {HELP}")
-    return image
 
 
 def outline_name(file: str) -> str:

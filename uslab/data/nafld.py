@@ -38,9 +38,11 @@ def read(
             images.append(prepare.square(np.where(region, frame, 0)[box], size))
             table.append({"file": f"{row['id']:02d}_{i}", "patient": row["id"], "fat": row["fat"],
                           "class": row["class"]})
-    table = pd.DataFrame(table)
-    groups, names = numbered([f"{patient:02d}" for patient in table.patient])
     cropped = 1 - region[box].size / region.size
+    # The frames are grey. Text and callipers inside the fan are not looked for, so there is no column overlay.
+    table = pd.DataFrame(table).assign(height=region.shape[0], width=region.shape[1], cropped=round(cropped, 4),
+                                       scale=max(region[box].shape) / size, colour=0.0)
+    groups, names = numbered([f"{patient:02d}" for patient in table.patient])
     mixed = {row["id"] for row in rows if (row["fat"] >= 5) != row["class"] and np.isfinite(row["fat"])}
     return ImageSet(
         images=stack(images), labels=torch.tensor(table["class"].tolist()), classes=CLASSES,

@@ -1,17 +1,26 @@
-"""Sheets of images and the audit's page. Pictures of patients: they stay where the user puts them."""
+"""Sheets of many images in one picture. Pictures of patients: they stay where the user puts them."""
 
-import base64
-from html import escape
+import math
 
 import cv2
 import numpy as np
+from torch import Tensor
 
-from .audits import Audit
 from .imageset import ImageSet
 
 STYLE = ("body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}"
          "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .8em;"
          "text-align:left}img{max-width:100%}figure{margin:1em 0}figcaption{color:#555}")
+
+
+def contact_sheet(images: Tensor, columns: int | None = None) -> np.ndarray:
+    """Images (n, 1, H, W) uint8 side by side in rows, as one (rows * H, columns * W) uint8 array."""
+    n, _, h, w = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = images.new_zeros(rows * columns, h, w)
+    sheet[:n] = images[:, 0]
+    return sheet.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w).cpu().numpy()
 
 
 def sheet(
@@ -56,38 +65,3 @@ def set_sheet(images: ImageSet, n: int = 24, seed: int = 0) -> np.ndarray:
         name = "" if images.labels is None else images.classes[int(images.labels[i])] + " "
         captions.append(name + str(images.table.file[i]).rsplit("/")[-1])
     return sheet(tiles, captions)
-
-
-def audit_page(found: Audit) -> str:
-    """The HTML of an audit; pictures are inside it."""
-    parts = [f"<h1>Audit of {escape(found.images.card)}</h1><p>{escape(repr(found.images))}</p>",
-             found.summary.to_html(index=False, border=0)]
-    row_of = {file: i for i, file in enumerate(found.images.table.file)}
-    pixels = found.images.images[:, 0].cpu().numpy()
-
-    def section(title, table, files, captions, limit):
-        parts.append(f"<h2>{escape(title)}: {len(table)}</h2>")
-        if files:
-            chosen = files[:limit]
-            picture = sheet([pixels[row_of[file]] for file in chosen], captions[:limit])
-            data = base64.b64encode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]).decode()
-            parts.append(f'<figure><img src="data:image/jpeg;base64,{data}" alt="{escape(title)}"></figure>')
-        if len(table):
-            parts.append(f"<details><summary>all {len(table)}</summary>"
-                         f"{table.to_html(index=False, border=0)}</details>")
-
-    for title, pairs in (("One frame saved twice", found.duplicates), ("Frames of one sweep", found.sweeps)):
-        # What crosses classes or splits does the harm, so it comes first.
-        order = pairs.assign(harm=pairs.across.str.len()).sort_values(["harm", "score"], ascending=False)
-        files = [file for row in order.itertuples() for file in (row.file_a, row.file_b)]
-        captions = [text for row in order.itertuples()
-                    for text in (f"{row.score:.2f} {row.file_a}", f"{row.across or 'same'} {row.file_b}")]
-        section(title, order.drop(columns="harm"), files, captions, 36)
-    section("Groups in two splits", found.groups_in_two_splits, [], [], 0)
-    section("Classes", found.classes, [], [], 0)
-    for title, table, column in (("Text or callipers", found.overlays, "overlay"), ("Colour", found.colour, "colour"),
-                                 ("Exposure", found.exposure, "mean")):
-        section(title, table, table.file.tolist(), [f"{row[column]:.3g} {row['file']}" for _, row in table.iterrows()], 12)
-    section("Sizes of the files", found.sizes, [], [], 0)
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit of {escape(found.images.card)}</title>'
-            f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>")
