@@ -15,10 +15,10 @@ import torch
 from made import noise_set
 from safetensors.torch import load_file
 
+from uslab.data.pictures import contact_sheet
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run, checkpoint
 from uslab.training.batches import Batches
-from uslab.training.run import contact_sheet
 
 SMALL = Config(batch_size=8, z=8, ngf=8, ndf=8)
 
@@ -77,7 +77,7 @@ def test_kill_and_resume_is_bit_identical(tmp_path):
         assert torch.equal(value, got[name]), name
     losses = [[(line["step"], line["loss_d"], line["loss_g"]) for line in log_of(folder)] for folder in (whole, killed)]
     assert losses[0] == losses[1] and len(losses[0]) == steps
-    assert (whole / "samples/000147.png").read_bytes() == (killed / "samples/000147.png").read_bytes()
+    assert (whole / "sheets/000147.png").read_bytes() == (killed / "sheets/000147.png").read_bytes()
 
 
 def test_interrupt_saves_and_returns(tmp_path):

@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
+from .atomic import write_atomically
+
+SHEET = "contact sheet of uslab"   # the mark of a picture of many images, in its file's comment
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
 
 
@@ -53,6 +57,9 @@ def opened(path: Path) -> Image.Image:
         reason = "its content is not that of an image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path} cannot be read as an image ({reason}): it is damaged, cut off or something else "
                          "under this name; get it again or take it out") from None
+    if is_sheet(image):
+        raise ValueError(f"{path} is a contact sheet, a picture of many images and not one of them: take it out, or "
+                         "name single images, such as those that `uslab generate RUN --out DIR` writes")
     return image
 
 
@@ -87,6 +94,25 @@ def luma(rgb: np.ndarray) -> tuple[np.ndarray, float]:
     """Grey levels of a (H, W, 3) uint8 image and the share of coloured pixels: channels that differ by over 40."""
     grey = np.array(Image.fromarray(rgb).convert("L"))
     return grey, float((np.ptp(rgb, axis=2) > 40).mean())
+
+
+def write_sheet(path: Path, sheet: np.ndarray) -> None:
+    """Write a picture of many images, (H, W) uint8, as .png or .jpg with the mark by which readers refuse it."""
+    picture, mark = Image.fromarray(sheet), PngInfo()
+    mark.add_text("Comment", SHEET)
+    kind, values = ("png", {"pnginfo": mark}) if path.suffix == ".png" else ("jpeg", {"comment": SHEET, "quality": 90})
+    write_atomically(path, lambda part: picture.save(part, kind, **values))
+
+
+def is_sheet(image: Image.Image) -> bool:
+    """Whether an image that was opened carries the mark of write_sheet."""
+    return any(image.info.get(key) in (SHEET, SHEET.encode()) for key in ("Comment", "comment"))   # PNG, JPEG
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a training: config.json beside a checkpoint, sets or contact sheets."""
+    return (folder / "config.json").is_file() and any(
+        (folder / name).exists() for name in ("checkpoint.safetensors", "samples", "sheets"))
 
 
 def walk(root: Path) -> list[Path]:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..data import ImageSet
 from ..data.atomic import write_atomically
+from ..data.files import write_sheet
+from ..data.pictures import contact_sheet
 from . import checkpoint
 from .batches import Batches
 from .device import choose_device, choose_dtype, describe, keep_freed_memory, prepare
@@ -30,8 +30,9 @@ class Diverged(RuntimeError):
 
 
 class Run:
-    """A folder that holds one training: config.json, log.jsonl, samples/, checkpoint.safetensors, run.json.
+    """A folder that holds one training: config.json, log.jsonl, samples/, sheets/, checkpoint.safetensors, run.json.
 
+    samples/ holds sets of single images, which are measured; sheets/ holds contact sheets, which are looked at.
     Opening a folder that holds a checkpoint of the same model, config, data and seed goes on from it, and ends
     bit-identical to a run that was never interrupted: the batch and all random numbers of a step depend on the seed
     and the number of the step alone. On the CPU that holds for the same number of threads; on CUDA, cuDNN may choose
@@ -68,7 +69,8 @@ class Run:
         identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
                     "data": each(data, lambda part: part.card),
                     "data_sha256": each(data, lambda part: part.sha256())}
-        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
+        for name in ("samples", "sheets"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._claim(identity)
         self.data = each(data, lambda part: part.to(self.device))
         self._batches = Batches(self.data, config.batch_size, seed)
@@ -159,10 +161,8 @@ class Run:
             "threads": torch.get_num_threads(), "gan": state})
 
     def save_samples(self, images: Tensor) -> Tensor:
-        """Write images (n, 1, H, W) uint8 as one contact sheet, samples/<step>.png, and return them."""
-        path = self.folder / "samples" / f"{self.step:06d}.png"
-        png = cv2.imencode(".png", contact_sheet(images))[1]
-        write_atomically(path, lambda part: part.write_bytes(png.tobytes()))
+        """Write images (n, 1, H, W) uint8 as one contact sheet, sheets/<step>.png, and return them."""
+        write_sheet(self.folder / "sheets" / f"{self.step:06d}.png", contact_sheet(images))
         return images
 
     def save_set(self, images: Tensor) -> None:
@@ -259,16 +259,6 @@ def _first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def contact_sheet(images: Tensor, columns: int | None = None) -> np.ndarray:
-    """Images (n, 1, H, W) uint8 side by side in rows, as one (rows * H, columns * W) uint8 array."""
-    n, _, h, w = images.shape
-    columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    sheet = images.new_zeros(rows * columns, h, w)
-    sheet[:n] = images[:, 0]
-    return sheet.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w).cpu().numpy()
 
 
 def each(data, function: Callable):

@@ -19,7 +19,7 @@ def show_images(
     """Draw the sheets beside each other in one grey scale, 0 black and 255 white; returns the matplotlib Figure."""
     import matplotlib.pyplot as plt
 
-    from uslab.training.run import contact_sheet
+    from uslab.data.pictures import contact_sheet
 
     figure, axes = plt.subplots(1, len(sets), figsize=(width, width / len(sets) * rows / columns + 0.35),
                                 squeeze=False, layout="constrained")
