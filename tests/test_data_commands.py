@@ -207,7 +207,8 @@ def test_check_show_audit_and_compare(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    (["check", "busy"], "no data set 'busy': there are hc18, busi"),
+    (["get", "busy"], "no data set 'busy': there are hc18, busi"),
+    (["check", "busy"], "busy is neither a folder of images or of a run, nor"),
     (["show", "ct"], "ct holds volumes"),
     (["show", "phantom:lung"], "unknown phantom 'lung': choose one of breast"),
     (["show", "phantom:liver", "--out", "liver.tif"], "liver.tif: the sheet is a .png or a .jpg"),

@@ -70,8 +70,8 @@ def test_requests_that_cannot_be_carried_out(folders, capsys, monkeypatch):
     monkeypatch.delenv("USLAB_INCEPTION", raising=False)
     monkeypatch.setenv("USLAB_DATA", str(folders))
     for arguments, message in (
-        ([], "name a folder of real images"), ([real], "one or more of synthetic"),
-        ([real, str(folders / "gone")], "gone is not a folder"), ([real, fresh, fresh], "need different names"),
+        ([], "name a source of real images"), ([real], "one or more of synthetic"),
+        ([real, str(folders / "gone")], "gone is neither a folder"), ([real, fresh, fresh], "need different names"),
         ([real, str(folders / "large")], "such as --size 64"), ([real, str(folders / "other.safetensors")], "ImageSet"),
         ([real, fresh, "--space", "inception"], "uslab metrics --get-inception"),
     ):
@@ -105,12 +105,3 @@ def test_get_inception_fetches_checks_and_is_found(server, tmp_path, monkeypatch
     server.files[name] = content[:-1] + b"x"
     path.unlink()
     assert main(["metrics", "--get-inception"]) == 2 and "published is" in capsys.readouterr().err and not path.exists()
-
-
-def test_the_set_of_a_run_is_taken_as_it_is(folders):
-    from uslab.cli.metrics import read
-
-    save_file({"images": torch.zeros(3, 1, 64, 64, dtype=torch.uint8)}, folders / "000200.safetensors")
-    assert len(read(folders / "000200.safetensors", 64)) == 3
-    with pytest.raises(ValueError, match="images of 64 px"):
-        read(folders / "000200.safetensors", 32)

@@ -1,9 +1,14 @@
 """`uslab data`: list, get, check, show, audit and compare data sets. Heavy imports wait for their command."""
 
 import argparse
+import re
 from pathlib import Path
 
 from uslab.notebooks import UsageError
+
+SOURCE = ("phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images, a run's folder, generator:NAME, or a "
+          ".safetensors set")
+SIZE = 256      # side of the images that are drawn or audited, pixels
 
 
 def add_parser(commands) -> None:
@@ -12,29 +17,26 @@ def add_parser(commands) -> None:
                                description="Data sets: their readers, downloads and faults. Nothing real is shipped.")
     parts = data.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, function, text: str, named: bool = True, size: int | None = None, out: str = ""):
+    def add(name: str, function, text: str, named: str = SOURCE, out: str = ""):
         part = parts.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if named:
-            part.add_argument("name", metavar="NAME", help="a data set, as `uslab data list` names it")
+            part.add_argument("source", metavar="SOURCE", help=named)
             part.add_argument("--root", metavar="DIR", type=Path,
-                              help="folder of the data set (default: $USLAB_DATA/NAME, else a per-user folder)")
-        if size:
-            part.add_argument("--size", metavar="PIXELS", type=int, default=size,
-                              help=f"side of the images (default: {size})")
+                              help="folder of a data set (default: $USLAB_DATA/NAME, else a per-user folder)")
         if out:
+            part.add_argument("--size", metavar="PIXELS", type=int,
+                              help=f"side of the images (default: {SIZE}; of saved and generated images their own)")
             part.add_argument("--out", metavar="FILE", type=Path,
-                              help=f"where to write the picture or page (default: NAME_{out})")
+                              help=f"where to write the picture or page (default: SOURCE_{out})")
         part.set_defaults(command=run, function=function, ending=out)
         return part
 
-    add("list", list_sets, "name the data sets, their licence and where they are looked for", named=False)
-    add("get", get, "download a data set, or say what to request where")
-    add("check", check, "read a data set and say what is there, or what is wrong")
-    add("show", show, "draw a sheet of images with the outlines of their masks; a NAME such as phantom:fetal_head "
-        "draws simulated ones", size=256, out="sheet.png")
-    add("audit", audit, "look for duplicates, leaks, overlays and outliers; writes a page", size=256, out="audit.html")
-    part = add("compare", compare, "draw a phantom beside a local set of real images and measure how near it is",
-               size=256, out="compare.png")
+    add("list", list_sets, "name the data sets, their licence and where they are looked for", named="")
+    add("get", get, "download a data set, or say what to request where", named="as `uslab data list` names it")
+    add("check", check, "read images and say what is there, or what is wrong")
+    add("show", show, "draw a sheet of images with the outlines of their masks", out="sheet.png")
+    add("audit", audit, "look for duplicates, leaks, overlays and outliers; writes a page", out="audit.html")
+    part = add("compare", compare, "draw a phantom beside real images and measure how near it is", out="compare.png")
     part.add_argument("--phantom", metavar="NAME", required=True, help="a scene of uslab.phantom, such as fetal_head")
 
 
@@ -43,9 +45,12 @@ def run(options: argparse.Namespace) -> int:
     from uslab.data.download import DownloadError
 
     if options.ending:  # asked before anything slow begins
-        options.out = options.out or Path(f"{options.name.replace(':', '_')}_{options.ending}")
+        name = re.sub("[^A-Za-z0-9.-]+", "_", options.source).strip("_")
+        options.out = options.out or Path(f"{name}_{options.ending}")
         if options.out.exists():
             raise UsageError(f"{options.out} exists: name another file with --out")
+        if options.ending.endswith(".png") and options.out.suffix not in (".png", ".jpg"):
+            raise UsageError(f"{options.out}: the sheet is a .png or a .jpg")
     try:
         return options.function(options) or 0
     except (DownloadError, OSError, ValueError) as error:
@@ -62,88 +67,75 @@ def list_sets(options: argparse.Namespace) -> None:
         print(f"{name:8}{source.title}\n        {source.licence}; {how}; {'in' if root.is_dir() else 'not yet in'} {root}")
 
 
-def source_of(name: str):
-    from uslab.data.sources import SOURCES
-
-    if name not in SOURCES:
-        raise UsageError(f"no data set {name!r}: there are {', '.join(SOURCES)}")
-    return SOURCES[name]
-
-
 def get(options: argparse.Namespace) -> None:
     from uslab.data import folder
     from uslab.data.download import fetch
+    from uslab.data.sources import SOURCES
 
-    source, root = source_of(options.name), folder(options.name, options.root)
+    name = options.source
+    if name not in SOURCES:
+        raise UsageError(f"no data set {name!r}: there are {', '.join(SOURCES)}")
+    source, root = SOURCES[name], folder(name, options.root)
     for file in source.files:
         fetch(file, root)
     if source.files:
-        print(f"{options.name} is in {root}. Licence: {source.licence}. See data_cards/{options.name}.md, then run "
-              f"`uslab data check {options.name}`")
+        print(f"{name} is in {root}. Licence: {source.licence}. See data_cards/{name}.md, then run "
+              f"`uslab data check {name}`")
     if source.ask:
         print(source.ask.format(root=root))
 
 
 def check(options: argparse.Namespace) -> None:
-    images = loaded(options)
-    print(images)
-    for note in getattr(images, "notes", ()):
-        print(f"- {note}")
-    if hasattr(images, "names"):  # CT: read every case once
-        for name in images.names:
-            case = images[name]
+    from uslab.data import load
+
+    if options.source == "ct":
+        cases = load("ct", options.root)
+        print(cases)
+        for name in cases.names:    # reads every case once
+            case = cases[name]
             print(f"- {name}: {case.hu.shape} voxels, {len(set(case.labels.ravel().tolist())) - 1} labels")
+        return
+    images = opened(options)
+    print(images)
+    for note in images.notes:
+        print(f"- {note}")
 
 
 def show(options: argparse.Namespace) -> None:
-    import cv2
-
-    from uslab import phantom
+    from uslab.data.files import write_sheet
     from uslab.data.pictures import set_sheet
 
-    if options.out.suffix not in (".png", ".jpg"):
-        raise UsageError(f"{options.out}: the sheet is a .png or a .jpg")
-    kind, _, scene = options.name.partition(":")
-    images = phantom.load(scene, 24, options.size) if kind == "phantom" else pictures(options)
-    write(options.out, cv2.imencode(options.out.suffix, set_sheet(images))[1].tobytes())
+    write_sheet(options.out, set_sheet(opened(options, n=24)))
+    print(options.out)
 
 
 def audit(options: argparse.Namespace) -> None:
     from uslab.data import audit as look
 
-    found = look(pictures(options))
+    found = look(opened(options))
     print(found)
     print(found.page(options.out))
 
 
 def compare(options: argparse.Namespace) -> None:
-    import cv2
-
+    from uslab.data.files import write_sheet
     from uslab.data.pictures import sheet
     from uslab.metrics.nearness import nearness
     from uslab.phantom import load
 
-    real = pictures(options)
-    phantom = load(options.phantom, min(len(real), 300), options.size)
+    real = opened(options)
+    phantom = load(options.phantom, min(len(real), 300), real.images.shape[2])
     print(nearness(real.images, phantom.images).to_string())
     rows = [(images.images[i * len(images) // 18, 0].numpy(), name)
-            for images, name in ((real, options.name), (phantom, f"phantom {options.phantom}")) for i in range(18)]
-    write(options.out, cv2.imencode(".png", sheet(*zip(*rows)))[1].tobytes())
+            for images, name in ((real, options.source), (phantom, f"phantom {options.phantom}")) for i in range(18)]
+    write_sheet(options.out, sheet(*zip(*rows)))
+    print(options.out)
 
 
-def loaded(options: argparse.Namespace):
-    from uslab.data import load
+def opened(options: argparse.Namespace, **numbers: int):
+    """The images of the source, of a phantom or generator as many as are asked for; pictures are drawn at SIZE."""
+    from uslab.data import source
 
-    source_of(options.name)
-    return load(options.name, options.root, getattr(options, "size", None) if options.name != "ct" else None)
-
-
-def pictures(options: argparse.Namespace):
-    if options.name == "ct":
-        raise UsageError("ct holds volumes, not images: use `uslab data check ct`")
-    return loaded(options)
-
-
-def write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    print(path)
+    own_size = not options.ending or source.kind(options.source) in ("run", "saved", "generator")
+    size = getattr(options, "size", None) or (None if own_size else SIZE)
+    return source.open(source.completed(options.source, **numbers), options.root, size)

@@ -14,19 +14,20 @@ def add_parser(commands) -> None:
     """Add `metrics` to the command line."""
     metrics = commands.add_parser(
         "metrics",
-        help="measure folders of synthetic images against a folder of real ones",
+        help="measure synthetic images against real ones",
         description="Measure synthetic images against real ones: every measure with its n and its 95 % interval.\n"
-        "A folder is read as `uslab data check folder` reads it, so labels.csv may name the patients of the real images.\n"
-        "All are prepared alike. A saved ImageSet or a run's samples/<step>.safetensors will do as well.",
+        "Each SOURCE is phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images (its labels.csv may name\n"
+        "the patients), a run's folder, generator:NAME, or a .safetensors set.",
         epilog="examples:\n"
         "  uslab metrics real/ synthetic/                        writes metrics.csv and metrics.html below runs/<time>\n"
+        "  uslab metrics phantom:fetal_head RUN --size 64        the last set that a run kept, against phantoms\n"
         "  uslab metrics test/ stylegan/ ada/ --train train/     two sets, with the nearest training images\n"
         "  uslab metrics --get-inception                         the weights that FID is defined by, 96 MB",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    metrics.add_argument("real", metavar="REAL", type=Path, nargs="?", help="real images that no generator was trained on")
-    metrics.add_argument("synthetic", metavar="SYNTHETIC", type=Path, nargs="*", help="synthetic images; several are compared")
-    metrics.add_argument("--train", metavar="DIR", type=Path,
+    metrics.add_argument("real", metavar="REAL", nargs="?", help="real images that no generator was trained on")
+    metrics.add_argument("synthetic", metavar="SYNTHETIC", nargs="*", help="synthetic images; several are compared")
+    metrics.add_argument("--train", metavar="SOURCE",
                          help="the generator's training images: adds the test for copies and a sheet of neighbours")
     metrics.add_argument("--size", metavar="PIXELS", type=int,
                          help="side of the images (default: their own, if it is the same in all folders)")
@@ -61,24 +62,25 @@ def get_inception() -> int:
 
 def measure(options: argparse.Namespace) -> int:
     if options.real is None or not options.synthetic:
-        raise UsageError("name a folder of real images and one or more of synthetic ones: uslab metrics REAL SYNTHETIC")
+        raise UsageError("name a source of real images and one or more of synthetic ones: uslab metrics REAL SYNTHETIC")
     out = options.out or Path("runs") / batch.stamp()
     for name in ("metrics.csv", "metrics.html"):   # asked before anything slow begins
         if (out / name).exists():
             raise UsageError(f"{out / name} exists: name another folder with --out")
-    names = [path.stem for path in options.synthetic]
-    called = [*names, str(options.real), *([str(options.train)] if options.train else [])]
+    names = [Path(source).stem for source in options.synthetic]
+    called = [*names, options.real, *([options.train] if options.train else [])]
     if len(set(called)) < len(called):
         raise UsageError(f"the sets {', '.join(called)} need different names: rename a folder")
+    import uslab.data
     from uslab import metrics
 
     space = metrics.resolve(options.space)   # missing weights are reported before images are read
-    real = read(options.real, options.size)
-    train = read(options.train, options.size) if options.train else None
+    real = uslab.data.open(options.real, size=options.size)
+    train = uslab.data.open(options.train, size=options.size) if options.train else None
     # Near-duplicates among synthetic images are twins to be counted, not frames of one patient.
-    made = {name: dataclasses.replace(read(path, options.size), groups=None, group_names=())
-            for name, path in zip(names, options.synthetic)}
-    sets = {str(options.real): real, **made, **({str(options.train): train} if train is not None else {})}
+    made = {name: dataclasses.replace(uslab.data.open(source, size=options.size), groups=None, group_names=())
+            for name, source in zip(names, options.synthetic)}
+    sets = {options.real: real, **made, **({options.train: train} if train is not None else {})}
     if len({images.images.shape[2:] for images in sets.values()}) > 1:
         sides = ", ".join(f"{name} {images.images.shape[2]} px" for name, images in sets.items())
         raise UsageError(f"the images differ in size ({sides}): give the side that all shall have, such as --size "
@@ -99,32 +101,6 @@ def measure(options: argparse.Namespace) -> int:
     (out / "metrics.html").write_text(page(title, [note, *lines], table, pictures), encoding="utf-8")
     print(out / "metrics.csv", out / "metrics.html", sep="\n")
     return 0
-
-
-def read(path: Path, size: int | None):
-    """A folder of images, a saved ImageSet, or the samples of a run, as an ImageSet."""
-    import pandas as pd
-    from safetensors.torch import load_file
-
-    from uslab.data import ImageSet, load
-
-    path = path.expanduser()
-    if path.suffix != ".safetensors":
-        return load("folder", path, size)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file")
-    try:
-        images = ImageSet.load(path)
-    except ValueError:
-        tensors = load_file(path)
-        if set(tensors) != {"images"}:
-            raise
-        n = len(tensors["images"])
-        images = ImageSet(tensors["images"], "folder", "real", pd.DataFrame({"file": [f"{i:05d}" for i in range(n)]}))
-    if size not in (None, images.images.shape[2]):
-        raise ValueError(f"{path} holds images of {images.images.shape[2]} px, which are taken as they are: leave out "
-                         "--size or give that one")
-    return images
 
 
 def equal(sets: dict, seed: int) -> tuple[dict, str]:

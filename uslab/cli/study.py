@@ -8,8 +8,6 @@ from pathlib import Path
 
 from uslab.notebooks import UsageError
 
-HELD_OUT = 1000     # added to the seed of phantoms that stand for real images, so that no training set holds them
-
 
 def add_parser(commands) -> None:
     """Add `study` and its commands to the command line."""
@@ -38,9 +36,10 @@ def add_parser(commands) -> None:
 
     part = add("build", build, "choose and prepare images, seal the key, plan the orders")
     part.add_argument("--real", metavar="SOURCE", required=True,
-                      help="a folder of images, a .safetensors set, a data set such as hc18, or phantom:NAME")
+                      help="phantom:NAME, a data set such as hc18, a folder of images or a .safetensors set")
     part.add_argument("--synthetic", metavar="NAME=SOURCE", action="append", required=True,
-                      help="a method and its images: a run's folder, a folder of images, a .safetensors set; repeatable")
+                      help="a method and its images: a run's folder, generator:NAME, or any source that --real takes; "
+                      "repeatable")
     part.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set that --real names")
     part.add_argument("--protocol", metavar="NAME", default="yesno_conf",
                       help="yesno, yesno_conf (default), 2afc, likert, yesno_likert, timed, or a paper's design: "
@@ -106,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def build(options: argparse.Namespace) -> None:
+    import uslab.data
     from uslab.study import Study
     from uslab.study.protocol import PRESETS
 
@@ -114,9 +114,10 @@ def build(options: argparse.Namespace) -> None:
         name, sign, given = text.partition("=")
         if not sign or not given or name in synthetic:
             raise UsageError(f"--synthetic {text}: give each method once, as NAME=SOURCE")
-        synthetic[name] = Path(given)
+        synthetic[name] = given
+    real = uslab.data.open(options.real, options.root) if options.root else options.real
     study = Study.build(
-        real_images(options, synthetic), synthetic, options.protocol, out=options.study, n_per_method=options.n,
+        real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
         readers=options.readers, margin=options.margin, seed=options.seed, title=options.title,
         consent=options.consent and options.consent.read_text(encoding="utf-8"), size=options.size, crop=options.crop,
@@ -128,29 +129,6 @@ def build(options: argparse.Namespace) -> None:
     print(f"The truth is in {study.folder / 'SEALED'}: move it to another machine until the study is closed.")
     print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
           f"uslab study serve {options.study}")
-
-
-def real_images(options: argparse.Namespace, synthetic: dict):
-    """What --real names: a path, a data set, or phantoms as large as the synthetic images that no training has seen."""
-    kind, sign, name = options.real.partition(":")
-    if kind == "phantom" and sign:
-        from uslab.phantom import load
-        from uslab.study.build import resolve
-        from uslab.study.pack import read
-
-        side = options.size or min(max(image.shape) for method, given in synthetic.items()
-                                   for image in read(method, given).images)
-        design = resolve(options.protocol, n_per_method=options.n, n_real=options.n_real, practice=options.practice,
-                         attention=options.attention)[1]
-        main = design["n_real"] or design["n_per_method"] * len(synthetic)
-        wanted = main + design["practice"] + design["attention"]
-        return load(name, wanted, side, seed=HELD_OUT + options.seed)
-    if not Path(options.real).exists():
-        from uslab.data import READERS, load
-
-        if options.real in READERS:
-            return load(options.real, options.root)
-    return Path(options.real)
 
 
 def opened(options: argparse.Namespace):

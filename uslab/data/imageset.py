@@ -59,7 +59,8 @@ class ImageSet:
 
     def __repr__(self) -> str:
         n, _, h, w = self.images.shape
-        parts = [f"{n} {self.source} images of {h}x{w}"]
+        made = bool(n) and "synthetic" in self.table and self.table.synthetic.all()
+        parts = [f"{n} {'synthetic' if made else self.source} images of {h}x{w}"]
         if self.labels is not None:
             counts = torch.bincount(self.labels.cpu(), minlength=len(self.classes)).tolist()
             parts.append(", ".join(f"{count} {name}" for name, count in zip(self.classes, counts)))

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from .collect import Item, collect, numbered
-from .files import SUFFIXES, read_mask, walk
+from .files import SUFFIXES, is_run, read_mask, walk
 from .imageset import ImageSet
 
 TABLE = "labels.csv"
-COLUMNS = ("file", "label", "group", "mask")
+COLUMNS = ("file", "label", "group", "mask", "generator", "seed")
 
 
 def read(
@@ -20,13 +20,13 @@ def read(
 ) -> ImageSet:
     """All images of a folder, with labels, patients and masks from labels.csv where it is there.
 
-    labels.csv has the column file (the path below the folder) and any of label, group (patient or exam) and mask
-    (path of an image that is white in the structure; empty: no structure). Files that it does not list are left out.
-    Without it, sub-folders of the folder are the classes if every image lies in one. Without groups, near-duplicates
-    are groups. Raises FileNotFoundError for an empty folder and for listed files that are missing, ValueError for the
-    rest, naming the file.
+    labels.csv has the column file (the path below the folder) and any of label, group (patient or exam), mask (path
+    of an image that is white in the structure; empty: no structure), generator and seed (of synthetic images, as
+    `uslab generate` writes them). Files that it does not list are left out. Without it, sub-folders of the folder are
+    the classes if every image lies in one. Without groups, near-duplicates are groups. Raises FileNotFoundError for an
+    empty folder and for listed files that are missing, ValueError for the rest, naming the file.
     """
-    table = read_table(root) if (root / TABLE).is_file() else from_folders(root)
+    table = listed(root)
     masks = table["mask"] if "mask" in table else [""] * len(table)
     items = []
     for file, mask in zip(table.file, masks):
@@ -39,7 +39,35 @@ def read(
         values["labels"], values["classes"] = numbered(table.label)
     if "group" in table:
         values["groups"], values["group_names"] = numbered(table.group)
-    return collect(items, size, card="folder", mask_names=("background", "structure") if "mask" in table else (), **values)
+    about = table[[name for name in ("generator", "seed") if name in table]]
+    if "generator" in table:
+        about = about.assign(synthetic=~table.generator.str.startswith("phantom:"))
+    return collect(items, size, card="folder", source="phantom" if simulated(table) else "real", table=about,
+                   mask_names=("background", "structure") if "mask" in table else (), **values)
+
+
+def listed(root: Path) -> pd.DataFrame:
+    """What is to be read of a folder, one row an image: file and the further columns of labels.csv, all text.
+
+    Raises ValueError for what belongs to a training: its folder holds sheets and sets, no single images.
+    """
+    refuse_run(root.resolve())
+    table = read_table(root) if (root / TABLE).is_file() else from_folders(root)
+    for place in {(root.resolve() / file).parent for file in table.file}:
+        refuse_run(place)
+    return table
+
+
+def refuse_run(place: Path) -> None:
+    run = place.parent if place.name in ("samples", "sheets") else place
+    if is_run(run):
+        raise ValueError(f"{place} belongs to the run {run}, whose sheets and sets are no single images: name the run "
+                         f"itself, or write single images with `uslab generate {run} --out DIR`")
+
+
+def simulated(table: pd.DataFrame) -> bool:
+    """Whether labels.csv says of every image that a phantom made it."""
+    return "generator" in table and table.generator.str.startswith("phantom:").all()
 
 
 def read_table(root: Path) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from uslab.study.protocol import PRESETS, PROTOCOLS, REAL, SYNTHETIC, Protocol
 from uslab.study.store import Store
 
 ATTENTION = "attention"
+HELD_OUT = 1000     # added to the seed of phantoms that stand for real images, so that no training set holds them
 DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 2, "readers": 20,
           "margin": 0.1}
 
@@ -48,8 +49,7 @@ def build(
         protocol = dataclasses.replace(protocol, consent=consent.strip())
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
-    given = {REAL: real} | synthetic
-    origins = pack.prepare([pack.read(name, images) for name, images in given.items()], size, crop)
+    origins = pack.prepare(gather(real, synthetic, design, seed, size), size, crop)
     secret = secrets.token_bytes(32)
     items, pixels = draw(origins, protocol, design, seed, secret)
     shown = [pack.Source(item["method"], [pixels[name]], [item["file"]]) for name, item in items.items()
@@ -104,6 +104,25 @@ def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
         raise ValueError(f"practice is {design['practice']}; it must be even, half real and half synthetic")
     if not 0 <= design["repeats"] <= 1:
         raise ValueError(f"repeats is {design['repeats']}; it is a share of the images, between 0 and 1")
+
+
+def gather(real: Any, synthetic: dict[str, Any], design: dict, seed: int, size: int | None) -> list[pack.Source]:
+    """The images of all origins, real ones first: of phantoms and generators as many as the design needs.
+
+    A phantom is drawn as large as the smallest of the others, since nothing may be enlarged.
+    """
+    from uslab.data import source
+
+    main, further = design["n_per_method"], design["practice"] + design["attention"]
+    n_real = (design["n_real"] or main * len(synthetic)) + further
+    given = {REAL: source.completed(real, n=n_real, seed=HELD_OUT + seed)}
+    given |= {name: source.completed(images, n=main + further) for name, images in synthetic.items()}
+    origins: dict[str, pack.Source] = {}
+    for name in sorted(given, key=lambda name: source.maker(given[name]) == "phantom"):
+        sides = [max(image.shape) for origin in origins.values() for image in origin.images]
+        side = size or (min(max(min(sides), 64), 512) if sides else None)       # phantoms are drawn at 64 to 512
+        origins[name] = pack.read(name, given[name], side)
+    return [origins[name] for name in given]
 
 
 def draw(

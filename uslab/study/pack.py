@@ -25,57 +25,32 @@ class Source:
 
 
 def read(
-    name: str,      # 'real', or the method
-    given: Any,     # ImageSet; uint8 (N, 1, H, W) or (N, H, W); a folder of images or of a run; a .safetensors file
+    name: str,                  # 'real', or the method
+    given: Any,                 # any source of uslab.data.open
+    side: int | None = None,    # of phantoms, which are drawn as large as is wanted, pixels
 ) -> Source:
     """The images of an origin. Raises ValueError or FileNotFoundError, naming it, for what holds no images.
 
-    A run gives the last set of samples that it kept (`Run.save_set`). Image files are read as grey levels and nothing
-    else is done to them here.
+    Files of a folder keep their own sizes: they are read as grey levels and nothing else is done to them here.
     """
-    if isinstance(given, (str, Path)):
-        return read_path(name, Path(given).expanduser())
-    groups, phantom = None, getattr(given, "source", "") == "phantom"
-    if hasattr(given, "table"):     # an ImageSet
-        files = given.table.file.astype(str).tolist() if "file" in given.table else None
-        if given.groups is not None:
-            groups = [given.group_names[i] for i in given.groups.tolist()]
-        given = given.images
-    else:
-        files = None
-    pixels = np.asarray(given.cpu() if hasattr(given, "cpu") else given)
-    pixels = pixels[:, 0] if pixels.ndim == 4 and pixels.shape[1] == 1 else pixels
-    if pixels.dtype != np.uint8 or pixels.ndim != 3:
-        raise ValueError(f"{name}: give an ImageSet, a folder, or grey images as uint8 (N, 1, H, W), "
-                         f"not {pixels.dtype} {pixels.shape}")
-    return Source(name, list(pixels), files or [f"{name} {i}" for i in range(len(pixels))], groups, phantom)
+    from uslab.data import own, source
+    from uslab.data.files import read_grey
 
-
-def read_path(name: str, path: Path) -> Source:
-    if path.is_dir() and (path / "config.json").is_file():
-        sets = sorted((path / "samples").glob("*.safetensors"))
-        if not sets:
-            raise FileNotFoundError(f"{name}: {path} is a run that kept no set of samples (samples/*.safetensors): "
-                                    "train further, or give images that its generator made")
-        path = sets[-1]
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        if not path.is_file():
-            raise FileNotFoundError(f"{name}: there is no file {path}")
-        with safe_open(path, "np") as file:
-            if "images" not in file.keys():
-                raise ValueError(f"{name}: {path} holds no tensor 'images'")
-            images = file.get_tensor("images")
-        return Source(name, list(images[:, 0]), [f"{path.name} {i}" for i in range(len(images))])
-    if not path.is_dir():
-        raise FileNotFoundError(f"{name}: {path} is neither a folder of images, nor of a run, nor a .safetensors file")
-    from uslab.data.files import SUFFIXES, read_grey, walk
-
-    files = walk(path)
-    if not files:
-        raise FileNotFoundError(f"{name}: {path} holds no image ({', '.join(SUFFIXES)})")
-    return Source(name, [read_grey(file)[0] for file in files], [file.relative_to(path).as_posix() for file in files])
+    try:
+        if source.kind(given) == "folder":
+            folder = Path(given).expanduser()
+            table = own.listed(folder)
+            return Source(name, [read_grey(folder / file)[0] for file in table.file], table.file.tolist(),
+                          table.group.tolist() if "group" in table else None, own.simulated(table))
+        images = source.open(given, size=side if source.kind(given) == "phantom" else None)
+    except (OSError, ValueError) as error:
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{name}: {error}") from None
+    files = [f"{name} {i}" for i in range(len(images))]
+    if isinstance(given, (str, Path)) or hasattr(given, "table"):
+        files = images.table.file.astype(str).tolist()
+    groups = None if images.groups is None else [images.group_names[i] for i in images.groups.tolist()]
+    return Source(name, list(images.images[:, 0].cpu().numpy()), files, groups, images.source == "phantom")
 
 
 def choose(source: Source, n: int, rng: np.random.Generator) -> list[int]:

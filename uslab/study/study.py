@@ -43,8 +43,8 @@ class Study:
     @classmethod
     def build(
         cls,
-        real: Any,                          # ImageSet, uint8 (N, 1, H, W), folder of images, or .safetensors file
-        synthetic: dict[str, Any],          # method -> the same, or the folder of a run, which gives its last samples
+        real: Any,                          # any source of uslab.data.open, such as an ImageSet or 'phantom:liver'
+        synthetic: dict[str, Any],          # method -> the same, such as the folder of a run: the last set that it kept
         protocol: str | Protocol = "yesno_conf",   # a key of PROTOCOLS or PRESETS, or a Protocol
         *,
         out: str | Path,                    # the study's folder, new or empty

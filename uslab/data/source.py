@@ -1,0 +1,184 @@
+"""The one way in: whatever names images, from a phantom to a run, becomes an ImageSet."""
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .ct import Cases
+from .files import is_run
+from .imageset import ImageSet
+
+# Each a module beside this file with read(root, size); the name that users know is not always the module's.
+READERS = {"busi": "busi", "ct": "ct", "eus": "eus", "folder": "own", "hc18": "hc18", "mmotu": "mmotu",
+           "nafld": "nafld"}
+# What makes images lies on floors above this one, so these modules are named here and imported when asked for.
+MAKERS = {"phantom": "uslab.phantom", "generator": "uslab.generators"}
+N, SIZE = 100, 256      # images of a maker, and the side of a phantom, where nobody says
+
+
+def open(
+    source: Any,                      # what names the images, see below; a Path is always a file or folder
+    root: str | Path | None = None,   # folder of a data set; default: see folder()
+    size: int | None = None,          # side of the square images, pixels; None: their own, of a phantom 256
+) -> ImageSet:
+    """The images of any source that a command, a notebook or a study can name.
+
+        phantom:NAME                  simulated ultrasound, such as phantom:liver or phantom:liver?n=50,seed=3
+        hc18, busi, ...               a data set in its official layout; ./busi is a folder of your own
+        a folder of images            with its labels.csv, if there is one
+        a run's folder                the last set that it kept up to its checkpoint (Run.save_set)
+        generator:NAME                images of a shipped generator; n and seed as with a phantom
+        a .safetensors file           a saved ImageSet, or a set that a run kept
+        an ImageSet, array or tensor  uint8 (N, 1, H, W) or (N, H, W)
+
+    Saved and generated images have one size, so another `size` is refused. Raises FileNotFoundError or ValueError,
+    naming the source and what to do.
+    """
+    what = kind(source)
+    if what == "data set" and source == "ct":
+        raise ValueError("ct holds volumes, not images: look at it with `uslab data check ct` or uslab.data.load('ct')")
+    if what == "data set":
+        return load(source, root, size)
+    if what == "folder":
+        return load("folder", Path(source), size)
+    if what == "phantom":
+        name, asked = parsed(source)
+        return importlib.import_module(MAKERS[what]).load(name, asked.get("n", N), size or SIZE, asked.get("seed", 0))
+    if what == "generator":
+        name, asked = parsed(source)
+        images = importlib.import_module(MAKERS[what]).sample(name, asked.get("n", N), asked.get("seed", 0))
+    elif what == "images":
+        images = source if isinstance(source, ImageSet) else from_array(source)
+    else:
+        path = Path(source).expanduser()
+        images = saved(last_set(path) if what == "run" else path)
+    side = images.images.shape[2]
+    if size not in (None, side):
+        raise ValueError(f"{source if isinstance(source, (str, Path)) else 'the set'} holds images of {side} px, which "
+                         f"are taken as they are: leave out the size or give that one")
+    return images
+
+
+def kind(source: Any) -> str:
+    """'phantom', 'generator', 'data set', 'folder', 'run', 'saved' or 'images'. Raises FileNotFoundError for none."""
+    if not isinstance(source, (str, Path)):
+        return "images"
+    if maker(source):
+        return maker(source)
+    if isinstance(source, str) and source in READERS:
+        return "data set"
+    path = Path(source).expanduser()
+    if path.suffix == ".safetensors" and path.is_file():
+        return "saved"
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"{source} is neither a folder of images or of a run, nor a .safetensors set, a data set "
+            f"({', '.join(READERS)}), phantom:NAME or generator:NAME")
+    return "run" if is_run(path) else "folder"
+
+
+def maker(source: Any) -> str:
+    """'phantom' or 'generator' for a source that begins so, else ''."""
+    begin = source.partition(":")[0] if isinstance(source, str) else ""
+    return begin if begin in MAKERS else ""
+
+
+def parsed(source: str) -> tuple[str, dict[str, int]]:
+    """The name and the numbers n and seed that a phantom's or generator's source gives."""
+    name, _, words = source.partition(":")[2].partition("?")
+    asked = {}
+    for word in filter(None, words.split(",")):
+        key, _, number = word.partition("=")
+        if key not in ("n", "seed") or not number.isdecimal():
+            raise ValueError(f"{source}: {word!r} is neither n=NUMBER nor seed=NUMBER, as in phantom:liver?n=50,seed=3")
+        asked[key] = int(number)
+    return name, asked
+
+
+def completed(source: Any, **numbers: int) -> Any:
+    """The source with n and seed where it names a phantom or a generator and does not give them; else as it is."""
+    if not maker(source):
+        return source
+    asked = numbers | parsed(source)[1]
+    return f"{source.partition('?')[0]}?{','.join(f'{key}={number}' for key, number in asked.items())}"
+
+
+def folder(name: str, root: str | Path | None = None) -> Path:
+    """Where a data set lies: root if given, else $USLAB_DATA/<name>, else a per-user folder."""
+    if root:
+        return Path(root).expanduser()
+    if base := os.environ.get("USLAB_DATA"):
+        return Path(base).expanduser() / name
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("uslab", appauthor=False)) / name
+
+
+def load(
+    name: str,                        # one of READERS, such as 'hc18'
+    root: str | Path | None = None,   # folder that holds the official layout; default: see folder()
+    size: int | None = None,          # side of the square images, pixels; None: the native longest side
+) -> ImageSet | Cases:
+    """Read a real data set from its official layout on disk; 'ct' gives Cases, which reads a Volume when asked for it.
+
+    Raises ValueError for an unknown name; what a reader raises names the file and what to do.
+    """
+    if name not in READERS:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(READERS)}, or use uslab.phantom.load")
+    root = folder(name, root)
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root} is not a folder; data_cards/{name}.md says how to get {name}. Pass its folder as root, or set "
+            f"USLAB_DATA to the folder that holds {name}/; a folder of your own by this name is ./{name}")
+    return importlib.import_module(f".{READERS[name]}", __package__).read(root, size)
+
+
+def from_array(images: Any) -> ImageSet:
+    pixels = np.ascontiguousarray(images.cpu() if isinstance(images, torch.Tensor) else images)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 1:
+        raise ValueError(f"give an ImageSet, a folder, or grey images as uint8 (N, 1, H, W), not {pixels.dtype} "
+                         f"{pixels.shape}")
+    table = pd.DataFrame({"file": [f"{i:05d}" for i in range(len(pixels))]})
+    return ImageSet(torch.from_numpy(pixels), "folder", "real", table)
+
+
+def saved(path: Path) -> ImageSet:
+    """A saved ImageSet, or a file with the tensor 'images' alone, as runs keep them."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            images = None if "imageset" in (file.metadata() or {}) else file.get_tensor("images")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no saved ImageSet, holds no tensor 'images', or is damaged ({error})") from None
+    if images is None:
+        return ImageSet.load(path)
+    table, card = pd.DataFrame({"file": [f"{path.name} {i}" for i in range(len(images))]}), "folder"
+    if path.absolute().parent.name == "samples" and is_run(path.absolute().parents[1]):
+        table["synthetic"] = True
+        trained_on = json.loads((path.absolute().parents[1] / "config.json").read_text()).get("data", card)
+        # Of two domains, the last is the one that is translated to.
+        card = trained_on if isinstance(trained_on, str) else list(trained_on.values())[-1]
+    try:
+        return ImageSet(images, card, "phantom" if card.startswith("phantom") else "real", table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def last_set(run: Path) -> Path:
+    """The last set of samples that a run kept, of a step that its checkpoint has reached."""
+    sets = {int(path.stem): path for path in (run / "samples").glob("*.safetensors") if path.stem.isdecimal()}
+    checkpoint = run / "checkpoint.json"
+    reached = json.loads(checkpoint.read_text())["step"] if checkpoint.is_file() else max(sets, default=0)
+    steps = [step for step in sets if step <= reached]
+    if not steps:
+        raise FileNotFoundError(f"{run} is a run that kept no set of samples: write some with "
+                                f"`uslab generate {run} --out DIR`, then name DIR")
+    return sets[max(steps)]
