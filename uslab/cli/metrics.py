@@ -1,12 +1,10 @@
 """`uslab metrics`: measure folders of synthetic images against a folder of real ones. Heavy imports wait."""
 
 import argparse
-import base64
 import dataclasses
-import io
-from html import escape
 from pathlib import Path
 
+from uslab import pages
 from uslab.notebooks import UsageError, batch
 
 
@@ -91,14 +89,17 @@ def measure(options: argparse.Namespace) -> int:
     print(*lines, sep="\n")
     table = metrics.compare(real, made, train, space, draws=options.draws, seed=options.seed)
     print(note + "\n" * bool(note) + plain(table))
-    pictures = {"Measures": png(metrics.figure(table))}
+    pictures = {"Measures": metrics.figure(table)}
     if train is not None:
-        pictures |= {f"Nearest training images of {name}": png(metrics.neighbours_figure(images, train, real, space))
+        pictures |= {f"Nearest training images of {name}": metrics.neighbours_figure(images, train, real, space)
                      for name, images in made.items()}
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "metrics.csv", index=False)
     title = f"{', '.join(names)} against {options.real}"
-    (out / "metrics.html").write_text(page(title, [note, *lines], table, pictures), encoding="utf-8")
+    page = pages.environment().get_template("metrics.html.j2").render(
+        title=title, lines=[note, *lines], scores=rows(table),
+        pictures={name: pages.png(figure, dpi=110) for name, figure in pictures.items()})
+    (out / "metrics.html").write_text(page, encoding="utf-8")
     print(out / "metrics.csv", out / "metrics.html", sep="\n")
     return 0
 
@@ -115,31 +116,17 @@ def equal(sets: dict, seed: int) -> tuple[dict, str]:
             f"{n} images of each synthetic set are used, as many as the smallest has: distances depend on n.")
 
 
+def rows(table) -> list[tuple]:
+    """The set and the score of each row of compare()'s table."""
+    from uslab.score import read
+
+    return [(beside["set"], score) for beside, score in map(read, table.to_dict("records"))]
+
+
 def plain(table) -> str:
     """The table as text, without the notes."""
-    rows = table.assign(**{"95 % interval": [f"[{low:.4g}, {high:.4g}]" if low == low else "none"
-                                             for low, high in zip(table.low, table.high)],
-                           "value": [f"{value:.4g}" for value in table.value]})
-    return rows[["set", "name", "value", "95 % interval", "n"]].to_string(index=False)
+    import pandas as pd
 
-
-def png(figure) -> str:
-    """A figure as PNG in base64."""
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
-    plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def page(title: str, lines: list[str], table, pictures: dict[str, str]) -> str:
-    """The HTML of a comparison; pictures are inside it."""
-    from uslab.data.pictures import STYLE
-
-    about = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
-    drawn = "".join(f'<h2>{escape(name)}</h2><figure><img src="data:image/png;base64,{picture}" alt="{escape(name)}"></figure>'
-                    for name, picture in pictures.items())
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-            f"<body><h1>{escape(title)}</h1>{about}{drawn}"
-            f"{table.to_html(index=False, border=0, float_format=lambda value: f'{value:.4g}', na_rep='none')}</body></html>")
+    columns = ["set", "name", "value", "95 % interval", "n"]
+    cells = [(name, score.name, score.shown, score.interval or "none", score.n) for name, score in rows(table)]
+    return pd.DataFrame(cells, columns=columns).to_string(index=False)
