@@ -172,7 +172,9 @@ def figure(table: pd.DataFrame):
     for axis in axes[len(measures):]:
         axis.axis("off")
     if others and len(combinations) <= 12:
-        picture.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+        lines, labels = axes[0].get_legend_handles_labels()
+        fitting = int(14 * 3.1 * across / (7 + max(map(len, labels))))      # about 14 letters an inch
+        picture.legend(lines, labels, loc="outside lower center", ncols=max(1, fitting), fontsize=8)
     return picture
 
 
