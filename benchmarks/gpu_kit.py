@@ -135,14 +135,14 @@ def plain(gan) -> None:
 
 def inner_speed(device: torch.device, steps: int = 12) -> None:
     """A JSON line for each model: median seconds of a step, synchronised, plain, float32, and the run's own choice."""
-    from uslab.training.device import choose_dtype, prepare
+    from uslab.training.device import choose_dtype, prepare, synchronise
 
     for name, (model, config, batch) in at_paper_size().items():
         batch = {key: value.to(device) for key, value in batch.items()}
         row = {"model": name}
         for kind in ("plain", "float32", "ours"):
-            # Plain is PyTorch as it comes: TF32 in convolutions, no search for the fastest one.
-            torch.backends.cudnn.benchmark = torch.backends.cuda.matmul.allow_tf32 = False
+            # Plain is PyTorch as it comes: TF32 in convolutions alone.
+            torch.backends.cuda.matmul.allow_tf32 = False
             if kind != "plain":
                 prepare(device)
             dtype = torch.float32
@@ -154,10 +154,10 @@ def inner_speed(device: torch.device, steps: int = 12) -> None:
                 plain(gan)
             seconds = []
             for _ in range(steps + 4):
-                torch.cuda.synchronize() if device.type == "cuda" else None
+                synchronise(device)
                 start = time.perf_counter()
                 gan.step(batch)
-                torch.cuda.synchronize() if device.type == "cuda" else None
+                synchronise(device)
                 seconds.append(time.perf_counter() - start)
             row[kind] = statistics.median(seconds[4:])
         row |= {"dtype": str(dtype).removeprefix("torch."), "images": len(next(iter(batch.values())))}

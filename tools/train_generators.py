@@ -35,10 +35,10 @@ def heads(size: int, **changes):
     return dcgan.DCGAN, config, phantom.load("fetal_head", 2000, size, DATA_SEED), 60_000
 
 
-def breasts(n: int, steps: int, conditional: bool = False, **changes):
+def breasts(n: int, steps: int, batch_size: int = 32, conditional: bool = False, **changes):
     """StyleGAN2 on breasts of all classes, at 64 pixels."""
     images = phantom.load("breast", n, 64, DATA_SEED)
-    config = stylegan2.preset("auto", 64, batch_size=32, mbstd_group=4, gamma=0.5, lr=0.002, z=128, channel_base=2048,
+    config = stylegan2.preset("auto", 64, batch_size=batch_size, mbstd_group=4, gamma=0.5, lr=0.002, z=128, channel_base=2048,
                               channel_max=128, path_weight=0.0, ema_kimg=5.0, operations="ultrasound", ada_kimg=100.0,
                               classes=len(images.classes) if conditional else 0, **changes)
     return stylegan2.StyleGAN2, config, dataclasses.replace(images, masks=None, mask_names=()), steps
@@ -47,7 +47,7 @@ def breasts(n: int, steps: int, conditional: bool = False, **changes):
 def organs():
     """StyleGAN2 on four organs at once: the base from which a small set is learnt."""
     parts = [phantom.load(name, 800, 64, DATA_SEED) for name in ("breast", "fetal_head", "liver", "ovary")]
-    _, config, _, _ = breasts(64, 0, augment="ada")
+    _, config, _, _ = breasts(64, 0, 64, augment="ada")
     images = ImageSet(torch.cat([part.images for part in parts]), "phantom_breast", "phantom",
                       table=parts[0].table.iloc[:0].reindex(range(sum(map(len, parts)))).assign(
                           file=[f"{part.card}/{file}" for part in parts for file in part.table.file]))
@@ -72,7 +72,7 @@ def eus(organ: str):
     top = (256 - EUS.height) // 2
     frames = dataclasses.replace(frames, images=frames.images[:, :, top:top + EUS.height], masks=None, mask_names=())
     planes = Slices.find({f"CT{i}": phantom.abdomen(DATA_SEED + i) for i in range(8)}, organ, 60, EUS, DATA_SEED)
-    config = cyclegan.Config(size=256, batch_size=2, epoch=len(frames) // 2, epochs=30.0, decay=30.0, ngf=24, ndf=32,
+    config = cyclegan.Config(size=256, batch_size=4, epoch=len(frames) // 4, epochs=60.0, decay=60.0, ngf=24, ndf=32,
                              blocks=6, layers=3, identity=2.0, denoise="discriminator", upsample="nearest", margin=8,
                              ema=0.999)
     return cyclegan.CycleGAN, config, {"ct": planes, "us": frames}, config.steps
@@ -89,7 +89,7 @@ def ovaries(sketch: bool, grow: bool):
 RECIPES = {
     "dcgan_fetal_head_64": lambda runs: heads(64),
     "dcgan_fetal_head_128": lambda runs: heads(128),
-    "stylegan2_breast": lambda runs: breasts(2500, 16_000, conditional=True, augment="ada"),
+    "stylegan2_breast": lambda runs: breasts(2500, 16_000, 64, conditional=True, augment="ada"),
     "stylegan2_breast_50_none": lambda runs: breasts(50, 6000, augment="none"),
     "stylegan2_breast_50_ada": lambda runs: breasts(50, 8000, augment="ada"),
     "stylegan2_organs": lambda runs: organs(),
@@ -124,7 +124,7 @@ def train(
             print(name, record, flush=True)
         if time.monotonic() > end:
             run.stop()
-    run.save_set(run.gan.sample(400, 1))
+    run.save_set(run.gan.sample(200, 1))
     if not name.endswith("_stage1") and hasattr(run, "export"):
         run.export(ship / name)
 
