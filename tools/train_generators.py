@@ -48,7 +48,7 @@ def organs():
     """StyleGAN2 on four organs at once: the base from which a small set is learnt."""
     parts = [phantom.load(name, 800, 64, DATA_SEED) for name in ("breast", "fetal_head", "liver", "ovary")]
     _, config, _, _ = breasts(64, 0, 64, augment="ada")
-    images = ImageSet(torch.cat([part.images for part in parts]), "phantom_breast", "phantom",
+    images = ImageSet(torch.cat([part.images for part in parts]), ", ".join(part.card for part in parts), "phantom",
                       table=parts[0].table.iloc[:0].reindex(range(sum(map(len, parts)))).assign(
                           file=[f"{part.card}/{file}" for part in parts for file in part.table.file]))
     return stylegan2.StyleGAN2, config, images, 12_000
