@@ -1,5 +1,7 @@
 """Near-duplicates and the audit: on simulated frames changed in known ways, and on the known faults of real sets."""
 
+import dataclasses
+
 import cv2
 import made
 import numpy as np
@@ -99,6 +101,9 @@ def test_an_audit_without_labels_splits_or_columns_is_empty_where_nothing_is_kno
     counts = found.summary.set_index("what").found
     assert (counts == "not measured").sum() == 7    # what nothing tells is no 0
     assert counts["pairs that show one frame twice"] == 0
+    partly = audit(dataclasses.replace(images, table=images.table.assign(colour=[0.0, 0.0, np.nan], overlay=0.0)))
+    counts = partly.summary.set_index("what").found
+    assert counts["images with colour"] == "not measured" and counts["images with text or callipers painted over"] == 0
     page = found.page(tmp_path / "audit.html").read_text()
     assert "Colour: not measured" in page and "Classes: not measured" in page and "Frames of one sweep: 0" in page
     with pytest.raises(ValueError, match="split has 2 entries for 3 images"):

@@ -15,6 +15,7 @@ import torch
 from made import noise_set
 from safetensors.torch import load_file
 
+from uslab.data.files import read_grey
 from uslab.data.pictures import contact_sheet
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run, checkpoint
@@ -78,6 +79,8 @@ def test_kill_and_resume_is_bit_identical(tmp_path):
     losses = [[(line["step"], line["loss_d"], line["loss_g"]) for line in log_of(folder)] for folder in (whole, killed)]
     assert losses[0] == losses[1] and len(losses[0]) == steps
     assert (whole / "sheets/000147.png").read_bytes() == (killed / "sheets/000147.png").read_bytes()
+    with pytest.raises(ValueError, match=r"000147\.png is a contact sheet, a picture of many images"):
+        read_grey(whole / "sheets/000147.png")
 
 
 def test_interrupt_saves_and_returns(tmp_path):

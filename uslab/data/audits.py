@@ -134,9 +134,10 @@ class Audit:
 
     def count(self, number: int, *needed: str) -> int | str:
         """The number, or UNKNOWN where the set lacks what it needs: split, labels, groups or a column of the table."""
-        known = {"split": self.split is not None, "labels": self.images.labels is not None,
-                 "groups": self.images.groups is not None}
-        return number if all(known.get(name, name in self.images.table) for name in needed) else UNKNOWN
+        images, table = self.images, self.images.table
+        known = {name: table[name].notna().all() for name in table} | {     # NaN where only some images were measured
+            "split": self.split is not None, "labels": images.labels is not None, "groups": images.groups is not None}
+        return number if all(known.get(name, False) for name in needed) else UNKNOWN
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def listed(root: Path) -> pd.DataFrame:
     """
     refuse_run(root.resolve())
     table = read_table(root) if (root / TABLE).is_file() else from_folders(root)
-    for place in {(root.resolve() / file).parent for file in table.file}:
+    for place in dict.fromkeys((root.resolve() / file).parent for file in table.file):
         refuse_run(place)
     return table
 
