@@ -13,8 +13,8 @@ import time
 
 import torch
 
+from uslab.data.device import choose_device, describe, has_native_bfloat16
 from uslab.models.cyclegan import Config, CycleGAN, l1, lsgan
-from uslab.training.device import choose_device, describe, has_native_bfloat16
 
 
 class Plain:

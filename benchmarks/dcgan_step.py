@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 
 from uslab import phantom
+from uslab.data.device import choose_device, choose_dtype, describe
 from uslab.models.dcgan import DCGAN, Config, normalise
-from uslab.training.device import choose_device, choose_dtype, describe
 
 
 class Plain:

@@ -135,7 +135,7 @@ def plain(gan) -> None:
 
 def inner_speed(device: torch.device, steps: int = 12) -> None:
     """A JSON line for each model: median seconds of a step, synchronised, plain, float32, and the run's own choice."""
-    from uslab.training.device import choose_dtype, prepare, synchronise
+    from uslab.data.device import choose_dtype, prepare, synchronise
 
     for name, (model, config, batch) in at_paper_size().items():
         batch = {key: value.to(device) for key, value in batch.items()}
@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--inner", choices=("speed", "resume"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
-    from uslab.training.device import choose_device
+    from uslab.data.device import choose_device
 
     device = choose_device(options.device)
     if options.inner:

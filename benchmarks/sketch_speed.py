@@ -12,9 +12,9 @@ import time
 import torch
 
 from uslab import notebooks, phantom
+from uslab.data.device import has_native_bfloat16
 from uslab.models import sketches
 from uslab.models.pgsgan import PGSGAN, Config
-from uslab.training.device import has_native_bfloat16
 from uslab.widgets import Sketch
 
 STROKES = [{"tool": "draw", "points": [(0.2, 0.8), (0.5, 0.85), (0.7, 0.8)], "width": 1},

@@ -14,8 +14,8 @@ import time
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from uslab.data.device import choose_device, describe
 from uslab.models.attention import SelfAttention, pixels
-from uslab.training.device import choose_device, describe
 
 BATCH, CHANNELS = 16, 64
 

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from uslab.data.device import choose_device, describe, keep_freed_memory
 from uslab.models import augment
 from uslab.models.stylegan2 import StyleGAN2, preset
-from uslab.training.device import choose_device, describe, keep_freed_memory
 
 
 class Stack(nn.Module):

@@ -15,11 +15,11 @@ import torch
 from made import noise_set
 from safetensors.torch import load_file
 
+from uslab.data.batches import Batches
 from uslab.data.files import read_grey
 from uslab.data.pictures import contact_sheet
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run, checkpoint
-from uslab.training.batches import Batches
 
 SMALL = Config(batch_size=8, z=8, ngf=8, ndf=8)
 

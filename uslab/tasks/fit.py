@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data import ImageSet
-from ..training.batches import Batches
-from ..training.device import choose_device, choose_dtype
+from ..data.batches import Batches
+from ..data.device import choose_device, choose_dtype
 from .networks import Classifier, build
 from .result import balanced_accuracy, confusion, predictions
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import ImageSet
-from ..training.device import choose_device
+from ..data.device import choose_device
 from .fit import Trainer, epochs_of
 from .mix import SYNTHETIC, join
 from .result import jackknife

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from ..data import ImageSet
 from ..data.atomic import write_atomically
+from ..data.batches import Batches
+from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
 from . import checkpoint
-from .batches import Batches
-from .device import choose_device, choose_dtype, describe, keep_freed_memory, prepare
-from .record import environment, write_record
+from .record import environment
 
 
 class Diverged(RuntimeError):
@@ -174,10 +174,6 @@ class Run:
         """All sets that save_set kept, by step."""
         paths = sorted((self.folder / "samples").glob("*.safetensors"))
         return {int(path.stem): load_file(path)["images"] for path in paths if int(path.stem) <= self.step}
-
-    def finish(self, metrics: list[dict] = ()) -> None:
-        """Write run.json with the facts of this run and its metrics (name, value, low, high, n, text)."""
-        write_record(self.folder / "run.json", list(metrics), **self.facts())
 
     def facts(self) -> dict:
         """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""

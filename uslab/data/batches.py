@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import ImageSet
-from ..data.slices import Slices
+from .imageset import ImageSet
+from .slices import Slices
 
 
 class Batches:
