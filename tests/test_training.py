@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from uslab.data.batches import Batches
 from uslab.data.files import read_grey
 from uslab.data.pictures import contact_sheet
+from uslab.models import checkpoint
 from uslab.models.dcgan import DCGAN, Config
-from uslab.training import Diverged, Run, checkpoint
+from uslab.training import Diverged, Run
 
 SMALL = Config(batch_size=8, z=8, ngf=8, ndf=8)
 
@@ -29,7 +30,8 @@ SCRIPT = textwrap.dedent("""
     sys.path.insert(0, sys.argv[3])
     from test_training import SMALL, noise_set
     from uslab.training import Run
-    from uslab.models.dcgan import DCGAN
+    from uslab.models import checkpoint
+from uslab.models.dcgan import DCGAN
     torch.set_num_threads(1)
     run = Run(sys.argv[1], DCGAN, SMALL, noise_set(20), seed=5, log_every=1, checkpoint_seconds=0.2)
     for batch in run.batches(int(sys.argv[2])):

@@ -1,8 +1,10 @@
 """Write a file whole or not at all."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(
@@ -26,3 +28,8 @@ def write_atomically(
                       ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, atomically, indented for people."""
+    write_atomically(path, lambda part: part.write_text(json.dumps(value, indent=1) + "\n"))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..data.atomic import write_json
 from ..score import Score
-from .checkpoint import write_json
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python", "opencv-python-headless")
 

@@ -16,12 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..data import ImageSet
-from ..data.atomic import write_atomically
+from ..data.atomic import write_atomically, write_json
 from ..data.batches import Batches
 from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
-from . import checkpoint
+from ..models import checkpoint
 from .record import environment
 
 
@@ -193,7 +193,7 @@ class Run:
         path = self.folder / "config.json"
         identity = json.loads(json.dumps(identity))
         if not path.exists():
-            checkpoint.write_json(path, identity)
+            write_json(path, identity)
             return
         old, new = [{**value.pop("config"), **value} for value in (json.loads(path.read_text()), identity)]
         differ = [f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"

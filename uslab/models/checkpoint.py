@@ -9,12 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data.atomic import write_atomically
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, atomically, indented for people."""
-    write_atomically(path, lambda part: part.write_text(json.dumps(value, indent=1) + "\n"))
+from ..data.atomic import write_atomically, write_json
 
 
 def save(path: Path, state: dict) -> None:
