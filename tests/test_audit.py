@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from uslab.cli.data import audit_page
 from uslab.data import ImageSet, audit, load
 from uslab.data.duplicates import SAME_FRAME, find, groups_of
 from uslab.phantom import load as simulate
@@ -76,7 +77,7 @@ def faulty(heads):
                     classes=("a", "b"), groups=torch.tensor([*range(11), 3]), group_names=tuple(f"p{i}" for i in range(11)))
 
 
-def test_the_audit_names_each_fault(heads, tmp_path):
+def test_the_audit_names_each_fault(heads):
     found = audit(faulty(heads))
     rows = {(row.file_a, row.file_b): row for row in found.duplicates.itertuples()}
     assert set(rows) == {("0.png", "10.png"), ("3.png", "11.png")}
@@ -88,12 +89,12 @@ def test_the_audit_names_each_fault(heads, tmp_path):
     assert found.sizes.values.tolist() == [[540, 800, 11], [500, 800, 1]]
     counts = found.classes.set_index(["class", "split"]).images
     assert counts["a", "train"] == 10 and counts["b", "val"] == 1
-    page = found.page(tmp_path / "audit.html").read_text()
+    page = audit_page(found)
     assert page.count("data:image/jpeg;base64,") == 4 and "http" not in page
     assert "class, split" in page
 
 
-def test_an_audit_without_labels_splits_or_columns_is_empty_where_nothing_is_known(heads, tmp_path):
+def test_an_audit_without_labels_splits_or_columns_is_empty_where_nothing_is_known(heads):
     images = ImageSet(torch.from_numpy(np.stack(heads[:3]))[:, None], "made", "real",
                       pd.DataFrame({"file": ["a", "b", "c"]}))
     found = audit(images)
@@ -104,7 +105,7 @@ def test_an_audit_without_labels_splits_or_columns_is_empty_where_nothing_is_kno
     partly = audit(dataclasses.replace(images, table=images.table.assign(colour=[0.0, 0.0, np.nan], overlay=0.0)))
     counts = partly.summary.set_index("what").found
     assert counts["images with colour"] == "not measured" and counts["images with text or callipers painted over"] == 0
-    page = found.page(tmp_path / "audit.html").read_text()
+    page = audit_page(found)
     assert "Colour: not measured" in page and "Classes: not measured" in page and "Frames of one sweep: 0" in page
     with pytest.raises(ValueError, match="split has 2 entries for 3 images"):
         audit(images, ["train", "val"])

@@ -114,7 +114,42 @@ def audit(options: argparse.Namespace) -> None:
 
     found = look(opened(options))
     print(found)
-    print(found.page(options.out))
+    options.out.write_text(audit_page(found), encoding="utf-8")
+    print(options.out)
+
+
+def audit_page(found) -> str:
+    """The HTML of an audit: its counts, its tables and pictures of the cases; it needs no other file."""
+    import cv2
+
+    from uslab import pages
+    from uslab.data.pictures import sheet
+
+    pixels = dict(zip(found.images.table.file, found.images.images[:, 0].cpu().numpy()))
+    sections = []
+
+    def section(title, table, needed=(), files=(), captions=(), limit=0):
+        picture = sheet([pixels[file] for file in files[:limit]], captions[:limit]) if files else None
+        sections.append({
+            "title": title, "count": found.count(len(table), *needed), "table": table,
+            "picture": "" if picture is None else cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()})
+
+    for title, pairs in (("One frame saved twice", found.duplicates), ("Frames of one sweep", found.sweeps)):
+        # What crosses classes or splits does the harm, so it comes first.
+        order = pairs.assign(harm=pairs.across.str.len()).sort_values(["harm", "score"], ascending=False)
+        files = [file for row in order.itertuples() for file in (row.file_a, row.file_b)]
+        captions = [text for row in order.itertuples()
+                    for text in (f"{row.score:.2f} {row.file_a}", f"{row.across or 'same'} {row.file_b}")]
+        section(title, order.drop(columns="harm"), (), files, captions, 36)
+    section("Groups in two splits", found.groups_in_two_splits, ["split", "groups"])
+    section("Classes", found.classes, ["labels"])
+    for title, table, column, needed in (
+            ("Text or callipers", found.overlays, "overlay", ["overlay"]),
+            ("Colour", found.colour, "colour", ["colour"]), ("Exposure", found.exposure, "mean", [])):
+        captions = [f"{row[column]:.3g} {row['file']}" for _, row in table.iterrows()]
+        section(title, table, needed, table.file.tolist(), captions, 12)
+    section("Sizes of the files", found.sizes, ["height"])
+    return pages.environment().get_template("audit.html.j2").render(found=found, sections=sections)
 
 
 def compare(options: argparse.Namespace) -> None:

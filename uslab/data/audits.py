@@ -1,19 +1,14 @@
-"""Audit an ImageSet: what would leak, bias or mislead, as tables, as text and as a page with pictures."""
+"""Audit an ImageSet: what would leak, bias or mislead, as tables and as text."""
 
-import base64
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from .cache import remembered
 from .duplicates import SAME_FRAME, SAME_SWEEP, find
 from .imageset import ImageSet
-from .pictures import STYLE, sheet
 
 UNKNOWN = "not measured"
 
@@ -36,7 +31,7 @@ def audit(
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What audit() found. Each finding is a DataFrame with a row a case; `summary` counts them; `page` draws them."""
+    """What audit() found. Each finding is a DataFrame with a row a case; `summary` counts them."""
 
     images: ImageSet
     split: np.ndarray | None = field(repr=False)   # (N,) str
@@ -159,41 +154,3 @@ class Audit:
              self.count(int(self.sizes.images.iloc[1:].sum()), "height")),
         ]
         return pd.DataFrame(rows, columns=["what", "found"])
-
-    def page(self, path: str | Path) -> Path:
-        """Write one HTML page with the counts, the tables and pictures of the cases; it needs no other file."""
-        parts = [f"<h1>Audit of {escape(self.images.card)}</h1><p>{escape(repr(self.images))}</p>",
-                 self.summary.to_html(index=False, border=0)]
-        row_of = {file: i for i, file in enumerate(self.images.table.file)}
-        pixels = self.images.images[:, 0].cpu().numpy()
-
-        def section(title, table, needed=(), files=(), captions=(), limit=0):
-            parts.append(f"<h2>{escape(title)}: {self.count(len(table), *needed)}</h2>")
-            if files:
-                picture = sheet([pixels[row_of[file]] for file in files[:limit]], captions[:limit])
-                data = base64.b64encode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]).decode()
-                parts.append(f'<figure><img src="data:image/jpeg;base64,{data}" alt="{escape(title)}"></figure>')
-            if len(table):
-                parts.append(f"<details><summary>all {len(table)}</summary>"
-                             f"{table.to_html(index=False, border=0)}</details>")
-
-        for title, pairs in (("One frame saved twice", self.duplicates), ("Frames of one sweep", self.sweeps)):
-            # What crosses classes or splits does the harm, so it comes first.
-            order = pairs.assign(harm=pairs.across.str.len()).sort_values(["harm", "score"], ascending=False)
-            files = [file for row in order.itertuples() for file in (row.file_a, row.file_b)]
-            captions = [text for row in order.itertuples()
-                        for text in (f"{row.score:.2f} {row.file_a}", f"{row.across or 'same'} {row.file_b}")]
-            section(title, order.drop(columns="harm"), (), files, captions, 36)
-        section("Groups in two splits", self.groups_in_two_splits, ("split", "groups"))
-        section("Classes", self.classes, ("labels",))
-        for title, table, column, needed in (
-                ("Text or callipers", self.overlays, "overlay", ["overlay"]),
-                ("Colour", self.colour, "colour", ["colour"]), ("Exposure", self.exposure, "mean", [])):
-            captions = [f"{row[column]:.3g} {row['file']}" for _, row in table.iterrows()]
-            section(title, table, needed, table.file.tolist(), captions, 12)
-        section("Sizes of the files", self.sizes, ("height",))
-        path = Path(path)
-        path.write_text(
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Audit of {escape(self.images.card)}</title>'
-            f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>", encoding="utf-8")
-        return path

@@ -8,10 +8,6 @@ from torch import Tensor
 
 from .imageset import ImageSet
 
-STYLE = ("body{font:15px/1.5 sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}"
-         "table{border-collapse:collapse;margin:1em 0}td,th{border-bottom:1px solid #ccc;padding:.2em .8em;"
-         "text-align:left}img{max-width:100%}figure{margin:1em 0}figcaption{color:#555}")
-
 
 def contact_sheet(images: Tensor, columns: int | None = None) -> np.ndarray:
     """Images (n, 1, H, W) uint8 side by side in rows, as one (rows * H, columns * W) uint8 array."""
