@@ -30,8 +30,7 @@ SCRIPT = textwrap.dedent("""
     sys.path.insert(0, sys.argv[3])
     from test_training import SMALL, noise_set
     from uslab.training import Run
-    from uslab.models import checkpoint
-from uslab.models.dcgan import DCGAN
+    from uslab.models.dcgan import DCGAN
     torch.set_num_threads(1)
     run = Run(sys.argv[1], DCGAN, SMALL, noise_set(20), seed=5, log_every=1, checkpoint_seconds=0.2)
     for batch in run.batches(int(sys.argv[2])):
