@@ -250,7 +250,8 @@ def test_the_features_classifier_is_handed_out_as_the_module_that_was_tested(cla
         """72 images whose bar hardly shows, less those of other classes: at least 48."""
         images, rng = made(72, seed, 32), np.random.default_rng(seed)
         pixels = 0.25 * images.images + 100 + torch.from_numpy(rng.normal(0, 60, images.images.shape))
-        return dataclasses.replace(images, images=pixels.clamp(0, 255).byte())[np.isin(images.labels, range(len(classes)))]
+        images = dataclasses.replace(images, images=pixels.clamp(0, 255).byte())
+        return images[np.isin(images.labels, range(len(classes)))]
 
     train, test = noisy(0), noisy(1)[:48]
     result = tasks.classify(train, test)
@@ -272,7 +273,8 @@ def test_the_features_classifier_is_scikit_learns():
     from uslab.tasks.frozen import frozen_features
 
     train, test = made(60, size=32), made(30, seed=1, size=32)
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, class_weight="balanced", max_iter=1000, random_state=0))
+    regression = LogisticRegression(C=1e-2, class_weight="balanced", max_iter=1000, random_state=0)
+    fitted = make_pipeline(StandardScaler(), regression)
     fitted.fit(frozen_features(train), train.labels.numpy())
     told = tasks.classify(train, test).predictions[[f"p_{name}" for name in CLASSES]]
     np.testing.assert_allclose(told, fitted.predict_proba(frozen_features(test)), atol=1e-4)

@@ -77,7 +77,7 @@ def test_class_weights_are_those_of_scikit_learn():
 
 
 def test_a_network_learns_what_can_be_seen():
-    found = tasks.classify(made(60, size=32), made(30, 1, 32), "lite2", epochs=5, lr=3e-3, batch=12, device="cpu")
+    found = tasks.classify(made(60, size=32), made(30, 1, 32), "lite2", epochs=5, lr=3e-3, batch_size=12, device="cpu")
     assert found.accuracy >= 0.8 and found.losses[-1] < found.losses[0] / 2
     assert "EfficientNet-Lite2" in found.about and "epoch 5 of 5, learning rate 0.003, batch 12" in found.about
 
@@ -86,12 +86,12 @@ def test_training_follows_the_seed_and_keeps_the_best_epoch():
     """Validation images with the classes exchanged: what is learned makes them worse, so an early epoch is the best."""
     train, test, val = made(36, size=32), made(12, 1, 32), made(30, 2, 32)
     val = dataclasses.replace(val, labels=(val.labels + 1) % 3)
-    found = tasks.classify(train, test, "lite2", val=val, epochs=6, lr=3e-3, batch=12, device="cpu")
+    found = tasks.classify(train, test, "lite2", val=val, epochs=6, lr=3e-3, batch_size=12, device="cpu")
     chosen = int(re.search(r"epoch (\d) of 6, the best on the validation images", found.about)[1])
     assert chosen < 6
-    again = tasks.classify(train, test, "lite2", epochs=chosen, lr=3e-3, batch=12, device="cpu")
+    again = tasks.classify(train, test, "lite2", epochs=chosen, lr=3e-3, batch_size=12, device="cpu")
     np.testing.assert_array_equal(found.predictions.p_benign, again.predictions.p_benign)
-    other = tasks.classify(train, test, "lite2", epochs=1, lr=3e-3, batch=12, seed=1, device="cpu")
+    other = tasks.classify(train, test, "lite2", epochs=1, lr=3e-3, batch_size=12, seed=1, device="cpu")
     assert (other.predictions.p_benign != again.predictions.p_benign).any()
 
 

@@ -30,5 +30,5 @@ def provenance(records: list[dict]) -> str:
     minutes = sum(record["seconds"] for record in records) / 60
     devices = sorted({record["device"] for record in records})
     commits = sorted({record["versions"].get("commit", "?") for record in records})
-    return (f"committed: {len(records)} run{'s' * (len(records) > 1)} on {records[0]['source']} images, {minutes:.0f} min of "
-            f"training in all on {'; '.join(devices)}; commit {', '.join(commits)}")
+    runs = f"{len(records)} run{'s' * (len(records) > 1)} on {records[0]['source']} images"
+    return f"committed: {runs}, {minutes:.0f} min of training in all on {'; '.join(devices)}; commit {', '.join(commits)}"

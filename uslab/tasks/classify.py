@@ -26,7 +26,7 @@ def classify(
                                                # by the weights given, in the order of the classes
     epochs: int = 10,                   # passes through the training set; not used by 'features'
     lr: float | None = None,            # Adam's learning rate; None: the network's own default; not used by 'features'
-    batch: int = 32,                    # images a step; not used by 'features'
+    batch_size: int = 32,               # images a step; not used by 'features'
     weights: str | None = None,         # file of ImageNet weights for 'efficientnet-b2' or 'vgg16'
     seed: int = 0,                      # of the mixture, the initial weights and the batches
     device: str = "auto",               # auto, cpu, cuda or mps
@@ -45,8 +45,8 @@ def classify(
         raise ValueError(f"vgg16 halves the image five times: {tuple(train.images.shape[2:])} is too small, use 32x32 or more")
     if not isinstance(weighted, bool) and len(weighted) != len(train.classes):
         raise ValueError(f"weighted holds {len(weighted)} weights for the {len(train.classes)} classes {train.classes}")
-    if epochs < 1 or batch < 2:
-        raise ValueError(f"epochs is {epochs} and batch {batch}: choose at least 1 and 2")
+    if epochs < 1 or batch_size < 2:
+        raise ValueError(f"epochs is {epochs} and batch_size {batch_size}: choose at least 1 and 2")
     for name, images in (("train", train), ("test", test), ("val", val), ("synthetic", synthetic)):
         if images is not None and (images.labels is None or images.classes != train.classes):
             raise ValueError(f"{name} has the classes {images.classes or 'none'}, expected those of train, {train.classes}")
@@ -69,7 +69,7 @@ def classify(
     else:
         from .fit import fit, probabilities_of
 
-        trained, losses, about = fit(train, val, model, weighted, epochs, lr, batch, weights, seed, device)
+        trained, losses, about = fit(train, val, model, weighted, epochs, lr, batch_size, weights, seed, device)
         probabilities = probabilities_of(trained, test)
     made = int(np.sum(train.table.get(SYNTHETIC, False)))
     counts = {"real": len(train) - made, "synthetic": made}
@@ -81,7 +81,7 @@ def classify(
 
 
 def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted, seed: int):
-    """Logistic regression on Lite0 features: the classifier, its probabilities (N, K) of the test images, what it is."""
+    """Logistic regression on Lite0 features: the classifier, its probabilities (N, K) of the test images, its name."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.pipeline import make_pipeline

@@ -40,7 +40,7 @@ def epochs_of(
     make: Callable[[torch.dtype], Trainer],   # a fresh trainer on the device
     data: ImageSet,                           # on the device
     epochs: int,
-    batch: int,
+    batch_size: int,
     seed: int,
 ) -> Iterator[tuple[Trainer, float]]:
     """Train; after each epoch yield the trainer, its network in eval mode, and the mean loss.
@@ -49,7 +49,7 @@ def epochs_of(
     endless row of permutations: a last batch of one image would break batch normalisation. Raises ValueError for a
     loss that is not finite.
     """
-    batches = Batches(data, min(batch, len(data)), seed)
+    batches = Batches(data, min(batch_size, len(data)), seed)
     device = data.images.device
     trainer = make(choose_dtype(make, batches[0], device, seed))
     steps = max(1, round(len(data) / batches.size))
@@ -78,7 +78,7 @@ def fit(
     weighted: bool | Sequence[float],
     epochs: int,
     lr: float | None,
-    batch: int,
+    batch_size: int,
     weights: str | None,
     seed: int,
     device: str,
@@ -99,7 +99,7 @@ def fit(
                        lambda logits, batch: F.cross_entropy(logits, batch["label"], weigh), dtype)
 
     losses, best, kept, chosen = [], -1.0, None, epochs
-    for trainer, loss in epochs_of(make, train.to(device), epochs, batch, seed):
+    for trainer, loss in epochs_of(make, train.to(device), epochs, batch_size, seed):
         losses.append(loss)
         if val is not None:
             found = predictions(val, probabilities_of(trainer.model, val))
@@ -110,7 +110,7 @@ def fit(
         trainer.model.load_state_dict(kept)
     how = f"epoch {chosen} of {epochs}{', the best on the validation images' if val is not None else ''}"
     return trainer.model.eval(), tuple(losses), (
-        f"{trainer.model.about}; {how}, learning rate {trainer.lr:g}, batch {min(batch, len(train))}, "
+        f"{trainer.model.about}; {how}, learning rate {trainer.lr:g}, batch {min(batch_size, len(train))}, "
         f"{str(trainer.dtype).removeprefix('torch.')}")
 
 
@@ -118,9 +118,9 @@ def fit(
 def probabilities_of(
     model: Classifier,
     images: ImageSet,
-    batch: int = 32,
+    batch_size: int = 32,
 ) -> np.ndarray:
     """(N, K) float64 class probabilities, in float32 arithmetic."""
     device = next(model.parameters()).device
-    parts = [model(part.to(device).float()).double().softmax(1).cpu() for part in images.images.split(batch)]
+    parts = [model(part.to(device).float()).double().softmax(1).cpu() for part in images.images.split(batch_size)]
     return torch.cat(parts).numpy()

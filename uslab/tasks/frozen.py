@@ -1,4 +1,4 @@
-"""The classifier 'features': frozen features of EfficientNet-Lite0, each image's computed once in a session, and a head."""
+"""The classifier 'features': frozen features of EfficientNet-Lite0, computed once in a session, and a linear head."""
 
 import hashlib
 
@@ -39,7 +39,7 @@ class FrozenClassifier(nn.Module):
     layer = "maps"      # whose activations Grad-CAM shows
 
     def __init__(self, scaler, regression, classes: int):
-        """scaler and regression: fitted by scikit-learn on the features; a class that they do not know has no chance."""
+        """scaler, regression: fitted by scikit-learn on the features; a class that they do not know has no chance."""
         super().__init__()
         weight, bias = regression.coef_ / scaler.scale_, regression.intercept_
         bias = bias - weight @ scaler.mean_

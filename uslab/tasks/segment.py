@@ -53,7 +53,7 @@ def segment(
     synthetic: ImageSet | None = None,  # with masks; all of them are added to train
     epochs: int = 30,
     lr: float = 3e-3,                   # Adam's learning rate
-    batch: int = 8,
+    batch_size: int = 8,
     seed: int = 0,
     device: str = "auto",               # auto, cpu, cuda or mps
 ) -> Segmentation:
@@ -81,13 +81,13 @@ def segment(
         loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False)
         return Trainer(UNet(len(train.mask_names)).to(device), lr, lambda out, batch: loss(out, batch["mask"]), dtype)
 
-    trainers, losses = zip(*epochs_of(make, train.to(device), epochs, batch, seed))
+    trainers, losses = zip(*epochs_of(make, train.to(device), epochs, batch_size, seed))
     trainer = trainers[-1]
     with torch.inference_mode():
         found = torch.cat([trainer.model(part.to(device).float()).argmax(1, keepdim=True).byte().cpu()
                            for part in test.images.split(32)])
     made = int(np.sum(train.table.get(SYNTHETIC, False)))
-    about = (f"U-Net from random weights; {epochs} epochs, learning rate {lr:g}, batch {min(batch, len(train))}, "
+    about = (f"U-Net from random weights; {epochs} epochs, learning rate {lr:g}, batch {min(batch_size, len(train))}, "
              f"{str(trainer.dtype).removeprefix('torch.')}; trained on {len(train) - made} real and {made} synthetic images")
     return Segmentation(about, found, rows(test, found), rows(test, mean_mask(train)), trainer.model, losses)
 

@@ -274,8 +274,9 @@ def _tensors(state, name: str = "") -> Iterator[tuple[str, Tensor]]:
 def folder_for(
     out: str | Path,    # the notebook's folder
     config,             # a Config
-    seed: int,
+    seed: int,          # of the training
+    data_seed: int = 0, # of the data
 ) -> Path:
-    """out/run-<hash of config and seed>: a changed knob starts a run of its own and never touches another."""
-    text = json.dumps({**dataclasses.asdict(config), "seed": seed}, sort_keys=True)
+    """out/run-<hash of config and seeds>: a changed knob starts a run of its own and never touches another."""
+    text = json.dumps({**dataclasses.asdict(config), "seed": seed, "data_seed": data_seed}, sort_keys=True)
     return Path(out) / f"run-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -30,7 +30,8 @@ class Board:
         steps: Length of the whole training, counted over all sessions.
         sheet: Samples on a contact sheet, from the latents of the run's seed; or a function of the GAN that gives the
             images of one, (n, 1, H, W) uint8.
-        keep: Shares of the steps, above 0 to 1, at which a set of images is kept for measuring and for reader studies.
+        keep: Shares of the steps, above 0 to 1, at which a set of images is kept for measuring and for reader studies;
+            one is kept where the training is interrupted, too.
         n_kept: Images in such a set, from the latents of the next seed; or a function of the GAN that gives the set.
         looks: How often in a training a sheet is saved and shown, beside the first step.
     """
@@ -74,7 +75,8 @@ class Board:
                     self._keep()
             if self.run.step and shown != self.run.step:    # interrupted between two looks, or trained before
                 self._show()
-            if self.run.step in self.kept_at and self.run.step not in self.run.sets():
+            kept = self.run.step in self.kept_at or self.run.interrupted
+            if kept and self.run.step not in self.run.sets():
                 self._keep()
         finally:
             self.close()
