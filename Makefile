@@ -1,6 +1,7 @@
 # make run    sets up .venv on first use, then runs every notebook on simulated images in the smoke profile
 # make test   unit tests, every notebook, and the browser tests where a Chromium is found
 # make lab    opens the notebooks in JupyterLab
+# make gpu    what only a GPU can show: device tests, speeds, a resume, notebooks, short trainings (25 minutes)
 # make setup  only sets up .venv
 #
 # Two names may be given another value, as in `make setup PYTHON=python3.12 TORCH=torch==2.12.0`:
@@ -14,7 +15,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: setup run test lab notebooks lock
+.PHONY: gpu setup run test lab notebooks lock
 setup: .venv/ready
 
 # The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
@@ -36,6 +37,9 @@ run: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+gpu: setup
+	@$(BIN)/python benchmarks/gpu_kit.py
 
 lab: setup
 	@$(BIN)/jupyter lab notebooks

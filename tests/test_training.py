@@ -32,7 +32,8 @@ SCRIPT = textwrap.dedent("""
     from uslab.training import Run
     from uslab.models.dcgan import DCGAN
     torch.set_num_threads(1)
-    run = Run(sys.argv[1], DCGAN, SMALL, noise_set(20), seed=5, log_every=1, checkpoint_seconds=0.2)
+    run = Run(sys.argv[1], DCGAN, SMALL, noise_set(20), seed=5, log_every=1, checkpoint_seconds=0.2,
+              deterministic=True)
     for batch in run.batches(int(sys.argv[2])):
         run.log(run.gan.step(batch))
         if run.step % 7 == 0:
