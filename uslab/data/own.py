@@ -27,13 +27,8 @@ def read(
     empty folder and for listed files that are missing, ValueError for the rest, naming the file.
     """
     table = listed(root)
-    masks = table["mask"] if "mask" in table else [""] * len(table)
-    items = []
-    for file, mask in zip(table.file, masks):
-        if "mask" in table:
-            items.append(Item(root / file, file, partial(structure, root / mask if mask else None)))
-        else:
-            items.append(Item(root / file, file))
+    masks = [partial(structure, root / mask if mask else None) for mask in table.get("mask", [])]
+    items = [Item(root / file, file, mask) for file, mask in zip(table.file, masks or [None] * len(table))]
     values = {}
     if "label" in table:
         values["labels"], values["classes"] = numbered(table.label)
