@@ -1,1 +1,8 @@
-"""Networks and losses, one file a paper."""
+"""Networks and losses, one file a paper; load() gives a trained one."""
+
+
+def load(source, device: str = "auto"):
+    """A trained GAN: see uslab.models.store.load."""
+    from .store import load
+
+    return load(source, device)

@@ -21,6 +21,7 @@ class GAN:
     """
 
     STATE: tuple[str, ...] = ("G", "D", "G_ema", "optimisers")   # attributes that a checkpoint keeps
+    SAMPLES: tuple[str, ...] = ()                                # those that sampling needs beside the generator
 
     def __init__(
         self,
@@ -76,6 +77,10 @@ class GAN:
             for kept, new in zip(mean.buffers(), network.buffers()):
                 kept.copy_(new)
 
+    def drawn(self, n: int, seed: int) -> Tensor | None:
+        """The conditions that sample(n, seed) draws, one an image; None where G takes none."""
+        return None
+
     def autocast(self) -> torch.autocast:
         """The context in which the networks run."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
@@ -99,6 +104,23 @@ class GAN:
         """Restore what state_dict() gave, from whatever device."""
         for name in self.STATE:
             setattr(self, name, restored(getattr(self, name), moved(state[name], self.device)))
+
+    def sampling_state(self) -> dict:
+        """The part of the state that sampling needs; 'G' is the generator that samples."""
+        return {"G": state_of(self.sampler)} | {name: getattr(self, name) for name in self.SAMPLES}
+
+    @classmethod
+    def of_state(cls, config: Any, state: dict, device: torch.device | str = "cpu") -> "GAN":
+        """A GAN that samples like the one whose sampling_state() this is; its discriminator is not trained."""
+        gan = cls(config, device)
+        gan.load_sampling_state(state)
+        return gan
+
+    def load_sampling_state(self, state: dict) -> None:
+        for networks in filter(None, (self.G, self.G_ema)):
+            restored(networks, state["G"])
+        for name in self.SAMPLES:
+            setattr(self, name, moved(state[name], self.device))
 
 
 class LatentGAN(GAN):
@@ -143,7 +165,7 @@ class LatentGAN(GAN):
 class ConditionalGAN(GAN):
     """A GAN from images; it keeps the first 64 conditions that it is trained on, on the device, to sample from."""
 
-    STATE = (*GAN.STATE, "steps", "conditions")
+    STATE, SAMPLES = (*GAN.STATE, "steps", "conditions"), ("steps", "conditions")
     UNSEEN = "nothing has been trained on yet: give condition"    # what is said when none is kept
 
     def __init__(self, config: Any, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):

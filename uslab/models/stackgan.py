@@ -1,7 +1,7 @@
 """Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -137,6 +137,10 @@ class StyleFirst(stylegan2.Generator):
     Its noise inputs are fixed, so that one latent is one image.
     """
 
+    def __init__(self, config: stylegan2.Config):
+        super().__init__(config)
+        self.config = config
+
     def forward(self, z: Tensor) -> Tensor:
         return super().forward(z.flatten(1), fixed_noise=True).clamp(-1, 1)
 
@@ -171,6 +175,33 @@ class StackGAN(LatentGAN):
     gives the same livers before and after stage II.
     """
 
+    SAMPLES = ("style",)
+
+    def __init__(
+        self,
+        config: Config,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        first: Generator | StyleFirst | None = None,    # stage I; None: for stage 2 from the run in config.stage1
+    ):
+        self.first = first
+        super().__init__(config, device, dtype)
+        self.style = asdict(self.first.config) if isinstance(self.first, StyleFirst) else None   # of a StyleGAN2
+
+    @classmethod
+    def of_state(cls, config: Config, state: dict, device: torch.device | str = "cpu") -> "StackGAN":
+        """A stacked GAN with both stages from the state; where stage I is a StyleGAN2, state['style'] is its Config.
+
+        The checkpoint of a run does not say it: then the config.json in the folder config.stage1 does.
+        """
+        path = Path(config.stage1) / "config.json"
+        if "style" not in state:
+            stage1 = json.loads(path.read_text()) if config.stage == 2 and path.is_file() else {}
+            state = state | {"style": stage1["config"] if stage1.get("model") == "StyleGAN2" else None}
+        gan = cls(config, device, first=blank(config, state["style"]) if config.stage == 2 else None)
+        gan.load_sampling_state(state)
+        return gan
+
     def build(self) -> tuple[nn.Module, nn.Module]:
         config = self.config
         if config.stage == 1:
@@ -181,7 +212,10 @@ class StackGAN(LatentGAN):
             init_weights(network, config.init_std)
             if config.spectral and config.stage == 1:
                 normalise_spectrum(network)
-        return (G, D) if config.stage == 1 else (Stack(stage_one(config), G), D)
+        if config.stage == 1:
+            return G, D
+        self.first = self.first or stage_one(config)
+        return Stack(self.first, G), D
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'], (B, 1, size, size) uint8 on the GAN's device."""
@@ -215,6 +249,16 @@ def normalise_spectrum(network: nn.Module) -> None:
             spectral_norm(module)
 
 
+def blank(config: Config, style: dict | None) -> Generator | StyleFirst:
+    """Stage I before it is trained: this module's, or a StyleGAN2 with the Config of those values."""
+    if style:
+        return StyleFirst(stylegan2.Config(**style))
+    first = Generator(replace(config, stage=1))
+    if config.spectral:
+        normalise_spectrum(first)
+    return first
+
+
 def stage_one(config: Config) -> Generator | StyleFirst:
     """Stage I's trained generator from the run in the folder config.stage1: this module's, or one of StyleGAN2.
 
@@ -227,15 +271,11 @@ def stage_one(config: Config) -> Generator | StyleFirst:
                                 "folder as stage1")
     trained = json.loads((folder / "config.json").read_text())
     if trained["model"] == "StyleGAN2":
-        style = stylegan2.Config(**trained["config"])
-        if (style.size, style.z) != (config.size1, config.z):
-            raise ValueError(f"{folder} holds a StyleGAN2 of size {style.size} and z {style.z}; size1 is {config.size1} "
+        size, z = trained["config"]["size"], trained["config"]["z"]
+        if (size, z) != (config.size1, config.z):
+            raise ValueError(f"{folder} holds a StyleGAN2 of size {size} and z {z}; size1 is {config.size1} "
                              f"and z {config.z}: they must be the same")
-        first = StyleFirst(style)
-    else:
-        first = Generator(replace(config, stage=1))
-        if config.spectral:
-            normalise_spectrum(first)
+    first = blank(config, trained["config"] if trained["model"] == "StyleGAN2" else None)
     # How the names of the generator's tensors begin: the averaged generator where there is one.
     start = "/gan/G_ema/" if trained["model"] == "StyleGAN2" or trained["config"].get("ema") else "/gan/G/"
     try:

@@ -308,7 +308,7 @@ class StyleGAN2(GAN):
     R1 and path length stay in float32.
     """
 
-    STATE = (*GAN.STATE, "ada", "path_mean", "steps", "seen")
+    STATE, SAMPLES = (*GAN.STATE, "ada", "path_mean", "steps", "seen"), ("seen",)
     averages = True
 
     def __init__(
@@ -440,12 +440,11 @@ class StyleGAN2(GAN):
         truncation: float = 1.0,
     ) -> Tensor:
         """n synthetic images of the averaged generator, uint8 (n, 1, size, size); the same seed gives the same."""
-        generator, z = torch.Generator().manual_seed(seed), self.config.z
-        inputs = torch.randn(n, z, generator=generator)
-        if self.config.classes:
-            inputs = torch.cat([inputs, self.drawn(n, condition, generator)[:, None].float()], 1)
-        elif condition is not None:
-            raise ValueError("this StyleGAN2 was told no classes (Config.classes is 0): leave condition at None")
+        z = self.config.z
+        inputs = torch.randn(n, z, generator=torch.Generator().manual_seed(seed))
+        labels = self.drawn(n, seed) if condition is None else self.known(condition, n)
+        if labels is not None:
+            inputs = torch.cat([inputs, labels[:, None].float()], 1)
 
         def network(x: Tensor) -> Tensor:
             return self.G_ema(x[:, :z], truncation, labels=x[:, z].long() if self.config.classes else None)
@@ -455,11 +454,19 @@ class StyleGAN2(GAN):
             torch.manual_seed(seed)
             return self.images(network, inputs, 32)
 
-    def drawn(self, n: int, condition: int | Tensor | None, generator: torch.Generator) -> Tensor:
-        """Labels (n,) int64 on the CPU: those given, or drawn as often as the training images had them."""
-        if condition is None:
-            shares = self.seen.cpu() if self.seen.any() else torch.ones(self.config.classes)
-            return torch.multinomial(shares, n, replacement=True, generator=generator)
+    def drawn(self, n: int, seed: int) -> Tensor | None:
+        """Labels (n,) int64 on the CPU, drawn as often as the training images had them; None without classes."""
+        if not self.config.classes:
+            return None
+        generator = torch.Generator().manual_seed(seed)
+        torch.randn(n, self.config.z, generator=generator)      # the latents, so that labels do not depend on them
+        shares = self.seen.cpu() if self.seen.any() else torch.ones(self.config.classes)
+        return torch.multinomial(shares, n, replacement=True, generator=generator)
+
+    def known(self, condition: int | Tensor, n: int) -> Tensor:
+        """Labels (n,) int64 on the CPU of the condition given. Raises ValueError for those that G does not know."""
+        if not self.config.classes:
+            raise ValueError("this StyleGAN2 was told no classes (Config.classes is 0): leave condition at None")
         labels = torch.as_tensor(condition).cpu().long().expand(n)
         if n and not 0 <= int(labels.min()) <= int(labels.max()) < self.config.classes:
             raise ValueError(f"condition must be from 0 to {self.config.classes - 1}, a class's number")

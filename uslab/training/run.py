@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ..data.device import choose_device, choose_dtype, describe, keep_freed_memo
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
 from ..models import checkpoint
+from ..score import Score
 from .record import environment
 
 
@@ -54,8 +55,10 @@ class Run:
         log_every: int = 10,              # steps between two lines of log.jsonl
         checkpoint_seconds: float = 60,   # time between two checkpoints
         deterministic: bool = False,      # on CUDA: algorithms that repeat to the bit, where there are some, but slower
+        data_seed: int | None = None,     # what the data were drawn with: phantoms, split, subset; None: seed
     ):
         self.folder, self.config, self.seed = Path(folder), config, seed
+        self.data_seed = seed if data_seed is None else data_seed
         self.log_every, self.checkpoint_seconds = log_every, checkpoint_seconds
         self.device = choose_device(device)
         environment()   # the commit may change while this trains
@@ -71,7 +74,7 @@ class Run:
                     "data_sha256": each(data, lambda part: part.sha256())}
         for name in ("samples", "sheets"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._claim(identity)
+        self._claim(identity, {"data_seed": self.data_seed, "trained_on": each(data, described)})
         self.data = each(data, lambda part: part.to(self.device))
         self._batches = Batches(self.data, config.batch_size, seed)
 
@@ -177,10 +180,29 @@ class Run:
 
     def facts(self) -> dict:
         """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""
-        return {**json.loads((self.folder / "config.json").read_text()), "device": describe(self.device),
+        return {**json.loads((self.folder / "config.json").read_text()), "data_seed": self.data_seed,
+                "trained_on": each(self.data, described), "device": describe(self.device),
                 "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
                 **({"settings": self.settings} if self.settings else {}),
                 "steps": self.step, "images_seen": self.step * self.config.batch_size, "seconds": round(self.seconds, 1)}
+
+    def export(
+        self,
+        folder: str | Path,                           # new or empty; its name is the generator's
+        metrics: Iterable[Score | Mapping] = (),      # measures of its images, beside those in this run's run.json
+        limits: str = "",                             # what a user must know beside what is true of every generator
+    ) -> Path:
+        """Write the generator as it is now to a folder that stands for itself, and return the folder.
+
+        generator.safetensors (G alone, the averaged one where there is one; float16 where its images are the same but
+        for one grey level), config.json, card.md, samples.png, and of a GAN from simulated images the conditions that
+        sampling draws from. uslab.models.load, `uslab generate` and uslab.data.open read it. Raises FileExistsError.
+        """
+        from .export import export
+
+        record = self.folder / "run.json"
+        kept = json.loads(record.read_text()).get("metrics", []) if record.is_file() else []
+        return export(self, Path(folder), [*kept, *metrics], limits)
 
     # Inside
 
@@ -188,14 +210,15 @@ class Run:
     def _log_path(self) -> Path:
         return self.folder / "log.jsonl"
 
-    def _claim(self, identity: dict) -> None:
-        """Write config.json, or compare it with the one that is there."""
+    def _claim(self, identity: dict, beside: dict) -> None:
+        """Write config.json, or compare its identity with the one that is there."""
         path = self.folder / "config.json"
         identity = json.loads(json.dumps(identity))
         if not path.exists():
-            write_json(path, identity)
+            write_json(path, identity | beside)
             return
-        old, new = [{**value.pop("config"), **value} for value in (json.loads(path.read_text()), identity)]
+        there = json.loads(path.read_text())
+        old, new = [{**value.pop("config"), **value} for value in ({key: there[key] for key in identity}, identity)]
         differ = [f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
                   for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
         if differ:
@@ -255,6 +278,14 @@ def _first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def described(part) -> dict:
+    """What a card says of training images: how many, of what kind and size, and how many are of each class."""
+    labels, classes = getattr(part, "labels", None), getattr(part, "classes", ())
+    counts = [] if labels is None else torch.bincount(labels.cpu(), minlength=len(classes)).tolist()
+    size = list(part.batch(torch.zeros(1, dtype=torch.int64))["image"].shape[2:])
+    return {"images": len(part), "source": part.source, "size": size, "classes": dict(zip(classes, counts))}
 
 
 def each(data, function: Callable):

@@ -1,0 +1,17 @@
+"""Trained generators that are shipped: each a folder beside this file, as Run.export writes it."""
+
+from pathlib import Path
+
+from ..models import store
+
+
+def names() -> list[str]:
+    """The names of the shipped generators."""
+    return sorted(path.parent.name for path in store.SHIPPED.glob(f"*/{store.WEIGHTS}"))
+
+
+def folder(name: str) -> Path:
+    """The folder of a shipped generator. Raises ValueError for an unknown name."""
+    if name not in names():
+        raise ValueError(f"there is no shipped generator {name!r}: there are {', '.join(names()) or 'none'}")
+    return store.SHIPPED / name
