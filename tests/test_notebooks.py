@@ -1,5 +1,6 @@
 """Every notebook runs in the smoke profile and once more under nbval, and the committed files show what ran."""
 
+import json
 import os
 import re
 import subprocess
@@ -13,12 +14,14 @@ import yaml
 
 from uslab import notebooks
 from uslab.cli.main import main
+from uslab.data import open as open_set
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
 each = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 TOP_MOST_SIZE = 2_000_000   # bytes; a larger notebook is slow to open and to review
+WIDEST, LONGEST = 100, 40   # characters of a line and lines of a cell of code, so that a page shows them whole
 # Folders that exist on one machine only, such as in a warning's or a traceback's file names.
 OF_ONE_MACHINE = re.compile(r"(?<![\w.:/<~-])/(?:home|root|tmp|Users|var|opt|mnt)/|[A-Z]:\\\\?Users|site-packages")
 ANY_PATH = re.compile(r"(?<![\w.:/<~-])/(?:[\w.+-]+/){2,}")
@@ -47,6 +50,28 @@ def test_it_runs_in_the_smoke_profile(notebook, executed):
     assert (output.with_suffix("") / "run.json").is_file()
     page = (output.parent / "index.html").read_text()
     assert "data:image/png;base64," in page, "no cell tagged key-picture shows a picture"
+
+
+@each
+def test_every_run_of_it_keeps_a_set_that_can_be_measured(notebook, executed):
+    code, output = executed(notebook)
+    if code:
+        pytest.fail("it did not run")
+    runs = [path.parent for path in output.with_suffix("").rglob("checkpoint.json")]
+    assert runs or notebook.stem == "00_start_here"
+    for run in runs:
+        images = open_set(run)
+        steps = int(max((run / "samples").glob("*.safetensors")).stem)
+        assert len(images) and steps == json.loads((run / "checkpoint.json").read_text())["step"]
+        assert sorted((run / "sheets").glob("*.png"))
+
+
+@each
+def test_its_code_can_be_read_without_scrolling(notebook):
+    for cell in notebooks.read(notebook).cells:
+        lines = cell.source.splitlines() if cell.cell_type == "code" else []
+        assert len(lines) <= LONGEST, f"{len(lines)} lines: {lines[0]}"
+        assert not [line for line in lines if len(line) > WIDEST]
 
 
 @each
@@ -106,7 +131,7 @@ def without_data(text: str) -> str:
 @each
 def test_every_profile_fits_the_notebooks_parameters(notebook):
     known = notebooks.defaults(notebook)
-    assert {"profile", "data", "root", "out", "seed"} <= set(known)
+    assert {"profile", "data", "root", "out", "seed", "data_seed"} <= set(known)
     assert known["profile"] == "class" and known["data"] == "phantom" and known["out"] == f"../runs/{notebook.stem}"
     profiles = [path.suffixes[-2][1:] for path in (notebook.parent / "profiles").glob(f"{notebook.stem}.*.yaml")]
     assert "smoke" in profiles
