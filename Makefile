@@ -1,5 +1,8 @@
 # make run    sets up .venv on first use, then runs every notebook on simulated images in the smoke profile
 # make test   unit tests, every notebook, and the browser tests where a Chromium is found
+# make quick  unit tests alone, without notebooks, browsers and all that is slow: under two minutes on two cores
+# make lint   the code's style, with the length of its lines
+# make numeric  the tests whose numbers depend on the processor, as four machines would run them
 # make lab    opens the notebooks in JupyterLab
 # make gpu    what only a GPU can show: device tests, speeds, a resume, notebooks, short trainings (25 minutes)
 # make setup  only sets up .venv
@@ -15,7 +18,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: gpu setup run test lab notebooks lock
+.PHONY: gpu setup run test quick lint numeric lab notebooks lock
 setup: .venv/ready
 
 # The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
@@ -37,6 +40,19 @@ run: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+quick: setup
+	@$(BIN)/python -m pytest -q -m "not slow and not notebook and not browser"
+
+lint: setup
+	@$(BIN)/ruff check .
+
+# What differs between machines: PyTorch's own instructions, those of its convolutions, the BLAS of NumPy, the threads.
+numeric: setup
+	@for machine in "ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1" "ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2" \
+	    "ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1" \
+	    "ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem OMP_NUM_THREADS=2"; do \
+	    echo "$$machine"; env $$machine $(BIN)/python -m pytest -q -m numeric || exit 1; done
 
 gpu: setup
 	@$(BIN)/python benchmarks/gpu_kit.py

@@ -12,6 +12,8 @@ from uslab.metrics import outline_overlap
 from uslab.widgets import FigureExplorer
 from uslab.widgets.body import Aim, Body, aimed
 
+pytestmark = pytest.mark.numeric
+
 
 def discs(n, bright=160, dark=60, noise=0.0, seed=0):
     """n images (48, 128) with one disc each, at places of their own, and their labels."""

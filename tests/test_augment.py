@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from uslab.models import augment, diffaug, warp
 from uslab.models.augment import SETS, Controller, Operations
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

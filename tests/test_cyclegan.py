@@ -29,6 +29,8 @@ from uslab.models.cyclegan import (
 )
 from uslab.training import Run
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = json.loads((GOLDEN / "cyclegan_pix2pix_counts.json").read_text())
 SMALL = Config(size=56, ngf=4, ndf=4, blocks=1, layers=2, pool=3, margin=8, epoch=5, epochs=1, decay=2)
@@ -80,7 +82,7 @@ def test_losses_match_the_reference():
         logits = torch.from_numpy(golden["pred"]).requires_grad_()
         loss = lsgan(logits, target)
         loss.backward()
-        assert loss.item() == pytest.approx(float(golden[f"lsgan/{name}"]), rel=1e-6)
+        assert loss.item() == pytest.approx(float(golden[f"lsgan/{name}"]), rel=1e-5)
         np.testing.assert_allclose(logits.grad.numpy(), golden[f"lsgan/{name}/grad"], rtol=1e-5, atol=1e-8)
 
 

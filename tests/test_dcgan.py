@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from uslab import notebooks
 from uslab.models.dcgan import DCGAN, Config, Discriminator, Generator, augment, normalise, to_uint8
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = json.loads((GOLDEN / "dcgan_counts.json").read_text())
 

@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from uslab.models.gan import GAN
 from uslab.training import Run
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(params=CASES)
 def case(request):

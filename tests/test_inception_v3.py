@@ -17,6 +17,8 @@ from uslab import metrics
 from uslab.metrics.features import sha256
 from uslab.metrics.inception_v3 import InceptionV3, resize
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {key: tuple(shape) for key, shape in json.loads((GOLDEN / "inception_v3.json").read_text()).items()}
 

@@ -16,6 +16,8 @@ from uslab import notebooks
 from uslab.cli.main import main
 from uslab.data import open as open_set
 
+pytestmark = pytest.mark.notebook
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
 each = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

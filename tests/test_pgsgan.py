@@ -17,6 +17,8 @@ from uslab.models.layers import InstanceNorm
 from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp, Generator, enlarge
 from uslab.training import Run
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "cyclegan_pix2pix_counts.json").read_text())
 TINY = Config(size=32, ngf=4, ndf=4, blocks=1, batch_size=2, first=3, fade=1, weight_l1=10.0)
 

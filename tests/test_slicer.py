@@ -9,6 +9,8 @@ from uslab.data.slicer import AIR, BONE, WALL, Slicer, View, candidates, kept, s
 from uslab.data.slices import Slices, window
 from uslab.data.volume import Volume
 
+pytestmark = pytest.mark.numeric
+
 NAMES = ("background", "liver", "pancreas", "stomach", "aorta")
 OBLIQUE = np.array([[-1.2, 0.3, 0.1, 40], [0.2, 1.9, -0.4, -70], [0.1, 0.5, 2.4, -90], [0, 0, 0, 1.0]])   # mirrored
 

@@ -15,6 +15,8 @@ from uslab.models.stackgan import Config, Discriminator, Generator, Refiner, Sta
 from uslab.models.stylegan2 import StyleGAN2, preset
 from uslab.training import Run
 
+pytestmark = pytest.mark.numeric
+
 COUNTS = json.loads((Path(__file__).parent / "golden" / "dcgan_counts.json").read_text())
 SMALL = Config(size=128, size1=64, batch_size=4, z=8, ngf=4, ndf=4, width2=4, spectral=True, attention=16)
 

@@ -15,6 +15,8 @@ from jupyter_client import KernelManager
 
 from uslab.study import Study
 
+pytestmark = pytest.mark.notebook
+
 KILLS, AHEAD = 40, 3        # kernels that are started before their turn, as starting one takes longer than its life
 
 

@@ -15,6 +15,8 @@ from uslab import notebooks
 from uslab.models.stylegan2 import Config, Discriminator, Generator, StyleGAN2, ema_beta, preset
 from uslab.training import Run
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parent / "golden"
 SCHEDULES = json.loads((GOLDEN / "sg2_schedules.json").read_text())
 TINY = preset("auto", 32, batch_size=4, z=16, channel_max=16, ada_kimg=0.05, path_every=2, r1_every=3)

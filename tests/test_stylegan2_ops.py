@@ -9,6 +9,8 @@ import torch
 
 from uslab.models import stylegan2_ops as ops
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -77,7 +79,7 @@ def test_bias_and_activation(case):
 def test_minibatch_standard_deviation(case):
     i = case["i"]
     y = ops.minibatch_std(SPREAD[f"x/{i}"], case["group_size"], case["num_channels"])
-    torch.testing.assert_close(y, SPREAD[f"y/{i}"], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(y, SPREAD[f"y/{i}"], rtol=1e-5, atol=1e-6)
 
 
 def test_latents_have_a_mean_square_of_one():

@@ -13,6 +13,8 @@ from uslab import phantom, tasks
 from uslab.data import ImageSet
 from uslab.tasks.result import Result
 
+pytestmark = pytest.mark.numeric
+
 CLASSES = ("benign", "malignant", "normal")
 
 

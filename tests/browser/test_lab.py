@@ -6,6 +6,8 @@ import time
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.browser
+
 BOARD = """
 import time, numpy as np
 from uslab.widgets import Monitor

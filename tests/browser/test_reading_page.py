@@ -23,6 +23,8 @@ from uslab.reader import server as serve
 from uslab.reader.server import serving
 from uslab.study import Study
 
+pytestmark = pytest.mark.browser
+
 CANARY = "canary"       # stands in every file name, every metadata field, the method's name and the environment
 SIZE = 64
 # What somebody would try who wants to look behind the page.

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.browser
+
 EDITOR = """
 import time
 import numpy as np
