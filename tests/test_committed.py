@@ -32,5 +32,5 @@ def test_results_are_those_asked_for_each_with_its_picture(committed):
 
 def test_provenance_says_how_many_runs_how_long_and_of_which_commits(committed):
     assert notebooks.provenance(notebooks.results("07_new")) == (
-        "committed: 2 runs on phantom images, 4 min of training in all on cpu; commit seed0_small, seed1_large")
+        "committed: 2 runs on phantom images, 4 min 0 s of training in all on cpu; commit seed0_small, seed1_large")
     assert notebooks.provenance([]) == "No committed run has this data and size."

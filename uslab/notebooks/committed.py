@@ -2,6 +2,7 @@
 
 import json
 
+from ..pages import duration
 from .parameters import folder
 
 
@@ -27,8 +28,8 @@ def provenance(records: list[dict]) -> str:
     """One line on where committed results come from: runs, hours of training, device, commits."""
     if not records:
         return "No committed run has this data and size."
-    minutes = sum(record["seconds"] for record in records) / 60
+    trained = duration(sum(record["seconds"] for record in records))
     devices = sorted({record["device"] for record in records})
     commits = sorted({record["versions"].get("commit", "?") for record in records})
     runs = f"{len(records)} run{'s' * (len(records) > 1)} on {records[0]['source']} images"
-    return f"committed: {runs}, {minutes:.0f} min of training in all on {'; '.join(devices)}; commit {', '.join(commits)}"
+    return f"committed: {runs}, {trained} of training in all on {'; '.join(devices)}; commit {', '.join(commits)}"
