@@ -40,8 +40,12 @@ def test_what_is_exported_or_kept_by_a_run_samples_the_same_without_its_data(tmp
         assert (gan.translate(expected, "ct").int() - run.gan.translate(expected, "ct").int()).abs().max() <= 1
     with pytest.raises(ValueError, match="is a contact sheet"):
         read_grey(folder / "samples.png")
-    with pytest.raises(FileExistsError, match="is not empty"):
-        run.export(folder)
+    for batch in run.batches(3):
+        run.gan.step(batch)
+    run.export(folder)      # the same run, later
+    assert store.about(folder)["steps"] == 3
+    with pytest.raises(FileExistsError, match="holds something else"):
+        run.export(tmp_path / "run")
 
 
 def test_the_weights_are_the_averaged_generator_alone_under_its_own_names(tmp_path):

@@ -5,7 +5,7 @@ import os
 import sys
 
 from uslab import __version__
-from uslab.cli import data, metrics, run, study, sweep
+from uslab.cli import data, generate, metrics, run, study, sweep
 from uslab.notebooks import UsageError
 from uslab.notebooks.parameters import leave_out_address_grammar
 
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"uslab {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    for command in (run, sweep, data, study, metrics):
+    for command in (run, generate, sweep, data, study, metrics):
         command.add_parser(commands)
     return top
 

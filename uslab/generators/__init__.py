@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..data import ImageSet
 from ..models import store
 
 
@@ -15,3 +16,14 @@ def folder(name: str) -> Path:
     if name not in names():
         raise ValueError(f"there is no shipped generator {name!r}: there are {', '.join(names()) or 'none'}")
     return store.SHIPPED / name
+
+
+def sample(
+    name: str,       # of a shipped generator
+    n: int,          # images
+    seed: int = 0,   # image i depends on (seed, i) alone: a longer set begins with the shorter one
+) -> ImageSet:
+    """n images of a shipped generator, with the labels or masks that it was given; as `uslab generate` writes them."""
+    from .lots import image_sets, joined
+
+    return joined(list(image_sets(folder(name), n, seed)))

@@ -83,7 +83,7 @@ def trained(folder: Path) -> dict:
 
 def write(
     gan: GAN,
-    folder: Path,                      # must not hold anything
+    folder: Path,                      # new, empty or of an earlier export
     facts: dict,                       # for config.json: of the training, with model and config
     conditions: bool = True,           # also write the conditions, which are images that the GAN was trained on
 ) -> dict:

@@ -6,7 +6,7 @@ from uslab.data import ImageSet
 
 __all__ = ["abdomen", "load"]
 
-SCENES = ("breast", "eus", "fetal_head", "liver", "ovary")  # each a module beside this file with make(n, size, seed)
+SCENES = ("breast", "eus", "fetal_head", "liver", "ovary")  # each a module beside this file with make(n, size, seed, first)
 
 
 def load(
@@ -14,17 +14,20 @@ def load(
     n: int,          # number of images
     size: int,       # side of the square images, pixels, 64 to 512
     seed: int = 0,   # image i depends on (seed, i) alone: a longer set begins with the shorter one
+    first: int = 0,  # index of the first image: of a set that is made in parts
 ) -> ImageSet:
     """Simulate an image set. Raises ValueError for an unknown name and for n, size or seed out of range."""
     if name not in SCENES:
         raise ValueError(f"unknown phantom {name!r}: choose one of {', '.join(SCENES)}, or use uslab.data.load")
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
+    if not 0 <= first < n:
+        raise ValueError(f"first must be 0 to {n - 1}, not {first}")
     if not 64 <= size <= 512:
         raise ValueError(f"size must be 64 to 512 pixels, not {size}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, not {seed}")
-    return importlib.import_module(f".{name}", __name__).make(n, size, seed)
+    return importlib.import_module(f".{name}", __name__).make(n, size, seed, first)
 
 
 def abdomen(

@@ -186,7 +186,7 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     return np.round(255 * image).astype(np.uint8), mask, side / size
 
 
-def make(n: int, size: int, seed: int) -> ImageSet:
+def make(n: int, size: int, seed: int, first: int = 0) -> ImageSet:
     """The image set that uslab.phantom.load returns."""
     groups = series.groups(n, seed, EXAM_SIZES)
     kinds = series.lots(groups[-1] + 1, seed, COUNTS)
@@ -199,4 +199,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         behind = scene.lesion.posterior if scene.lesion else np.nan
         return image, mask, {"label": kinds[patient], "pixel_mm": pixel, "posterior_db": behind}
 
-    return series.image_set(one, groups, "breast", seed, ("background", "lesion"), CLASSES)
+    return series.image_set(one, groups, "breast", seed, first, ("background", "lesion"), CLASSES)

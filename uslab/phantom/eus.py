@@ -157,7 +157,7 @@ def render(patient: Patient, pose: Pose, poor: bool, size: int, rng: np.random.G
     return np.round(255 * image).astype(np.uint8), mask, side / size
 
 
-def make(n: int, size: int, seed: int) -> ImageSet:
+def make(n: int, size: int, seed: int, first: int = 0) -> ImageSet:
     """The image set that uslab.phantom.load returns: image i is of patient i modulo 5."""
     patients = [Patient(seed, number) for number in range(min(n, PATIENTS))]
 
@@ -169,4 +169,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(patient, pose, poor, size, rng)
         return image, mask, {"pixel_mm": pixel, "label": label}
 
-    return series.image_set(one, np.arange(n) % PATIENTS, "eus", seed, MASKS, CLASSES)
+    return series.image_set(one, np.arange(n) % PATIENTS, "eus", seed, first, MASKS, CLASSES)

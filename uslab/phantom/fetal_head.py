@@ -273,7 +273,7 @@ def exams(n: int, seed: int) -> np.ndarray:
     return series.groups(n, seed, EXAM_SIZES)
 
 
-def make(n: int, size: int, seed: int) -> ImageSet:
+def make(n: int, size: int, seed: int, first: int = 0) -> ImageSet:
     """The image set that uslab.phantom.load returns."""
     groups = exams(n, seed)
 
@@ -283,4 +283,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(scene, size, rng)
         return image, mask, {"pixel_mm": pixel, "hc_mm": scene.hc}
 
-    return series.image_set(one, groups, "fetal_head", seed, ("background", "head"))
+    return series.image_set(one, groups, "fetal_head", seed, first, ("background", "head"))

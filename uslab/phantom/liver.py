@@ -210,7 +210,7 @@ def truth(scene: Scene, fan: physics.Fan, x: np.ndarray, y: np.ndarray) -> np.nd
     return mask * fan.locate(x, y)[2]
 
 
-def make(n: int, size: int, seed: int) -> ImageSet:
+def make(n: int, size: int, seed: int, first: int = 0) -> ImageSet:
     """The image set that uslab.phantom.load returns."""
     groups = np.arange(n) // FRAMES
     kinds = series.lots(groups[-1] + 1, seed, COUNTS)
@@ -222,4 +222,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(next_frame(scene, rng), size, rng)
         return image, mask, {"label": kinds[patient], "pixel_mm": pixel, "fat": scene.fat}
 
-    return series.image_set(one, groups, "liver", seed, ("background", "liver", "kidney"), CLASSES)
+    return series.image_set(one, groups, "liver", seed, first, ("background", "liver", "kidney"), CLASSES)

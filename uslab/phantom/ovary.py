@@ -268,7 +268,7 @@ def render(scene: Scene, size: int, rng: np.random.Generator) -> tuple[np.ndarra
     return np.round(255 * image).astype(np.uint8), mask, side / size
 
 
-def make(n: int, size: int, seed: int) -> ImageSet:
+def make(n: int, size: int, seed: int, first: int = 0) -> ImageSet:
     """The image set that uslab.phantom.load returns."""
     patients = series.groups(n, seed, PATIENT_SIZES)
 
@@ -278,4 +278,4 @@ def make(n: int, size: int, seed: int) -> ImageSet:
         image, mask, pixel = render(scene, size, rng)
         return image, mask, {"pixel_mm": pixel, "follicles": len(scene.follicles)}
 
-    return series.image_set(one, patients, "ovary", seed, ("background", "ovary", "follicle"))
+    return series.image_set(one, patients, "ovary", seed, first, ("background", "ovary", "follicle"))

@@ -36,6 +36,7 @@ def image_set(
     groups: np.ndarray,              # (n,) group of each image
     name: str,                       # of the scene
     seed: int,                       # part of the groups' names: another seed has other patients
+    first: int,                      # index of the first image that is simulated
     mask_names: tuple[str, ...],
     classes: tuple[str, ...] = (),   # of the labels, where the rows have one under "label"
 ) -> ImageSet:
@@ -43,9 +44,9 @@ def image_set(
     # NumPy, SciPy and OpenCV work outside Python's lock; each image is made by one thread, so the result does not
     # depend on their number.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images, masks, rows = zip(*pool.map(one, range(len(groups))))
-    table = pd.DataFrame([{"file": f"{index:05d}", **row} for index, row in enumerate(rows)])
-    numbers, groups = np.unique(groups, return_inverse=True)
+        images, masks, rows = zip(*pool.map(one, range(first, len(groups))))
+    table = pd.DataFrame([{"file": f"{index:05d}", **row} for index, row in enumerate(rows, first)])
+    numbers, groups = np.unique(groups[first:], return_inverse=True)
     return ImageSet(
         images=torch.from_numpy(np.stack(images))[:, None],
         masks=torch.from_numpy(np.stack(masks))[:, None],

@@ -22,11 +22,13 @@ def export(
     limits: str,
 ) -> Path:
     """See Run.export."""
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: name another folder for the exported generator")
     facts = run.facts() | {"versions": environment()}
     if facts["config"].get("stage1"):
         facts["config"] = facts["config"] | {"stage1": "among the weights of this folder"}
+    if folder.exists() and any(folder.iterdir()):
+        there = store.about(folder) if (folder / store.WEIGHTS).is_file() else {}
+        if any(there.get(key) != facts[key] for key in ("model", "config", "seed", "data", "data_sha256")):
+            raise FileExistsError(f"{folder} holds something else: name another folder for the exported generator")
     real = "phantom" not in str(facts["trained_on"])
     facts = store.write(run.gan, folder, facts, conditions=not real)
     write_sheet(folder / "samples.png", contact_sheet(run.gan.sample(SHEET, 0)))

@@ -188,7 +188,7 @@ class Run:
 
     def export(
         self,
-        folder: str | Path,                           # new or empty; its name is the generator's
+        folder: str | Path,                           # its name is the generator's; an earlier export is replaced
         metrics: Iterable[Score | Mapping] = (),      # measures of its images, beside those in this run's run.json
         limits: str = "",                             # what a user must know beside what is true of every generator
     ) -> Path:
@@ -285,7 +285,8 @@ def described(part) -> dict:
     labels, classes = getattr(part, "labels", None), getattr(part, "classes", ())
     counts = [] if labels is None else torch.bincount(labels.cpu(), minlength=len(classes)).tolist()
     size = list(part.batch(torch.zeros(1, dtype=torch.int64))["image"].shape[2:])
-    return {"images": len(part), "source": part.source, "size": size, "classes": dict(zip(classes, counts))}
+    return {"images": len(part), "source": part.source, "size": size, "classes": dict(zip(classes, counts)),
+            **({"organ": part.organ} if hasattr(part, "organ") else {})}
 
 
 def each(data, function: Callable):
