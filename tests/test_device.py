@@ -10,9 +10,11 @@ from emulated import OnGPU, gpu
 from gans import CASES
 from gans import images as made
 
-from uslab import metrics, tasks
+from uslab import metrics, models, tasks
+from uslab.generators.lots import image_sets
 from uslab.training import Run
 
+pytestmark = pytest.mark.slow
 
 def test_the_emulated_gpu_refuses_what_a_gpu_refuses():
     with gpu():
@@ -62,6 +64,11 @@ def test_a_run_on_a_gpu_gives_the_numbers_of_the_cpu(tmp_path, name):
         if hasattr(again.gan, "translate"):
             there = again.gan.translate(images)
             assert not there.is_cuda and torch.equal(again.gan.translate(images.to("cuda")), there)
+        loaded = models.load(again.export(tmp_path / "out"))
+        assert loaded.device.type == "cuda" and (loaded.sample(4, seed=2).int() - images.int()).abs().max() <= 1
+        assert torch.equal(models.load(tmp_path / "gpu").sample(4, seed=2), images)
+        parts = list(image_sets(tmp_path / "out", 3, seed=0))
+        assert not any(isinstance(value, OnGPU) for part in parts for value in (part.images, part.labels, part.masks))
         again.gan.load_state_dict(run.gan.state_dict())
     here = trained(tmp_path / "cpu", case, 6)
     assert torch.equal(images, here.gan.sample(4, seed=2)) and not images.is_cuda

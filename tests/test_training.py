@@ -15,12 +15,14 @@ import torch
 from made import noise_set
 from safetensors.torch import load_file
 
+from uslab import data
 from uslab.data.batches import Batches
 from uslab.data.files import read_grey
 from uslab.data.pictures import contact_sheet
 from uslab.models import checkpoint
 from uslab.models.dcgan import DCGAN, Config
-from uslab.training import Diverged, Run
+from uslab.score import Score
+from uslab.training import Diverged, Run, write_record
 
 SMALL = Config(batch_size=8, z=8, ngf=8, ndf=8)
 
@@ -219,6 +221,33 @@ def test_contact_sheet_places_images_row_by_row():
     images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 2, 2)
     sheet = contact_sheet(images, columns=3)
     assert sheet.shape == (4, 6) and sheet[0].tolist() == [0, 0, 1, 1, 2, 2] and sheet[3].tolist() == [3, 3, 4, 4, 0, 0]
+
+
+def test_a_set_with_labels_comes_back_with_them(tmp_path):
+    run = Run(tmp_path, DCGAN, SMALL, noise_set(20))
+    for _ in run.batches(2):
+        pass
+    kept = dataclasses.replace(noise_set(4), labels=torch.tensor([0, 1, 0, 1]), classes=("a", "b"))
+    run.save_set(kept)
+    assert torch.equal(run.sets()[2], kept.images)
+    images = data.open(tmp_path)
+    assert torch.equal(images.labels, kept.labels) and images.classes == ("a", "b") and images.table.synthetic.all()
+
+
+def test_the_record_of_a_training_is_written_when_it_ends_and_completed_later(tmp_path):
+    run = Run(tmp_path, DCGAN, SMALL, noise_set(20), seed=2, data_seed=9)
+    for batch in run.batches(3):
+        run.gan.step(batch)
+    path = tmp_path / "run.json"
+    written = json.loads(path.read_text())
+    assert (written["steps"], written["images_seen"], written["seed"], written["data_seed"]) == (3, 24, 2, 9)
+    assert written["seconds"] > 0 and written["versions"]["torch"] and written["metrics"] == []
+    write_record(path, [Score("KID", 0.5, n=4)], notebook="01", extra=1)
+    completed = json.loads(path.read_text())
+    assert all(completed[key] == written[key] for key in written if key != "metrics")
+    assert completed["extra"] == 1 and completed["metrics"][0]["name"] == "KID"
+    write_record(path, [], notebook="02", data_sha256="of other images")
+    assert "extra" not in json.loads(path.read_text()), "a record of something else does not linger"
 
 
 def test_an_absent_device_is_named(tmp_path):

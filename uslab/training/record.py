@@ -1,6 +1,7 @@
 """run.json: what ran, on what, and what came out."""
 
 import contextlib
+import json
 import platform
 import subprocess
 from functools import cache
@@ -36,7 +37,10 @@ def write_record(
     metrics: list[Score | dict],   # score.as_dict() | {"set": ...} where a score needs a key beside its own
     **facts: Any,                  # notebook, profile, data, seed, seconds, device, data_sha256, ...
 ) -> None:
-    """Write a run.json: the facts, the environment and the metrics."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_json(Path(path), {**facts, "versions": environment(), "metrics": [
+    """Write a run.json: the facts, the environment and the metrics; what a Run has written there itself stays."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = json.loads(path.read_text()) if path.is_file() else {}
+    own = "notebook" not in there and facts.get("data_sha256") in (None, there.get("data_sha256"))
+    write_json(path, {**(there if own else {}), **facts, "versions": environment(), "metrics": [
         metric.as_dict() if isinstance(metric, Score) else metric for metric in metrics]})

@@ -18,12 +18,12 @@ from torch import Tensor
 from ..data import ImageSet
 from ..data.atomic import write_atomically, write_json
 from ..data.batches import Batches
-from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare
+from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare, synchronise
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
 from ..models import checkpoint
 from ..score import Score
-from .record import environment
+from .record import environment, write_record
 
 
 class Diverged(RuntimeError):
@@ -102,7 +102,8 @@ class Run:
         Yields {'image': (B, 1, H, W) uint8} on the device, with 'label' (B,) and 'mask' (B, 1, H, W) where known; of
         several domains {'ct': ..., 'ct_mask': ..., 'us': ...}.
         An interrupt (Ctrl-C, the stop button of Jupyter, stop()) ends the loop after the step under way, with a
-        checkpoint. Raises Diverged, with the last good checkpoint restored, if a loss is not finite.
+        checkpoint. At the end run.json is written, so that what comes later may fail. Raises Diverged, with the last
+        good checkpoint restored, if a loss is not finite.
         """
         self._stop.clear()
         self.interrupted, self.steps = False, steps
@@ -120,7 +121,10 @@ class Run:
                     saved = time.perf_counter()
         self.interrupted = self._stop.is_set()
         if self.step > first:
+            synchronise(self.device)
+            self.seconds = time.perf_counter() - started
             self.save()
+            write_record(self.folder / "run.json", [], **self.facts())
         if self.interrupted:
             print(f"Interrupted at step {self.step} of {steps}; the checkpoint is saved. Run this again to go on.")
 
@@ -168,10 +172,16 @@ class Run:
         write_sheet(self.folder / "sheets" / f"{self.step:06d}.png", contact_sheet(images))
         return images
 
-    def save_set(self, images: Tensor) -> None:
-        """Keep images (n, 1, H, W) uint8 of this step for measuring, samples/<step>.safetensors."""
+    def save_set(self, images: Tensor | ImageSet) -> None:
+        """Keep images (n, 1, H, W) uint8 of this step for measuring, samples/<step>.safetensors.
+
+        An ImageSet keeps its labels, masks and groups; its table says that the images are synthetic.
+        """
         path = self.folder / "samples" / f"{self.step:06d}.safetensors"
-        write_atomically(path, lambda part: save_file({"images": images.cpu().contiguous()}, part))
+        if isinstance(images, ImageSet):
+            dataclasses.replace(images, table=images.table.assign(synthetic=True)).save(path)
+        else:
+            write_atomically(path, lambda part: save_file({"images": images.cpu().contiguous()}, part))
 
     def sets(self) -> dict[int, Tensor]:
         """All sets that save_set kept, by step."""
