@@ -21,9 +21,9 @@ def test_a_figure_keeps_its_own_size():
     assert Image.open(io.BytesIO(pages.png(figure, dpi=130))).size == (390, 260)
 
 
-@pytest.mark.parametrize("name", ["index.html.j2", "metrics.html.j2", "report.html.j2", "study.html.j2"])
+@pytest.mark.parametrize("name", ["index.html.j2", "metrics.html.j2", "report.html.j2"])
 def test_the_pages_escape_what_they_are_given(name):
-    facts = {"name": "<b>", "title": "<b>", "cards": [], "entries": [], "groups": [], "lead": [], "sections": [], "lines": [],
+    facts = {"name": "<b>", "title": "<b>", "cards": [], "entries": [], "groups": [], "lines": [],
              "pictures": {}, "scores": []}
     page = pages.environment().get_template(name).render(**facts)
     assert "&lt;b&gt;" in page and "<b>" not in page

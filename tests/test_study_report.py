@@ -296,7 +296,7 @@ def test_reports_of_other_protocols(tmp_path, protocol, pictures):
     assert {path.stem for path in (out / "figures").iterdir()} == pictures
     text = text_of((out / "report.html").read_text())
     if protocol == "bautista2022":
-        assert "Always answering &#39;synthetic&#39; would be right in 83.8% of the images" in text
+        assert "Always answering 'synthetic' would be right in 83.8% of the images" in text
         assert "R01 gave one answer in 90% of the images or more" in text and "not estimable" in text
         assert "calling" not in text and "the clinician called every image synthetic" in text.lower()
         measures = pd.read_csv(out / "tables/quality_measures.csv")
@@ -319,12 +319,13 @@ def test_report_waits_for_unblinding_and_for_answers(tmp_path):
 
 
 def test_early_unblinding_stands_in_the_report(tmp_path):
-    study = Study.build(POOLS["real"], {"A": POOLS["A"]}, out=tmp_path / "s", acknowledge_text=True, readers=1)
+    study = Study.build(POOLS["real"], {"A<b>": POOLS["A"]}, out=tmp_path / "s", acknowledge_text=True, readers=1,
+                        title="Pilot <b>")
     study.autoplay(SimulatedReader())
-    study.unblind(early="interim look for the ethics board")
-    study.report(tmp_path / "r")
-    text = (tmp_path / "r/report.md").read_text()
-    assert "interim look for the ethics board" in text and "1 FAILED. Weigh every result by that." in text
+    study.unblind(early="interim look for the <b> ethics board")
+    html, text = study.report(tmp_path / "r").read_text(), (tmp_path / "r/report.md").read_text()
+    assert "<b>" not in html and all(f"{word}&lt;b&gt;" in html for word in ("A", "Pilot ", "look for the "))
+    assert "# Pilot <b>\n" in text and "interim look for the <b> ethics board" in text and "1 FAILED. Weigh every result by that." in text
 
 
 def test_the_margin_is_sealed_before_anybody_answers(tmp_path):

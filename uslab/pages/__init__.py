@@ -7,11 +7,13 @@ from pathlib import Path
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def environment():
+def environment(
+    escape: bool = True,    # False for text that is no HTML
+):
     """Return the Jinja environment of the templates, with the filters duration, number and encoded."""
     from jinja2 import Environment, FileSystemLoader
 
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=escape, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"duration": duration, "number": number, "encoded": encoded}
     return made
 
