@@ -68,10 +68,11 @@ def main():
             start = time.perf_counter()
             values = {key: value.item() for key, value in gan.update(*images).items()}
             seconds[name].append(time.perf_counter() - start)
-            print(f"{name:5s} {seconds[name][-1]:6.2f} s  " + "  ".join(f"{k} {v:.4f}" for k, v in values.items()), flush=True)
+            shown = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
+            print(f"{name:5s} {seconds[name][-1]:6.2f} s  {shown}", flush=True)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{describe(device)}, {dtype}: plain float32 {medians['plain']:.2f} s, uslab {medians['uslab']:.2f} s an update: "
-          f"{medians['plain'] / medians['uslab']:.2f} times as fast")
+    print(f"{describe(device)}, {dtype}: plain float32 {medians['plain']:.2f} s, uslab {medians['uslab']:.2f} s an "
+          f"update: {medians['plain'] / medians['uslab']:.2f} times as fast")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def main():
     plain = Plain(ours)
     seconds, apart = {"plain": [], "uslab": []}, []
     for step in range(options.steps):
-        real, z = normalise(batches[step % 8]["image"].float()), torch.randn(config.batch_size, config.z, 1, 1, device=device)
+        real = normalise(batches[step % 8]["image"].float())
+        z = torch.randn(config.batch_size, config.z, 1, 1, device=device)
         if step:
             ours.load_state_dict(channels_last(copy.deepcopy(plain.state_dict())))
         losses = {}
@@ -88,10 +89,12 @@ def main():
             seconds[name].append(time.perf_counter() - start)
         apart += [abs(losses["uslab"][key] / losses["plain"][key] - 1) for key in ("loss_d", "loss_g")]
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{describe(device)}, {dtype}, batch {config.batch_size} at {config.size}x{config.size}, {options.steps} steps")
+    print(f"{describe(device)}, {dtype}, batch {config.batch_size} at {config.size}x{config.size}, "
+          f"{options.steps} steps")
     print(f"plain float32 {medians['plain']:.3f} s, uslab {medians['uslab']:.3f} s a step: "
           f"{medians['plain'] / medians['uslab']:.2f} times as fast")
-    print(f"losses of the first 20 steps apart: median {statistics.median(apart[:40]):.2%}, largest {max(apart[:40]):.2%}")
+    print(f"losses of the first 20 steps apart: median {statistics.median(apart[:40]):.2%}, "
+          f"largest {max(apart[:40]):.2%}")
 
 
 if __name__ == "__main__":

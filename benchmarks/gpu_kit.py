@@ -115,7 +115,8 @@ def at_paper_size() -> dict:
         "DCGAN, 128 px, batch 64": (dcgan.DCGAN, dcgan.Config(size=128), {"image": images(64, 128, 128)}),
         "StyleGAN2 with ADA, 256 px, batch 32": (stylegan2.StyleGAN2, style, {"image": images(32, 256, 256)}),
         "CycleGAN, 512x196 px, 9 blocks, batch 1": (
-            cyclegan.CycleGAN, cyclegan.Config(size=512, identity=0.0), {key: images(1, 196, 512) for key in ("ct", "us")}),
+            cyclegan.CycleGAN, cyclegan.Config(size=512, identity=0.0),
+            {key: images(1, 196, 512) for key in ("ct", "us")}),
         "StackGAN stage I, 256 px, SN, SA 32, batch 16": (
             stackgan.StackGAN, stackgan.Config(spectral=True, attention=32), {"image": images(16, 256, 256)}),
         "PGSGAN first phase, 256 px, 10 blocks, batch 4": (
@@ -206,17 +207,18 @@ def page(facts: dict) -> str:
     if part := facts.get("tests"):
         lines += ["## Device tests", "", part["result"], "", *(f"- {line}" for line in part["failed"]), ""]
     if part := facts.get("speed"):
-        lines += ["## Seconds of a training step", "", "Plain: the same networks in contiguous float32 with Adam's default "
-                  "loop. Ours: as a Run trains them.", "",
+        lines += ["## Seconds of a training step", "", "Plain: the same networks in contiguous float32 with Adam's "
+                  "default loop. Ours: as a Run trains them.", "",
                   "| model | plain, ms | ours in float32, ms | ours, ms | precision | times as fast | images/s |",
                   "|---|---|---|---|---|---|---|"]
-        lines += [f"| {row['model']} | {1000 * row['plain']:.1f} | {1000 * row['float32']:.1f} | {1000 * row['ours']:.1f} | "
-                  f"{row['dtype']} | {row['plain'] / row['ours']:.2f} | {row['images'] / row['ours']:.0f} |"
+        lines += [f"| {row['model']} | {1000 * row['plain']:.1f} | {1000 * row['float32']:.1f} | "
+                  f"{1000 * row['ours']:.1f} | {row['dtype']} | {row['plain'] / row['ours']:.2f} | "
+                  f"{row['images'] / row['ours']:.0f} |"
                   for row in part["rows"]] + [""]
     if part := facts.get("resume"):
         lines += ["## Resume", ""] + [
-            f"- deterministic={row['deterministic']}: {'equal to the bit' if row['equal'] else 'not equal'} after 40 steps "
-            f"(largest difference of a weight {row['largest_difference']:.2g})" for row in part["rows"]] + [""]
+            f"- deterministic={row['deterministic']}: {'equal to the bit' if row['equal'] else 'not equal'} after 40 "
+            f"steps (largest difference of a weight {row['largest_difference']:.2g})" for row in part["rows"]] + [""]
     if part := facts.get("notebooks"):
         lines += ["## Notebooks, smoke profile", "", "| notebook | result | device |", "|---|---|---|"]
         lines += [f"| {row['notebook']} | {row['result']} | {row['device']} |" for row in part["rows"]] + [""]

@@ -35,7 +35,8 @@ def matrix_root(a: np.ndarray, b: np.ndarray) -> float:
 def subset_kernel(a: np.ndarray, b: np.ndarray) -> float:
     """The kernel distance over 100 subsets of 1000, as usual; each is computed anew."""
     rng = np.random.default_rng(0)
-    return float(np.mean([metrics.kernel_distance(a[rng.choice(len(a), 1000, False)], b[rng.choice(len(b), 1000, False)])
+    return float(np.mean([metrics.kernel_distance(a[rng.choice(len(a), 1000, False)],
+                                                  b[rng.choice(len(b), 1000, False)])
                           for _ in range(100)]))
 
 

@@ -50,7 +50,8 @@ def stylegan(name: str) -> float:
 def main():
     per_image = {
         "DCGAN, 64 px": step(dcgan.DCGAN(dcgan.Config(ngf=64, ndf=64, batch_size=10)), image=images(10, 64, 64)),
-        "DCGAN, 128 px": step(dcgan.DCGAN(dcgan.Config(size=128, ngf=64, ndf=64, batch_size=2)), image=images(2, 128, 128)),
+        "DCGAN, 128 px": step(dcgan.DCGAN(dcgan.Config(size=128, ngf=64, ndf=64, batch_size=2)),
+                              image=images(2, 128, 128)),
         "StyleGAN2, 256 px, reference's auto": stylegan("auto"),
         "StyleGAN2, 256 px": stylegan("stylegan2"),
         "StackGAN stage I, 256 px": step(stackgan.StackGAN(stackgan.Config(batch_size=2, spectral=True, attention=32)),

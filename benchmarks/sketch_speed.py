@@ -18,7 +18,8 @@ from uslab.models.pgsgan import PGSGAN, Config
 from uslab.widgets import Sketch
 
 STROKES = [{"tool": "draw", "points": [(0.2, 0.8), (0.5, 0.85), (0.7, 0.8)], "width": 1},
-           {"tool": "follicle", "points": [(0.45, 0.4), (0.5, 0.44)]}, {"tool": "grow", "points": [(0.5, 0.42), (0.53, 0.42)]}]
+           {"tool": "follicle", "points": [(0.45, 0.4), (0.5, 0.44)]},
+           {"tool": "grow", "points": [(0.5, 0.42), (0.53, 0.42)]}]
 
 
 def grown(config: Config, dtype: torch.dtype) -> PGSGAN:

@@ -36,7 +36,8 @@ def measure(module, x, repeats):
     for _ in range(repeats):
         x.grad = None
         start = time.perf_counter()
-        with saved_tensors_hooks(lambda t: (kept.__setitem__(t.untyped_storage().data_ptr(), t.untyped_storage().nbytes()),
+        with saved_tensors_hooks(lambda t: (kept.__setitem__(t.untyped_storage().data_ptr(),
+                                                             t.untyped_storage().nbytes()),
                                             t)[1], lambda t: t):
             kept.clear()
             y = module(x)
@@ -64,7 +65,8 @@ def main():
         x = torch.randn(BATCH, CHANNELS, side, side, device=device, requires_grad=True)
         (slow, much, a), (fast, little, b) = (measure(module, x, options.repeats) for module in (plain, ours))
         print(f"{side}x{side}: plain {slow:.3f} s and {much / 2**20:.0f} MB kept, uslab {fast:.3f} s and "
-              f"{little / 2**20:.0f} MB: {slow / fast:.1f} times as fast; outputs at most {(a - b).abs().max():.1g} apart")
+              f"{little / 2**20:.0f} MB: {slow / fast:.1f} times as fast; outputs at most {(a - b).abs().max():.1g} "
+              "apart")
 
 
 if __name__ == "__main__":

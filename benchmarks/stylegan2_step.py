@@ -69,7 +69,8 @@ def main():
     gan = StyleGAN2(config, device, dtype)
     real = torch.rand(config.batch_size, 1, config.size, config.size, device=device) * 2 - 1
     stack = Stack(config).to(device, memory_format=torch.channels_last)
-    x = torch.randn(config.batch_size, config.channels(4), 4, 4, device=device).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(config.batch_size, config.channels(4), 4, 4, device=device)
+    x = x.contiguous(memory_format=torch.channels_last)
 
     def plain():
         with gan.autocast():

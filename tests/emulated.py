@@ -31,7 +31,8 @@ class OnGPU(torch.Tensor):
     @staticmethod
     def __new__(cls, held: torch.Tensor):
         return torch.Tensor._make_wrapper_subclass(
-            cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype, device="cpu")
+            cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
+            device="cpu")
 
     def __init__(self, held: torch.Tensor):
         self.held = held

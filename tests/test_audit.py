@@ -74,7 +74,8 @@ def faulty(heads):
                           "overlay": [0.0] * 11 + [0.02], "colour": [0.0] * 4 + [0.1] + [0.0] * 7,
                           "height": [540] * 11 + [500], "width": 800})
     return ImageSet(torch.from_numpy(images)[:, None], "made", "real", table, labels=torch.tensor([0] * 10 + [1, 0]),
-                    classes=("a", "b"), groups=torch.tensor([*range(11), 3]), group_names=tuple(f"p{i}" for i in range(11)))
+                    classes=("a", "b"), groups=torch.tensor([*range(11), 3]),
+                    group_names=tuple(f"p{i}" for i in range(11)))
 
 
 def test_the_audit_names_each_fault(heads):

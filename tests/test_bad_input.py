@@ -25,7 +25,8 @@ def test_a_truncated_png(tmp_path):
         load("folder", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"these are notes, no image\n", b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0" * 9])
+@pytest.mark.parametrize("content",
+                         [b"these are notes, no image\n", b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0" * 9])
 def test_a_file_that_is_no_image(tmp_path, content):
     (tmp_path / "notes.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"notes\.png cannot be read as an image \(.*get it again or take it out"):

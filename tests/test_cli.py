@@ -40,7 +40,8 @@ def smoke(*arguments) -> int:
 
 
 def test_the_command_line_imports_nothing_heavy():
-    code = "import sys, uslab.cli.main; print(*{'torch', 'numpy', 'pandas', 'papermill', 'nbformat'} & set(sys.modules))"
+    code = ("import sys, uslab.cli.main; "
+            "print(*{'torch', 'numpy', 'pandas', 'papermill', 'nbformat'} & set(sys.modules))")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
@@ -194,7 +195,8 @@ for i in range(25):
 @pytest.mark.parametrize("command", ["papermill", "uslab"])
 def test_output_widgets_cannot_hang_a_run(make_notebook, tmp_path, command):
     notebook = make_notebook("outputs", *[OUTPUT] * 60)
-    arguments = {"papermill": ["--engine", "uslab", notebook, tmp_path / "o.ipynb"], "uslab": ["run", notebook, "--out", tmp_path / "o"]}
+    arguments = {"papermill": ["--engine", "uslab", notebook, tmp_path / "o.ipynb"],
+                 "uslab": ["run", notebook, "--out", tmp_path / "o"]}
     executable = Path(sys.executable).with_name(command)
     subprocess.run([executable, *arguments[command]], check=True, timeout=120, capture_output=True)
 
@@ -202,7 +204,8 @@ def test_output_widgets_cannot_hang_a_run(make_notebook, tmp_path, command):
 def test_other_programs_keep_nbclient_and_jsonschema_as_they_are():
     code = ("import sys, papermill, nbclient, inspect, uslab.notebooks.engine, uslab.notebooks.batch; "
             "from nbclient import NotebookClient as client; "
-            "print(client.on_comm_open_jupyter_widget.__module__, sys.modules.get('rfc3987_syntax', 'free') is not None)")
+            "print(client.on_comm_open_jupyter_widget.__module__, "
+            "sys.modules.get('rfc3987_syntax', 'free') is not None)")
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert said.split() == ["nbclient.client", "True"]
 

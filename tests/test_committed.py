@@ -13,8 +13,8 @@ def committed(tmp_path, monkeypatch):
     folder = tmp_path / "results" / "07_new"
     folder.mkdir(parents=True)
     for name, size, seconds in (("seed0_small", 64, 90), ("seed1_large", 128, 150)):
-        record = {"data": "phantom_breast", "source": "phantom", "config": {"size": size, "data": "no"}, "seconds": seconds,
-                  "device": "cpu", "versions": {"commit": name}}
+        record = {"data": "phantom_breast", "source": "phantom", "config": {"size": size, "data": "no"},
+                  "seconds": seconds, "device": "cpu", "versions": {"commit": name}}
         (folder / f"{name}.json").write_text(json.dumps(record))
     (folder / "seed1_large.jpg").touch()
     (folder / "README.md").touch()

@@ -58,7 +58,8 @@ def server():
 
 def offered(server, name: str, content: bytes, creates: str = "") -> File:
     server.files[name] = content
-    return File(name, f"http://127.0.0.1:{server.server_port}/{name}", f"md5:{hashlib.md5(content).hexdigest()}", creates)
+    return File(name, f"http://127.0.0.1:{server.server_port}/{name}", f"md5:{hashlib.md5(content).hexdigest()}",
+                creates)
 
 
 CONTENT = bytes(range(256)) * 9000  # 2.3 MB
@@ -67,7 +68,8 @@ CONTENT = bytes(range(256)) * 9000  # 2.3 MB
 def test_a_stopped_download_goes_on_where_it_was(server, tmp_path):
     file = offered(server, "a.bin", CONTENT)
     server.limit = 1_500_000
-    with pytest.raises(DownloadError, match=r"ended after 1500000 of 2304000 bytes\): try again later, what has arrived"):
+    with pytest.raises(DownloadError,
+                       match=r"ended after 1500000 of 2304000 bytes\): try again later, what has arrived"):
         fetch(file, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin.part"]
     server.limit = None
@@ -150,7 +152,8 @@ def test_no_space_left_keeps_what_has_arrived(server, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", full)
-        with pytest.raises(DownloadError, match=r"a\.bin cannot be written \(No space left on device\): free some space"):
+        with pytest.raises(DownloadError,
+                           match=r"a\.bin cannot be written \(No space left on device\): free some space"):
             fetch(file, tmp_path)
     assert fetch(file, tmp_path).read_bytes() == CONTENT
 

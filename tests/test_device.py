@@ -20,7 +20,8 @@ def test_the_emulated_gpu_refuses_what_a_gpu_refuses():
     with gpu():
         here, there = torch.rand(3), torch.rand(3, device="cuda")
         assert there.device.type == "cuda" and there.cpu().device.type == "cpu" and (here.to("cuda") * 2.0).is_cuda
-        for broken in (lambda: here + there, lambda: torch.stack([here.sum(), there.sum()]), lambda: torch.cat([here, there]),
+        for broken in (lambda: here + there, lambda: torch.stack([here.sum(), there.sum()]),
+                       lambda: torch.cat([here, there]),
                        lambda: here[there > 0], lambda: torch.equal(here, there), lambda: here @ there):
             with pytest.raises(RuntimeError, match="same device"):
                 broken()

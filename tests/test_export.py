@@ -54,7 +54,8 @@ def test_the_weights_are_the_averaged_generator_alone_under_its_own_names(tmp_pa
     Generator(Config(z=8, ngf=4, ndf=4)).load_state_dict(weights)
     averaged = run.gan.G_ema.state_dict()
     assert weights.keys() == averaged.keys()
-    assert all(torch.allclose(value.float(), averaged[name].float(), rtol=1e-3, atol=1e-4) for name, value in weights.items())
+    assert all(torch.allclose(value.float(), averaged[name].float(), rtol=1e-3, atol=1e-4)
+               for name, value in weights.items())
 
 
 def test_weights_are_halved_only_where_the_images_stay_the_same(tmp_path):
@@ -93,7 +94,8 @@ def test_the_card_says_what_it_is(tmp_path):
     run = trained(tmp_path / "run", CASES["stylegan2_classes"], data_seed=7)
     folder = run.export(tmp_path / "breasts", [score, score.as_dict() | {"set": "ada"}], "Small lesions are missing.")
     text, facts = (folder / "card.md").read_text(), json.loads((folder / "config.json").read_text())
-    for part in ("license: other", "# breasts", "10 phantom images of `noise`, 5 a, 5 b", "licence: not known here", "data seed 7",
+    for part in ("license: other", "# breasts", "10 phantom images of `noise`, 5 a, 5 b", "licence: not known here",
+                 "data seed 7",
                  "8 images seen in 2 steps", "| KID | 0.05 | [0.04, 0.06] | 200 | lite0 |", "| ada, KID |",
                  "Small lesions are missing.", "not for diagnosis", 'models.load("breasts")'):
         assert part in text, part

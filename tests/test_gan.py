@@ -84,6 +84,7 @@ def test_a_run_that_goes_on_ends_like_one_that_was_whole(tmp_path, case):
     trained(tmp_path / "parts", case, 2)
     parts = trained(tmp_path / "parts", case, 6)
     assert same(whole.gan.state_dict(), parts.gan.state_dict())
-    kept = [[{key: record[key] for key in record if "seconds" not in key and "per_s" not in key} for record in run.records]
+    kept = [[{key: record[key] for key in record if "seconds" not in key and "per_s" not in key}
+             for record in run.records]
             for run in (whole, parts)]
     assert kept[0] == kept[1] and len(kept[0]) == 6

@@ -457,7 +457,8 @@ def test_inception_score_of_known_probabilities():
     images = torch.arange(200, dtype=torch.uint8).remainder(4).view(-1, 1, 1, 1)
     assert metrics.inception_score(images, space(torch.eye(4)), splits=1).value == pytest.approx(4)
     assert metrics.inception_score(images, space(torch.full((4, 4), 0.25))).value == pytest.approx(1)
-    assert metrics.inception_score(images, space(torch.eye(4))).name == "CS-toy"   # another network's is no Inception score
+    # Another network's is no Inception score.
+    assert metrics.inception_score(images, space(torch.eye(4))).name == "CS-toy"
     with pytest.raises(ValueError, match="cells has none"):
         metrics.inception_score(images, cells)
 
@@ -471,7 +472,8 @@ def test_class_score_is_that_of_lite0s_own_probabilities():
     images = torch.randint(0, 256, (20, 1, 160, 160), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images[:10] //= 4
     with torch.inference_mode():
-        p = torch.cat([model(((part.float() - 127) / 128).expand(-1, 3, -1, -1)).softmax(1) for part in images.split(8)])
+        p = torch.cat([model(((part.float() - 127) / 128).expand(-1, 3, -1, -1)).softmax(1)
+                       for part in images.split(8)])
     p = p.double().numpy()
     expected = np.exp((p * (np.log(p) - np.log(p.mean(0)))).sum(1).mean())
     score = metrics.inception_score(images, "lite0", splits=1)
@@ -515,7 +517,8 @@ def test_compare_gives_one_row_a_measure():
     assert list(table.columns) == ["name", "value", "low", "high", "n", "note"]
     assert list(table.name) == [
         "FD-cells", "KD-cells", "Precision-cells", "Recall-cells", "LBP distance", "JS distance", "PSNR (dB)",
-        "MI (nats)", "SSIM", "MS-SSIM", "MS-SSIM within", "Twins-cells", "Memorisation (cells)", "Memorisation (pixels)"]
+        "MI (nats)", "SSIM", "MS-SSIM", "MS-SSIM within", "Twins-cells", "Memorisation (cells)",
+        "Memorisation (pixels)"]
     assert ((table.low <= table.value) & (table.value <= table.high)).all()
     values = table.set_index("name").value
     assert values["JS distance"] == metrics.js_distance(real, fake)

@@ -11,8 +11,8 @@ from uslab import pages
 
 def test_durations():
     seconds = (None, 0.4, 9.94, 9.96, 59.4, 59.6, 200, 3599.6, 7500)
-    assert [pages.duration(s) for s in seconds] == ["unknown", "0.4 s", "9.9 s", "10 s", "59 s", "1 min 0 s", "3 min 20 s",
-                                                    "1 h 0 min", "2 h 5 min"]
+    assert [pages.duration(s) for s in seconds] == ["unknown", "0.4 s", "9.9 s", "10 s", "59 s", "1 min 0 s",
+                                                    "3 min 20 s", "1 h 0 min", "2 h 5 min"]
 
 
 def test_a_figure_keeps_its_own_size():

@@ -15,7 +15,8 @@ def shrunk(pixels: np.ndarray) -> tuple[np.ndarray, int, int]:
     """RGBA pixels through a notebook: the pixels that come back, and the bytes before and after."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    output = new_output("display_data", {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": "picture"})
+    output = new_output("display_data",
+                        {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": "picture"})
     notebook = new_notebook(cells=[new_code_cell("1", outputs=[output])])
     shrink_pictures(notebook)
     data = notebook.cells[0].outputs[0].data

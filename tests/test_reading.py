@@ -18,7 +18,8 @@ from uslab.study import SimulatedReader, Study
 
 # Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
-ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "exposure_ms", "mask_ms", "fixation_ms", "pad"}
+ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "exposure_ms", "mask_ms", "fixation_ms",
+                 "pad"}
 PAGE = COMMON | {"name", "title", "text", "fields", "heading", "buttons"}
 CLASS_WORDS = re.compile(r"\b(real|synthetic|fake|truth|dcgan)\b", re.IGNORECASE)
 
@@ -54,7 +55,8 @@ class Reader:
         item = next(message for message, _ in reversed(self.page.messages) if message["type"] == "item")
         before = len(self.page.messages)
         reply = reply or {step["name"]: step["options"][0]["value"] for step in item["steps"]}
-        self.say(type="answer", id=item["id"], reply=reply, rt_ms=512.5, nonce=nonce or f"nonce {item['id']}", facts={"by": ["key"]})
+        self.say(type="answer", id=item["id"], reply=reply, rt_ms=512.5, nonce=nonce or f"nonce {item['id']}",
+                 facts={"by": ["key"]})
         return next(message for message, _ in self.page.messages[before:] if message["type"] == "ack")
 
     def go_on(self) -> None:
@@ -71,8 +73,8 @@ def test_the_page_is_told_what_it_may_know_and_nothing_else(study, monkeypatch):
     while reader.last["type"] == "item":
         reader.answer()
         reader.go_on()
-    assert reader.last["name"] == "done" and reader.widget.session.progress == (22, 22) if study.protocol.name != "2afc" \
-        else reader.widget.session.progress == (12, 12)
+    n = 12 if study.protocol.name == "2afc" else 22
+    assert reader.last["name"] == "done" and reader.widget.session.progress == (n, n)
     lengths, told = set(), []
     for message, arrays in reader.page.messages:
         if message["type"] == "item":
@@ -97,7 +99,8 @@ def test_no_trait_holds_anything_of_the_study(study):
 
 
 def test_a_saved_notebook_holds_no_image_and_no_class(study):
-    code = (f"from uslab.reader.page import Reading\nreading = Reading({str(study.folder)!r}, {study.invite('Dr A')!r})\n"
+    code = (f"from uslab.reader.page import Reading\nreading = Reading({str(study.folder)!r}, "
+            f"{study.invite('Dr A')!r})\n"
             "display(reading)\nreading._on_message(reading, {'type': 'ready'}, [])\n"
             "reading._on_message(reading, {'type': 'consent', 'form': {}}, [])\n"
             "reading._on_message(reading, {'type': 'go'}, [])\nassert reading._shown")
@@ -197,7 +200,8 @@ def test_nothing_is_kept_of_who_does_not_agree(study):
 
 def test_an_unknown_invitation_learns_nothing(study):
     reader = Reader(study, "guess", agree=False)
-    for message in ({"type": "go"}, {"type": "next"}, {"type": "answer", "id": "t0001"}, {"type": "withdraw", "sure": True}):
+    for message in ({"type": "go"}, {"type": "next"}, {"type": "answer", "id": "t0001"},
+                    {"type": "withdraw", "sure": True}):
         reader.say(**message)
     assert {message["name"] for message, _ in reader.page.messages} == {"refused"}
     assert not study.store.rows("select 1 from log where reader != ''")
@@ -215,7 +219,8 @@ def test_what_fails_is_neither_confirmed_nor_told(study):
     assert "disk is full" not in texts and "Error" not in texts and "Traceback" not in texts
     assert reader.widget.session.progress[0] == 0
     study.store._db.execute("drop trigger full")
-    reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=1.0, nonce="disk is full", facts={})    # the retry
+    # The retry.
+    reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=1.0, nonce="disk is full", facts={})
     assert any(message.get("nonce") == "disk is full" for message, _ in reader.page.messages[before:])
     assert reader.widget.session.progress[0] == 1
 
@@ -235,7 +240,8 @@ def test_it_says_when_it_is_not_blinded(study, monkeypatch):
     assert "Not blinded" in Reader(study, code).last["warning"]
     monkeypatch.setenv(SERVED, "1")
     assert Reader(study, code, agree=False).last["warning"] == ""
-    opened = [json.loads(body)["served"] for body, in study.store.rows("select body from log where kind = 'open' order by seq")]
+    opened = [json.loads(body)["served"]
+              for body, in study.store.rows("select body from log where kind = 'open' order by seq")]
     assert opened == [False, True]      # the report can say so
 
 
@@ -247,7 +253,8 @@ def test_a_closed_study_takes_no_answer(study):
 
 
 def test_a_readers_kernel_does_without_what_is_slow():
-    code = "import sys, uslab.reader.page; print([m for m in ('torch', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])"
+    code = ("import sys, uslab.reader.page; "
+            "print([m for m in ('torch', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -65,7 +65,8 @@ def test_resolution_worsens_at_lower_frequency_and_out_of_focus():
 def test_penetration_falls_with_frequency():
     """Two frames of the same tissue agree until the noise, which differs, takes over."""
     def agreement(config, depth):
-        one, two = (np.log(patch(echoes(config, moment=moment), config, (2, 12), (depth - 5, depth + 5))) for moment in (0, 1))
+        one, two = (np.log(patch(echoes(config, moment=moment), config, (2, 12), (depth - 5, depth + 5)))
+                    for moment in (0, 1))
         return np.corrcoef(one.ravel(), two.ravel())[0, 1]
 
     assert scanner.penetration(Config(frequency=5)) == 120 and scanner.penetration(Config(frequency=10)) == 60

@@ -33,8 +33,8 @@ def port():
 
 
 def test_the_command_prints_links_serves_and_stops(study, port):
-    command = [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), "--port", str(port), "--invite", "Dr A",
-               "--address", "https://study.example.org/heads"]
+    command = [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), "--port", str(port), "--invite",
+               "Dr A", "--address", "https://study.example.org/heads"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     try:

@@ -26,7 +26,8 @@ MINORS = [f"3.{minor}" for minor in range(30) if f"3.{minor}.9" in ALLOWED]
 def test_the_lock_pins_every_dependency_but_torch():
     optional = PROJECT["optional-dependencies"].values()
     wanted = [Requirement(text) for group in [PROJECT["dependencies"], *optional] for text in group]
-    wrong = [str(need) for need in wanted if need.name not in ("torch", "uslab") and LOCK.get(need.name) not in need.specifier]
+    wrong = [str(need) for need in wanted if need.name not in ("torch", "uslab")
+             and LOCK.get(need.name) not in need.specifier]
     assert not wrong, "run `make lock`"
     assert not [name for name in LOCK if re.fullmatch("torch(vision|audio)?|nvidia-(?!ml-py).*|triton", name)]
 

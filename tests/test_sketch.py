@@ -233,7 +233,8 @@ def test_a_synthesizer_that_fails_is_told_and_may_be_tried_again():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda editor: editor.load(label() + 3), "label must be one image, uint8 .* with values 0 to 3, not uint8 .* with values to 6"),
+    (lambda editor: editor.load(label() + 3),
+     "label must be one image, uint8 .* with values 0 to 3, not uint8 .* with values to 6"),
     (lambda editor: editor.load(label().astype(float)), "not float64"),
     (lambda editor: editor.load(np.stack([label()] * 2)), r"not uint8 \(2, 40, 40\)"),
     (lambda editor: editor.apply([{"tool": "paint", "points": [(1, 1)]}]), "unknown tool 'paint': choose one of draw"),

@@ -282,8 +282,9 @@ def test_planes_that_the_edge_of_the_ct_cuts_off_are_refused():
     whole = in_liver((50, 50, 50))     # every plane fits
     assert torch.equal(Slices.find(whole, "liver", 20, view, seed=0, outside=0.0).poses,
                        Slices.find(whole, "liver", 20, view, seed=0, outside=1.0).poses)
-    with pytest.raises(ValueError, match=r"CT a: none of 4000 .*\(4000 meet it; 4000 are refused since more than 40% of "
-                                         "the fan lies beyond its 48 x 48 x 48 mm"):
+    with pytest.raises(ValueError,
+                       match=r"CT a: none of 4000 .*\(4000 meet it; 4000 are refused since more than 40% of "
+                             "the fan lies beyond its 48 x 48 x 48 mm"):
         Slices.find(in_liver((12, 12, 12)), "liver", 5, view, seed=0)
 
 

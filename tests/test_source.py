@@ -73,13 +73,14 @@ def test_a_source_has_the_same_images_in_every_command(place, capsys, source):
 
 
 def test_measures_and_studies_take_every_source(place, capsys):
-    assert main(["metrics", "phantom:fetal_head?n=12,seed=9", *COUNTS, "--size", str(SIDE), "--draws", "3", "--out", "m"]) == 0
+    assert main(["metrics", "phantom:fetal_head?n=12,seed=9", *COUNTS, "--size", str(SIDE), "--draws", "3",
+                 "--out", "m"]) == 0
     said = capsys.readouterr().out
     for source, n in COUNTS.items():
         assert f"{Path(source).stem}: {n} synthetic images of 64x64" in said
     given = [word for i, source in enumerate(COUNTS) for word in ("--synthetic", f"m{i}={source}")]
-    assert main(["study", "build", "s", "--real", "phantom:ovary", *given, "--n", "8", "--practice", "0", "--attention", "0",
-                 "--acknowledge-text"]) == 0
+    assert main(["study", "build", "s", "--real", "phantom:ovary", *given, "--n", "8", "--practice", "0", "--attention",
+                 "0", "--acknowledge-text"]) == 0
     study = Study.open("s")
     assert study.pack.shape == (SIDE, SIDE)
     methods = [item["method"] for item in study.key()["stimuli"].values()]
@@ -111,9 +112,10 @@ def test_numbers_are_completed_and_never_changed():
 
 
 @pytest.mark.parametrize(("source", "message"), [
-    ("nowhere", "nowhere is neither a folder of images or of a run, nor"), ("gone.safetensors", "gone.safetensors is neither"),
-    ("phantom:lung", "unknown phantom 'lung'"),
-    ("phantom:liver?n=many", "'n=many' is neither n=NUMBER nor seed=NUMBER"), ("phantom:liver?size=9", "'size=9' is neither"),
+    ("nowhere", "nowhere is neither a folder of images or of a run, nor"),
+    ("gone.safetensors", "gone.safetensors is neither"), ("phantom:lung", "unknown phantom 'lung'"),
+    ("phantom:liver?n=many", "'n=many' is neither n=NUMBER nor seed=NUMBER"),
+    ("phantom:liver?size=9", "'size=9' is neither"),
     ("run-1/sheets", "sheets belongs to the run"), ("run-1/samples", "samples belongs to the run"),
     (".", "s belongs to the run .*, whose sheets and sets are no single images: .*`uslab generate .* --out DIR"),
     ("moved", r"moved/1\.png is a contact sheet.*take it out"), ("old/samples", "samples belongs to the run .*old"),
@@ -132,7 +134,8 @@ def test_every_command_refuses_in_one_line(place, capsys, source, message):
     save_file({"w": torch.zeros(2)}, place / "weights.safetensors")
     save_file({"images": torch.zeros(2, 1, 8, 8)}, place / "float.safetensors")
     for command in (["data", "check", source], ["data", "audit", source], ["metrics", "phantom:liver?n=1", source],
-                    ["metrics", source, "plain.safetensors"], ["study", "build", "s", "--real", source, "--synthetic", "a=real"],
+                    ["metrics", source, "plain.safetensors"],
+                    ["study", "build", "s", "--real", source, "--synthetic", "a=real"],
                     ["study", "build", "s", "--real", "phantom:liver", "--synthetic", f"a={source}"]):
         assert main(command) == 2
         said = capsys.readouterr().err
@@ -145,7 +148,7 @@ def test_saved_images_are_taken_as_they_are(place, capsys):
         uslab.data.open("run-1", size=32)
     with pytest.raises(ValueError, match="the set holds images of 64 px"):
         uslab.data.open(noise(1, 1), size=32)
-    assert main(["data", "audit", "run-1", "--out", "a.html"]) == 0     # the default size of pictures does not hold for it
+    assert main(["data", "audit", "run-1", "--out", "a.html"]) == 0     # the default size of pictures is not for it
 
 
 def test_a_folder_of_generated_images_says_so(place):
@@ -154,7 +157,8 @@ def test_a_folder_of_generated_images_says_so(place):
     table = place / "out" / "labels.csv"
     table.write_text("file,generator,seed\n" + "".join(f"{i}.png,phantom:liver,{i}\n" for i in range(3)))
     images = uslab.data.open("out", size=SIDE)
-    assert images.source == "phantom" and images.table.seed.tolist() == ["0", "1", "2"] and pack.read("x", "out").phantom
+    assert images.source == "phantom" and images.table.seed.tolist() == ["0", "1", "2"]
+    assert pack.read("x", "out").phantom
     table.write_text(table.read_text().replace("phantom:liver", "dcgan_fetal_head"))
     images = uslab.data.open("out", size=SIDE)
     assert images.source == "real" and "3 synthetic images" in repr(images) and not pack.read("x", "out").phantom

@@ -144,7 +144,7 @@ def test_attention_begins_as_the_identity_and_learns_gamma():
 
 
 def test_attention_is_the_papers_equations(attention):
-    """SAGAN, equations 1 to 3, written out: s = f(x)' g(x), softmax over i, o = v(sum of beta h(x)), y = gamma o + x."""
+    """SAGAN, equations 1 to 3, written out: s = f(x)' g(x), softmax over i, o = v(sum beta h(x)), y = gamma o + x."""
     x = torch.randn(2, 32, 6, 5)
     f, g, h = (layer(x).flatten(2) for layer in (attention.key, attention.query, attention.value))
     beta = torch.einsum("bci,bcj->bji", f, g).softmax(-1)

@@ -152,7 +152,8 @@ def test_public_folder_holds_no_truth(make, tmp_path):
     # The opaque names are in the order of a keyed hash, so neither the rows of the pack nor the names tell a class.
     shown = {name for name, item in key["stimuli"].items() if item["phase"] == "practice"}
     assert set(study.about["practice"]) == shown and len(shown) == 4
-    used = {name for names, in study.store.rows("select stimuli from plan where phase != 'practice'") for name in [names]}
+    used = {name for names, in study.store.rows("select stimuli from plan where phase != 'practice'")
+            for name in [names]}
     assert not used & shown
 
 
@@ -261,7 +262,8 @@ def test_key_must_be_the_one_committed_to(make):
     path = study.folder / "SEALED/key.json"
     content = json.loads(path.read_text())
     name = next(iter(content["key"]["stimuli"]))
-    content["key"]["stimuli"][name]["truth"] = "synthetic" if content["key"]["stimuli"][name]["truth"] == "real" else "real"
+    item = content["key"]["stimuli"][name]
+    item["truth"] = "synthetic" if item["truth"] == "real" else "real"
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="is not the key that this study was built with"):
         study.key()
@@ -381,7 +383,8 @@ def test_log_cannot_be_changed_unseen(make):
     session = reader(study)
     for i in range(3):
         session.answer(session.next().trial, "real", 3, nonce=nonce(i))
-    for sql in ("update log set body = '{}'", "delete from log", "update plan set phase = 'main'", "delete from reader"):
+    for sql in ("update log set body = '{}'", "delete from log", "update plan set phase = 'main'",
+                "delete from reader"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             study.store.rows(sql)
     study.store.verify()
@@ -429,7 +432,8 @@ def test_threads_and_processes_share_the_store(make):
                 assert "not due" in str(error)
 
     shared = [study, Study.open(study.folder)]   # two connections, each used by several threads
-    threads = [threading.Thread(target=work, args=(code, window, shared[window])) for code in codes for window in (0, 1)]
+    threads = [threading.Thread(target=work, args=(code, window, shared[window])) for code in codes
+               for window in (0, 1)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     n = len(study.store.rows("select 1 from plan where slot = 0"))
@@ -501,7 +505,7 @@ def test_a_damaged_database_is_refused(make):
 
 
 def test_a_plain_copy_while_readers_answer_loses_no_answer(make, tmp_path):
-    """Copied file by file in the middle: the mirror holds all that was acknowledged; the database is sound or refused."""
+    """Copied file by file in the middle: the mirror holds all that was acknowledged; the database is sound or not."""
     study = make(n=60, repeats=0)
     session = reader(study)
     stop = threading.Event()
@@ -515,7 +519,8 @@ def test_a_plain_copy_while_readers_answer_loses_no_answer(make, tmp_path):
     copies = []
     for i in range(6):
         before = session.progress[0]
-        copies.append((shutil.copytree(study.public, tmp_path / f"copy{i}/public", ignore=shutil.ignore_patterns("*-shm")), before))
+        copies.append((shutil.copytree(study.public, tmp_path / f"copy{i}/public",
+                                       ignore=shutil.ignore_patterns("*-shm")), before))
     stop.set()
     thread.join()
     sound = 0

@@ -24,7 +24,8 @@ def built(tmp_path_factory):
     """A study whose synthetic images are of the same kind as the real ones: 'twin'; 'jpeg' ones were compressed."""
     jpeg = np.stack([cv2.imdecode(cv2.imencode(".jpg", image[0], [cv2.IMWRITE_JPEG_QUALITY, 25])[1], 0)[None]
                      for image in scans(500)])
-    return Study.build(scans(0, 60), {"twin": scans(100), "jpeg": jpeg}, out=tmp_path_factory.mktemp("audit") / "study", **DESIGN)
+    return Study.build(scans(0, 60), {"twin": scans(100), "jpeg": jpeg}, out=tmp_path_factory.mktemp("audit") / "study",
+                       **DESIGN)
 
 
 @pytest.fixture
@@ -39,13 +40,15 @@ def test_a_sound_study_has_no_side_channel(study):
     assert len(found.channels) >= 11 and found.copies.empty
 
 
-@pytest.mark.parametrize("name", ["planted file", "named file", "told truth", "changed order", "changed pixels", "open folder"])
+@pytest.mark.parametrize("name",
+                         ["planted file", "named file", "told truth", "changed order", "changed pixels", "open folder"])
 def test_a_planted_side_channel_is_found(study, name):
     key = study.key()
     if name == "planted file":
         (study.public / "key.json").write_text("{}")
     elif name == "named file":
-        study.store.event("R01", "ready", {"file": next(i["file"] for i in key["stimuli"].values() if i["method"] == "jpeg")})
+        study.store.event("R01", "ready",
+                          {"file": next(i["file"] for i in key["stimuli"].values() if i["method"] == "jpeg")})
     elif name == "told truth":
         about = {**study.about, "practice": {n: i["truth"] for n, i in key["stimuli"].items()}}
         (study.public / "study.json").write_text(json.dumps(about))

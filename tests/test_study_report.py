@@ -1,4 +1,4 @@
-"""Analysis, report and exports of reader studies: numbers by another way, and words that claim no more than they may."""
+"""Analysis, report and exports of reader studies: numbers by another way, words that claim no more than they may."""
 
 import io
 import json
@@ -27,7 +27,7 @@ POOLS = {"real": scans(0, 150), "A": scans(1000, 70), "B": scans(2000, 70)}
 def finished(folder, protocol, readers, methods="AB", **design) -> Study:
     """A study that simulated readers have completed, closed and unblinded."""
     values = {"n_per_method": 20, "repeats": 0.2, "practice": 2, "attention": 2, "readers": len(readers)} | design
-    with pytest.MonkeyPatch.context() as patch:     # orders, and so what simulated readers answer, repeat with the secret
+    with pytest.MonkeyPatch.context() as patch:  # orders, and so what simulated readers answer, repeat with the secret
         patch.setattr("uslab.study.build.secrets.token_bytes", bytes)
         study = Study.build(POOLS["real"], {name: POOLS[name] for name in methods}, protocol, out=folder / "study",
                             acknowledge_text=True, **values)
@@ -244,7 +244,8 @@ def test_roc_curves_have_the_areas_of_the_tables(liang):
             x, y = drawn[f"{reader}, {area[method, reader]:.2f}"]
             assert auc(x, y) == pytest.approx(area[method, reader])
     # More readers than the legend has room for: a line each, and in the legend how many, the lowest and the highest.
-    many = figures.roc(pd.concat([found.main.assign(reader=found.main.reader + str(i)) for i in range(3)]), ["A"]).axes[0]
+    many = figures.roc(pd.concat([found.main.assign(reader=found.main.reader + str(i)) for i in range(3)]),
+                       ["A"]).axes[0]
     assert list(lines(many)) == [list(lines(figure.axes[0]))[-1],
                                  f"12 readers, {area['A'].min():.2f} to {area['A'].max():.2f}"]
     assert len(many.lines) == 1 + 12 + 2
@@ -286,7 +287,8 @@ def test_report_tables_hold_what_was_analysed(liang):
         study.report(out)
 
 
-@pytest.mark.parametrize("protocol, pictures", [("2afc", {"radar", "dots", "blocks"}), ("likert", {"dots", "quality", "quality_measures"}),
+@pytest.mark.parametrize("protocol, pictures", [("2afc", {"radar", "dots", "blocks"}),
+                                                ("likert", {"dots", "quality", "quality_measures"}),
                                                 ("bautista2022", {"dots", "blocks", "quality", "quality_measures"})])
 def test_reports_of_other_protocols(tmp_path, protocol, pictures):
     readers = [SimulatedReader(0.0, -9.0), *(SimulatedReader(1.0, seed=i) for i in (1, 2))]
@@ -400,8 +402,8 @@ def test_from_a_run_to_a_report_in_five_commands(tmp_path, monkeypatch, capsys):
     (run / "config.json").write_text("{}")
     save_file({"images": load("fetal_head", 8, 64, seed=5).images}, run / "samples/000100.safetensors")
     (tmp_path / "consent.txt").write_text("I agree to be asked about pictures.")
-    build = ["study", "build", "s", "--consent", "consent.txt", "--real", "phantom:fetal_head", "--synthetic", "dcgan=run", "--n", "6", "--practice", "2",
-             "--readers", "2"]
+    build = ["study", "build", "s", "--consent", "consent.txt", "--real", "phantom:fetal_head", "--synthetic",
+             "dcgan=run", "--n", "6", "--practice", "2", "--readers", "2"]
     assert main(build) == 0
     assert main(build) == 2 and "nothing is overwritten" in capsys.readouterr().err
     assert main(["study", "invite", "s", "Dr A"]) == 0

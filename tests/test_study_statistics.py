@@ -147,8 +147,10 @@ def test_simulated_readers_are_recovered_at_the_nominal_rate(dprime, criterion):
     reader, protocol, rng = SimulatedReader(dprime, criterion), PROTOCOLS["yesno_conf"], np.random.default_rng(0)
     runs, n, held = 600, 80, np.zeros((600, 3), bool)
     for run in range(runs):
-        replies = [[reader.respond(protocol, [(truth, "gan")], 0.5, rng) for _ in range(n)] for truth in ("real", "synthetic")]
-        rating = [np.array([(1 if r["choice"] == "synthetic" else -1) * r["confidence"] for r in part]) for part in replies]
+        replies = [[reader.respond(protocol, [(truth, "gan")], 0.5, rng) for _ in range(n)]
+                   for truth in ("real", "synthetic")]
+        rating = [np.array([(1 if r["choice"] == "synthetic" else -1) * r["confidence"] for r in part])
+                  for part in replies]
         d, c = detection((rating[1] > 0).sum(), n, (rating[0] > 0).sum(), n)
         # Six steps are coarse, so the area of the ratings is that of the steps, not of the evidence behind them.
         edges = np.array([-np.inf, -1, -0.5, 0, 0.5, 1, np.inf]) + criterion
@@ -200,12 +202,14 @@ def test_krippendorff_equals_his_example():
 
 def test_icc_equals_shrout_and_fleiss():
     """Shrout and Fleiss 1979, table 2 and 4."""
-    found = {score.name: score for score in agreement.icc(np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]))}
+    found = {score.name: score for score in agreement.icc(np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8],
+                                                                    [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]))}
     assert {name: round(value.value, 2) for name, value in found.items()} == {
         "ICC(A,1)": 0.29, "ICC(C,1)": 0.71, "ICC(A,k)": 0.62, "ICC(C,k)": 0.91}
     # The intervals that R's psych prints for the same table.
     intervals = {name: (round(value.low, 2), round(value.high, 2)) for name, value in found.items()}
-    assert intervals == {"ICC(A,1)": (0.02, 0.76), "ICC(C,1)": (0.34, 0.95), "ICC(A,k)": (0.07, 0.93), "ICC(C,k)": (0.68, 0.99)}
+    assert intervals == {"ICC(A,1)": (0.02, 0.76), "ICC(C,1)": (0.34, 0.95), "ICC(A,k)": (0.07, 0.93),
+                         "ICC(C,k)": (0.68, 0.99)}
 
 
 def test_gwet_withstands_the_paradox_of_kappa():
@@ -257,7 +261,8 @@ def test_planned_power_of_several_readers_is_what_simulation_finds():
     for accuracy, margin in ((0.6, None), (0.5, 0.1)):
         found = 0
         for _ in range(runs):
-            chance = accuracy + rng.normal(0, 0.05, (readers, 1)) + rng.normal(0, np.sqrt(0.1 * accuracy * (1 - accuracy)), n)
+            own, shared = rng.normal(0, 0.05, (readers, 1)), rng.normal(0, np.sqrt(0.1 * accuracy * (1 - accuracy)), n)
+            chance = accuracy + own + shared
             row = mrmc.compare(*mrmc.proportions([(rng.random((readers, n)) < chance).astype(float)])).single.iloc[0]
             if margin is None:
                 found += not row.low <= 0.5 <= row.high

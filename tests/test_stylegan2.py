@@ -79,7 +79,8 @@ def test_classes_are_learnt_and_drawn_as_often_as_seen():
     assert bright > dark + 60
     drawn = gan.drawn(4000, 0)
     assert drawn.float().mean() == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(gan.sample(4, 1, torch.tensor([0, 1, 0, 1]))[:1], gan.sample(4, 1, torch.tensor([0, 0, 0, 0]))[:1])
+    assert torch.equal(gan.sample(4, 1, torch.tensor([0, 1, 0, 1]))[:1],
+                       gan.sample(4, 1, torch.tensor([0, 0, 0, 0]))[:1])
     with pytest.raises(ValueError, match="from 0 to 1"):
         gan.sample(1, 0, condition=2)
     with pytest.raises(ValueError, match="no labels"):
@@ -111,7 +112,8 @@ def test_presets():
     paper, want = preset("paper256"), SCHEDULES["paper256"]
     assert (paper.gamma, paper.ema_kimg, paper.mbstd_group, paper.lr, paper.mapping_layers, paper.batch_size) == (
         want["r1_gamma"], want["ema_kimg"], want["mbstd"], want["lrate"], want["map"], want["batch"])
-    assert (paper.style_mixing, paper.path_weight, paper.path_every, paper.r1_every, paper.ada_target, paper.ada_kimg) == (
+    assert (paper.style_mixing, paper.path_weight, paper.path_every, paper.r1_every, paper.ada_target,
+            paper.ada_kimg) == (
         want["style_mixing"], want["pl_weight"], want["G_reg_interval"], want["D_reg_interval"], want["ada_target"],
         want["ada_kimg"])
     first = preset("stylegan2")
@@ -128,7 +130,8 @@ def test_presets():
         Config(batch_size=6)
 
 
-@pytest.mark.parametrize("case", SCHEDULES["ema"], ids=lambda case: f"{case['ema_kimg']}-{case['batch']}-{case['cur_nimg']}")
+@pytest.mark.parametrize("case", SCHEDULES["ema"],
+                         ids=lambda case: f"{case['ema_kimg']}-{case['batch']}-{case['cur_nimg']}")
 def test_the_average_moves_as_in_the_reference(case):
     config = Config(batch_size=case["batch"], ema_kimg=case["ema_kimg"], ema_rampup=case["ramp"] or 0.0)
     assert ema_beta(config, case["cur_nimg"]) == pytest.approx(case["beta"], rel=1e-12, abs=1e-12)
@@ -255,7 +258,8 @@ def test_resume_is_bit_exact(tmp_path):
             run = Run(tmp_path / name, StyleGAN2, TINY, data, seed=3, log_every=1)
             for batch in run.batches(steps):
                 run.log(run.gan.step(batch))
-        logs[name] = [{k: v for k, v in record.items() if k not in ("seconds", "images_per_s")} for record in run.records]
+        logs[name] = [{k: v for k, v in record.items() if k not in ("seconds", "images_per_s")}
+                      for record in run.records]
     assert logs["whole"] == logs["parts"] and len(logs["whole"]) == 14
     whole, parts = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
     assert whole.keys() == parts.keys() and all(torch.equal(whole[key], parts[key]) for key in whole)

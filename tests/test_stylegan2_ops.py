@@ -94,7 +94,8 @@ def test_modulation_can_be_differentiated_twice():
     for value in (x, w, s):
         value.requires_grad_()
     assert torch.autograd.gradgradcheck(
-        lambda *values: ops.modulated_conv2d(*values, noise, up=2, padding=1, f=f, flip_weight=False, gain=1.3), (x, w, s))
+        lambda *values: ops.modulated_conv2d(*values, noise, up=2, padding=1, f=f, flip_weight=False, gain=1.3),
+        (x, w, s))
 
 
 @pytest.mark.parametrize("up, down, padding", [(1, 1, [1, 2, 1, 2]), (2, 1, [2, 1, 2, 1]), (1, 2, [1, 1, 1, 1]),

@@ -32,7 +32,7 @@ metrics = [{"name": "KD-lite0", "value": steps * lr, "low": 0.0, "high": 9.0, "n
 record = {"profile": profile, "data": data, "metrics": metrics, "threads": os.environ["OMP_NUM_THREADS"]}
 (out / "run.json").write_text(json.dumps(record))
 mark("end")'''
-# Waits on the first run of steps = 2 until it is interrupted; then it leaves a checkpoint, from which a later run goes on.
+# Waits on the first run of steps = 2 until it is interrupted; then leaves a checkpoint, from which a later one goes on.
 WAIT = '''if steps == 2 and not (out / "checkpoint").exists():
     try:
         mark("wait")
@@ -87,7 +87,8 @@ def process_of(file: Path, name: str) -> int:
 
     folder, = (file.parent / "o").glob(f"{name}_*")
     found = [process.pid for process in psutil.process_iter(["cmdline"])
-             if "uslab.sweeps.job" in (process.info["cmdline"] or []) and str(folder.resolve()) in process.info["cmdline"]]
+             if "uslab.sweeps.job" in (process.info["cmdline"] or [])
+             and str(folder.resolve()) in process.info["cmdline"]]
     assert len(found) == 1
     return found[0]
 
@@ -250,7 +251,7 @@ def test_a_full_disk_loses_nothing_finished_and_a_later_start_completes(toy):
 
 def test_the_estimate_extends_along_every_length():
     assert extended({"steps": [2, 4]}, [10.0, 14.0], {"steps": 100}) == 10 + 2 * 98
-    assert extended({"steps": [2, 4]}, [10.0, 9.0], {"steps": 100}) == 10    # noise: no run is shorter than the shortest
+    assert extended({"steps": [2, 4]}, [10.0, 9.0], {"steps": 100}) == 10   # noise: no run is below the shortest
     # Steps of 3 s at first, of 5 s later: 20 in all, 4 of them at first, is 12 + 80.
     def run(first, steps):
         return 3 * first + 5 * (steps - first)

@@ -27,7 +27,8 @@ def made(n=60, seed=0, size=16, groups=None, card="toy"):
     for image, label in zip(images, labels):
         image[0, label * third:(label + 1) * third] += 120
     groups = np.arange(n) // 2 if groups is None else np.asarray(groups)
-    return ImageSet(torch.from_numpy(images), card, "phantom", pd.DataFrame({"file": [f"{seed}-{i}" for i in range(n)]}),
+    return ImageSet(torch.from_numpy(images), card, "phantom",
+                    pd.DataFrame({"file": [f"{seed}-{i}" for i in range(n)]}),
                     torch.from_numpy(labels), CLASSES, groups=torch.from_numpy(groups),
                     group_names=tuple(f"{seed}-{i}" for i in range(groups.max() + 1)))
 
@@ -75,7 +76,8 @@ def test_share_of_the_mixture_is_not_relative_to_the_real(share, relative):
     train = made(60)
     pool = synthetic(train)
     for fixed, real in (("real", 60), ("total", round(60 * (1 - share)))):
-        one, other = (tasks.mix(train, pool, fixed=fixed, **kind) for kind in ({"share": share}, {"relative": relative}))
+        one, other = (tasks.mix(train, pool, fixed=fixed, **kind)
+                      for kind in ({"share": share}, {"relative": relative}))
         made_up = one.table.synthetic.astype(bool)
         assert (~made_up).sum() == real and made_up.mean() == share
         assert one.sha256() == other.sha256()
@@ -97,7 +99,8 @@ def test_mixture_draws_without_replacement_and_by_seed():
 @pytest.mark.parametrize("arguments, message", [
     ({}, "one of them"), ({"share": 0.5, "relative": 1}, "one of them"), ({"share": 1.0}, "below 1"),
     ({"share": 3.0}, "share=0.75 or relative=3"), ({"relative": -1}, "at least 0"),
-    ({"share": 0.5, "fixed": "both"}, "'real' or 'total'"), ({"relative": 20}, "400 synthetic images of the class benign"),
+    ({"share": 0.5, "fixed": "both"}, "'real' or 'total'"),
+    ({"relative": 20}, "400 synthetic images of the class benign"),
 ])
 def test_mixtures_refuse(arguments, message):
     train = made(60)
@@ -168,7 +171,8 @@ def test_measures_are_those_of_scikit_learn():
     predicted = np.where(rng.random(200) < 0.6, truth, rng.integers(0, 3, 200))
     found = result(truth, predicted)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, predicted)
-    np.testing.assert_allclose(found.table.iloc[:3][["precision", "recall", "F1"]], np.stack([precision, recall, f1], 1))
+    np.testing.assert_allclose(found.table.iloc[:3][["precision", "recall", "F1"]],
+                               np.stack([precision, recall, f1], 1))
     assert found.f1_macro == pytest.approx(sk.f1_score(truth, predicted, average="macro"))
     assert found.f1_micro == found.accuracy == pytest.approx(sk.f1_score(truth, predicted, average="micro"))
     assert found.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(truth, predicted))
@@ -285,7 +289,8 @@ def test_the_features_classifier_is_scikit_learns():
 def test_class_weights_lift_the_rare_class():
     rng = np.random.default_rng(0)
     images = made(150, size=32)
-    noisy = (0.25 * images.images.float() + 100 + torch.from_numpy(rng.normal(0, 50, images.images.shape))).clamp(0, 255)
+    noise = torch.from_numpy(rng.normal(0, 50, images.images.shape))
+    noisy = (0.25 * images.images.float() + 100 + noise).clamp(0, 255)
     images = ImageSet(noisy.byte(), "toy", "phantom", images.table, images.labels, CLASSES, groups=images.groups,
                       group_names=images.group_names)
     rare = np.flatnonzero(images.labels[:100].numpy() == 0)[:6]

@@ -64,7 +64,8 @@ def test_lite2_has_its_imagenet_weights():
     model.net.load_state_dict({name: state[name] for name in ("_fc.weight", "_fc.bias")}, strict=False)
     cat = torch.from_numpy(data.chelsea()).float().mean(2)[None, None, :, 60:360]
     with torch.inference_mode():
-        best = model(torch.nn.functional.interpolate(cat, (260, 260), mode="bilinear", antialias=True)).topk(3).indices[0]
+        best = model(torch.nn.functional.interpolate(cat, (260, 260), mode="bilinear",
+                                                     antialias=True)).topk(3).indices[0]
     assert set(best.tolist()) & {281, 282, 285}   # tabby, tiger cat, Egyptian cat
     assert "B2 without squeeze-and-excitation" in model.about
 
@@ -153,7 +154,8 @@ def test_dice_by_hand_and_by_monai():
     np.testing.assert_allclose(tasks.dice(truth, truth, 3), [[1, 1], [np.nan] * 2, [np.nan] * 2])
     random = torch.randint(0, 3, (2, 5, 1, 16, 16), dtype=torch.uint8)
     hot = [torch.nn.functional.one_hot(x[:, 0].long(), 3).movedim(3, 1) for x in random]
-    np.testing.assert_allclose(tasks.dice(*random, 3), compute_dice(hot[0], hot[1], include_background=False), rtol=1e-6)
+    np.testing.assert_allclose(tasks.dice(*random, 3), compute_dice(hot[0], hot[1], include_background=False),
+                               rtol=1e-6)
 
 
 def discs(n, seed):

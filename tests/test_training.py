@@ -46,7 +46,8 @@ SCRIPT = textwrap.dedent("""
 
 def start(folder, steps):
     here = os.path.dirname(__file__)
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(steps), here], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(steps), here], stdout=subprocess.PIPE,
+                            text=True)
 
 
 def log_of(folder):
@@ -167,7 +168,8 @@ def test_steps_draw_different_random_numbers_and_other_seeds_others(tmp_path):
 
 def test_a_folder_belongs_to_one_run(tmp_path):
     Run(tmp_path, DCGAN, SMALL, noise_set(20))
-    with pytest.raises(ValueError, match=r"holds another run: lr is 0.0002 there and 0.001 here; seed is 0 there and 1"):
+    with pytest.raises(ValueError,
+                       match=r"holds another run: lr is 0.0002 there and 0.001 here; seed is 0 there and 1"):
         Run(tmp_path, DCGAN, Config(batch_size=8, z=8, ngf=8, ndf=8, lr=1e-3), noise_set(20), seed=1)
     with pytest.raises(ValueError, match="data_sha256"):
         Run(tmp_path, DCGAN, SMALL, noise_set(21))

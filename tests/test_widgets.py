@@ -353,8 +353,8 @@ def test_a_quiz_that_cannot_be_fair_is_refused(real, synthetic, n, message):
 
 def answer_message(item, choice, **more):
     """What the page sends for an answer."""
-    return {"type": "answer", "id": item, "reply": {"choice": choice, **more}, "rt_ms": 500.0, "nonce": f"{choice} {item}",
-            "facts": {}}
+    return {"type": "answer", "id": item, "reply": {"choice": choice, **more}, "rt_ms": 500.0,
+            "nonce": f"{choice} {item}", "facts": {}}
 
 
 def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():

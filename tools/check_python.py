@@ -18,7 +18,8 @@ def problem(folder):
     )
     if fault:
         return (
-            "Python %d.%d.%d %s (%s): install another one from %d.%d to %d.%d, and name it with make PYTHON=/path/to/python3"
+            "Python %d.%d.%d %s (%s): install another one from %d.%d to %d.%d, and name it with make "
+            "PYTHON=/path/to/python3"
             % (version + (fault, sys.executable) + OLDEST + NEWEST)
         )
     try:

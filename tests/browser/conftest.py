@@ -123,7 +123,8 @@ def server(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(8)
-    env = dict(os.environ, JUPYTERLAB_SETTINGS_DIR=str(private / "settings"), JUPYTER_CONFIG_DIR=str(private / "config"),
+    env = dict(os.environ, JUPYTERLAB_SETTINGS_DIR=str(private / "settings"),
+               JUPYTER_CONFIG_DIR=str(private / "config"),
                JUPYTERLAB_WORKSPACES_DIR=str(private / "workspaces"), OMP_NUM_THREADS="1",
                PYTHONPATH=str(Path(__file__).parents[2]))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",

@@ -43,7 +43,8 @@ display(panel)
 panel.apply(init_std=0.012345)
 """
 PIXELS = "() => document.querySelector('.uslab-monitor canvas').toDataURL()"
-HEIGHTS = """() => { const box = document.querySelector('.uslab-monitor').closest('.jp-OutputArea'); window.heights = [];
+HEIGHTS = """() => {
+  const box = document.querySelector('.uslab-monitor').closest('.jp-OutputArea'); window.heights = [];
   (function look() { window.heights.push(box.offsetHeight); requestAnimationFrame(look); })(); }"""
 
 
@@ -119,10 +120,12 @@ def test_a_knob_moved_by_keyboard_changes_the_config(lab):
     page.locator(".uslab-knobs .noUi-handle").nth(1).focus()       # lr, after batch; size is a list
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.002, init_std=0.012345)'")
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value === "
+                           "'Config(lr=0.002, init_std=0.012345)'")
     assert "was 0.001" in page.locator(".uslab-knobs").inner_text()
     page.click("button:has-text('Copy as code')")
-    assert page.evaluate("() => getSelection().toString() || document.activeElement.value") == "Config(lr=0.002, init_std=0.012345)"
+    selected = page.evaluate("() => getSelection().toString() || document.activeElement.value")
+    assert selected == "Config(lr=0.002, init_std=0.012345)"
     notebook.shoot("knobs")
     # Nothing but the key has changed a value: neither showing the panel nor a value between two stops.
     assert notebook.run("panel.config == Config(lr=0.002, init_std=0.012345)") == "True"

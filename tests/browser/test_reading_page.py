@@ -28,11 +28,14 @@ pytestmark = pytest.mark.browser
 CANARY = "canary"       # stands in every file name, every metadata field, the method's name and the environment
 SIZE = 64
 # What somebody would try who wants to look behind the page.
-GUESSES = ["/", "/?r=guess", "/?r=", "/reading.ipynb", "/voila.py", "/study.json", "/answers.db", "/stimuli.safetensors",
-           *(f"/voila/files/{name}" for name in ("reading.ipynb", "voila.py", "study.json", "answers.db", "answers.jsonl",
+GUESSES = ["/", "/?r=guess", "/?r=", "/reading.ipynb", "/voila.py", "/study.json", "/answers.db",
+           "/stimuli.safetensors",
+           *(f"/voila/files/{name}" for name in ("reading.ipynb", "voila.py", "study.json", "answers.db",
+                                                 "answers.jsonl",
                                                  "stimuli.safetensors", "../SEALED/key.json", "%2e%2e/SEALED/key.json",
                                                  "canary_real_0.png")),
-           "/voila/tree", "/tree", "/voila/render/reading.ipynb", "/lab", "/notebooks/reading.ipynb", "/files/study.json",
+           "/voila/tree", "/tree", "/voila/render/reading.ipynb", "/lab", "/notebooks/reading.ipynb",
+           "/files/study.json",
            "/api/contents", "/api/kernels", "/api/sessions", "/voila/api/contents", "/api/terminals",
            "/voila/static/../../study.json", "/voila/templates/reader/static/../../../study.json"]
 
@@ -113,14 +116,16 @@ class Watch:
         """Every way in which this page was told more than it may; own is the address of the server."""
         page, found = self.page, []
         bodies = b"".join(self.body(response) for response in self.responses)
-        stores = page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])").encode()
+        stores = page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
         for name, blob in (("a websocket frame", b"".join(self.frames)), ("an HTTP body", bodies),
-                           ("the page", page.content().encode()), ("storage", stores)):
+                           ("the page", page.content().encode()), ("storage", stores.encode())):
             if CANARY.encode() in blob.lower():
                 found.append(f"a canary in {name}")
-        if len({length for _, length, _ in self.stimuli()}) > 1 or len({n for *_, images in self.stimuli() for n in images}) > 1:
+        lengths = {length for _, length, _ in self.stimuli()}
+        if len(lengths) > 1 or len({n for *_, images in self.stimuli() for n in images}) > 1:
             found.append("images of different length")
-        if foreign := {url for url in self.requests if not url.startswith((own, own.replace("http", "ws"), "data:", "blob:"))}:
+        if foreign := {url for url in self.requests
+                       if not url.startswith((own, own.replace("http", "ws"), "data:", "blob:"))}:
             found.append(f"a request to another machine: {sorted(foreign)}")
         found += [f"an open address: {path}" for path in GUESSES if status(own, path) < 400]
         return found
@@ -186,12 +191,15 @@ class Reader:
         self.at("[data-phase=choice]")
         before = self.page.inner_text(".uslab-quiz .head")
         self.page.keyboard.press(key)
-        self.page.wait_for_function("""(before) => { const root = document.querySelector('.uslab-quiz'), phase = root.dataset.phase;
-          return ['feedback', 'page'].includes(phase) || (phase === 'choice' && root.querySelector('.head').innerText !== before);
+        self.page.wait_for_function("""(before) => {
+          const root = document.querySelector('.uslab-quiz'), phase = root.dataset.phase;
+          return ['feedback', 'page'].includes(phase)
+            || (phase === 'choice' && root.querySelector('.head').innerText !== before);
         }""", arg=before, timeout=20000)
         if self.phase() == "feedback":
             self.page.keyboard.press("Enter")
-            self.page.wait_for_function("() => ['choice', 'page'].includes(document.querySelector('.uslab-quiz').dataset.phase)")
+            self.page.wait_for_function(
+                "() => ['choice', 'page'].includes(document.querySelector('.uslab-quiz').dataset.phase)")
 
     def practise(self) -> None:
         self.answer()
@@ -248,12 +256,15 @@ def kernels(process: subprocess.Popen) -> list[psutil.Process]:
 
 EXECUTE = """async () => {
   const id = JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId;
-  const line = new WebSocket(`ws://${location.host}/api/kernels/${id}/channels?session_id=x`, ['v1.kernel.websocket.jupyter.org']);
+  const line = new WebSocket(`ws://${location.host}/api/kernels/${id}/channels?session_id=x`,
+                             ['v1.kernel.websocket.jupyter.org']);
   line.binaryType = 'arraybuffer';
   await new Promise((done) => { line.onopen = done; });
   const header = {msg_id: 'x', msg_type: 'execute_request', username: '', session: 'x', date: '', version: '5.3'};
-  const content = {code: "open('owned', 'w')", silent: false, store_history: false, user_expressions: {}, allow_stdin: false};
-  const parts = ['shell', ...[header, {}, {}, content].map((part) => JSON.stringify(part))].map((text) => new TextEncoder().encode(text));
+  const content = {code: "open('owned', 'w')", silent: false, store_history: false, user_expressions: {},
+                   allow_stdin: false};
+  const parts = ['shell', ...[header, {}, {}, content].map((part) => JSON.stringify(part))]
+    .map((text) => new TextEncoder().encode(text));
   const offsets = [8 * (parts.length + 2)];
   for (const part of parts) offsets.push(offsets.at(-1) + part.length);
   line.send(new Blob([new BigUint64Array([offsets.length, ...offsets].map(BigInt)), ...parts]));
@@ -269,7 +280,8 @@ def test_a_whole_reading_tells_nothing(reader, place):
     one.at("[data-phase=choice]")
     width = one.page.evaluate("() => document.querySelector('.uslab-quiz canvas').getBoundingClientRect().width")
     one.page.keyboard.press("+")
-    assert one.page.evaluate("() => document.querySelector('.uslab-quiz canvas').getBoundingClientRect().width") == 2 * width
+    wide = one.page.evaluate("() => document.querySelector('.uslab-quiz canvas').getBoundingClientRect().width")
+    assert wide == 2 * width
     one.shoot("zoomed")
     one.practise()
     one.shoot("image")
@@ -294,7 +306,8 @@ def test_a_whole_reading_tells_nothing(reader, place):
 FULL_SECONDS = """() => {
   const exact = Date.prototype.toISOString;
   let turn = 0;
-  Date.prototype.toISOString = function () { return exact.call(this).replace(/\\d{3}Z/, turn++ % 2 ? '000Z' : '321Z'); };
+  Date.prototype.toISOString = function () {
+    return exact.call(this).replace(/\\d{3}Z/, turn++ % 2 ? '000Z' : '321Z'); };
 }"""
 
 
@@ -337,8 +350,8 @@ def test_the_same_harness_finds_a_leaky_page(chromium, tmp_path):
                    folder / "reading.ipynb")
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "voila", "reading.ipynb", "--no-browser", f"--port={port}",
-                                "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"], cwd=folder, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+                                "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"], cwd=folder,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     context = chromium.new_context()
     try:
         for _ in range(150):
@@ -480,7 +493,8 @@ def test_two_windows_and_another_computer(reader, place):
     two.answer("6")
     one.answer("1")
     found = answers(study, one.code)
-    assert [row["confidence"] for row in found[2:]] == [3, 3] and len({row["trial"] for row in found}) == len(found) == 4
+    assert [row["confidence"] for row in found[2:]] == [3, 3]
+    assert len({row["trial"] for row in found}) == len(found) == 4
     assert found[2]["choice"] != found[3]["choice"]     # the first of either window, each for another image
 
 
@@ -595,8 +609,8 @@ def test_a_timed_exposure_is_as_long_as_it_says(chromium, tmp_path):
 def test_pairs_by_touch_on_a_phone(chromium, tmp_path):
     with served(build(tmp_path / "pairs", "2afc")) as (study, address, _):
         code = study.invite("Dr A")
-        one = Reader(chromium, address, code, viewport={"width": 390, "height": 780}, device_scale_factor=3, has_touch=True,
-                     is_mobile=True)
+        one = Reader(chromium, address, code, viewport={"width": 390, "height": 780}, device_scale_factor=3,
+                     has_touch=True, is_mobile=True)
         one.at("[data-name=consent]")
         one.page.tap("label.check input")
         one.page.tap(".page button")

@@ -1,4 +1,4 @@
-"""The sketch editor in a real JupyterLab and a real Voila: strokes with the mouse, undo, colours exact to the palette."""
+"""The sketch editor in a real JupyterLab and a real Voila: strokes of the mouse, undo, the palette's exact colours."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,8 @@ editor = Sketch(label, synthesize)
 display(editor)
 """
 # The colours in the middle of every pixel of the label image: red, green and blue in turn.
-READ = """(which) => { const canvas = document.querySelector(`.uslab-sketch canvas${which}`), n = 64, zoom = canvas.width / n;
+READ = """(which) => {
+  const canvas = document.querySelector(`.uslab-sketch canvas${which}`), n = 64, zoom = canvas.width / n;
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, out = [];
   for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) {
     const at = 4 * (Math.floor((y + .5) * zoom) * canvas.width + Math.floor((x + .5) * zoom));

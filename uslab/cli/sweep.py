@@ -1,4 +1,7 @@
-"""`uslab sweep`: a grid of runs from a YAML file; `uslab report`: what runs measured, as a page. Heavy imports wait for their command."""
+"""`uslab sweep`: a grid of runs from a YAML file; `uslab report`: what runs measured, as a page.
+
+Heavy imports wait for their command.
+"""
 
 import argparse
 import sys
@@ -41,16 +44,16 @@ def add_parser(commands) -> None:
                        help="time limit for each cell of the notebook, 0 for none (default: as in `uslab run`)")
     sweep.add_argument("--retry", action="store_true", help="run those again that failed; they go on from a checkpoint")
     sweep.add_argument("--dry-run", action="store_true",
-                       help="print what would run and about how long it takes here, from the runs that are complete or from a "
-                       "calibration of at most a quarter of an hour; nothing is kept")
+                       help="print what would run and about how long it takes here, from the runs that are complete or "
+                       "from a calibration of at most a quarter of an hour; nothing is kept")
     sweep.set_defaults(command=run)
 
     report = commands.add_parser(
         "report",
         help="gather what the runs in a folder measured into one page and two tables",
-        description="Read all run.json files and executed notebooks below DIR, of `uslab sweep` and `uslab run`, while\n"
-        "they run or after, and write report.html (measures over the parameters that differ, key pictures side by\n"
-        "side, failures), metrics.csv (one row a measure of a run) and runs.csv (one row a run).",
+        description="Read all run.json files and executed notebooks below DIR, of `uslab sweep` and `uslab run`,\n"
+        "while they run or after, and write report.html (measures over the parameters that differ, key pictures side\n"
+        "by side, failures), metrics.csv (one row a measure of a run) and runs.csv (one row a run).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     report.add_argument("folder", metavar="DIR", type=Path, help="such as the --out of a sweep")

@@ -16,5 +16,6 @@ from .texture import js_distance, lbp_distance, lbp_elements, lbp_histogram
 
 __all__ = ["Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
            "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
-           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure", "outline_overlap",
-           "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity", "ssim", "twins"]
+           "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure",
+           "outline_overlap", "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity",
+           "ssim", "twins"]

@@ -66,5 +66,6 @@ def measure(real, synthetic, train, space, pairs, draws, seed) -> list[Score]:
     results += [diversity.self_similarity(synthetic, real, pairs, seed),
                 diversity.twins(synthetic, real, space, **sampled)]
     if train is not None:
-        results += [memorisation.memorisation(synthetic, train, real, space, pixel, **sampled) for pixel in (False, True)]
+        results += [memorisation.memorisation(synthetic, train, real, space, pixel, **sampled)
+                    for pixel in (False, True)]
     return results

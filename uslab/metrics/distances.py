@@ -44,7 +44,7 @@ def nuclear_norm(x: Tensor, y: Tensor) -> float:
 
 
 def by_squares(x: Tensor, y: Tensor) -> float | None:
-    """The same for n and m above d, from the eigenvalues of the squares: a tenth of the time; None where that is inexact.
+    """The same for n and m above d, from the eigenvalues of the squares: a tenth of the time; None where inexact.
 
     With x'x = L L' the singular values of x y' are those of y L. BLAS knows products with triangular and symmetric
     results, which take half the operations. Squaring drowns small values: an error of e in a square is one of e / 2s in

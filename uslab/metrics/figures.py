@@ -8,7 +8,8 @@ from .features import Space, resolve
 from .memorisation import nearest_neighbours
 from .sets import Images, pixels
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by all (Okabe, Ito)
+# Told apart by all (Okabe, Ito).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 HINTS = {"FD": "less is nearer", "KD": "less is nearer", "FID": "less is nearer", "KID": "less is nearer",
          "LBP": "less is nearer", "JS": "less is nearer", "Precision": "more is better", "Recall": "more is better"}
 PERFECT = {"Memorisation": 0.5, "Twins": 0.01}   # what a generator that copies nothing is expected to give
@@ -42,8 +43,8 @@ def figure(
                     axis.errorbar(line.value, i, xerr=reach if np.isfinite(line.low + line.high) else None, fmt="o",
                                   markersize=4, color=COLOURS[i % len(COLOURS)], capsize=2, linewidth=1.3)
                 else:
-                    axis.annotate(f"{line.value}", (0.5, i), xycoords=("axes fraction", "data"), fontsize=8, ha="center",
-                                  va="center", color=COLOURS[i % len(COLOURS)])
+                    axis.annotate(f"{line.value}", (0.5, i), xycoords=("axes fraction", "data"), fontsize=8,
+                                  ha="center", va="center", color=COLOURS[i % len(COLOURS)])
         kind = measure.replace(" ", "-").split("-")[0]
         if kind in PERFECT:
             axis.axvline(PERFECT[kind], color="0.6", linestyle="--", linewidth=1, zorder=0)
@@ -80,8 +81,8 @@ def neighbours_figure(
 
     Above, the n nearest of each set in feature space, and below each its nearest training image and their distance.
     Beneath, the distances of all images, in feature space and in grey levels, as cumulative shares: a curve of the
-    synthetic images to the left of that of the unseen ones speaks for memorisation. p is the one-sided Mann-Whitney test
-    for 'nearer', which takes images as independent. Returns the matplotlib Figure.
+    synthetic images to the left of that of the unseen ones speaks for memorisation. p is the one-sided Mann-Whitney
+    test for 'nearer', which takes images as independent. Returns the matplotlib Figure.
     """
     import matplotlib.pyplot as plt
 
@@ -108,7 +109,8 @@ def neighbours_figure(
         for colour, (name, values) in zip(COLOURS, zip(sets, (ours, unseen))):
             axis.ecdf(values, color=colour, label=f"{name}, n = {len(values)}")
         p = stats.mannwhitneyu(ours, unseen, alternative="less").pvalue
-        axis.set(xlabel=unit, ylabel="share of the images", title=f"nearer than unseen ones: p = {p:.2g}", ylim=(0, 1.02))
+        axis.set(xlabel=unit, ylabel="share of the images", ylim=(0, 1.02),
+                 title=f"nearer than unseen ones: p = {p:.2g}")
         axis.title.set_fontsize(9)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)

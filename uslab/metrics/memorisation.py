@@ -64,5 +64,6 @@ def memorisation(
     low, high, how = half_sample_interval(nearer, value := nearer(), groups(test), groups(synthetic), draws, seed, 0.0)
     p = stats.mannwhitneyu(ours, unseen, alternative="less").pvalue
     where = "grey levels" if pixel else space.about
-    note = f"one-sided Mann-Whitney p = {p:.2g}; {len(pixels(train))} training, {len(unseen)} test images; {where}; {how}"
+    note = (f"one-sided Mann-Whitney p = {p:.2g}; {len(pixels(train))} training, {len(unseen)} test images; {where}; "
+            f"{how}")
     return Score(f"Memorisation ({'pixels' if pixel else space.name})", value, low, min(high, 1.0), len(ours), note)

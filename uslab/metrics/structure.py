@@ -31,7 +31,7 @@ def ms_ssim(
 def scales(size: tuple[int, int]) -> int:
     """How many scales, each half as large as the one before, hold the window: 5 from 176 pixels, 4 from 88, 3 from 44.
 
-    With fewer than five the first weights are used, scaled to the sum of all: the values are not those of larger images.
+    With fewer than five the first weights are used, scaled to the sum of all: the values are not a larger image's.
     """
     return min(len(WEIGHTS), int(np.log2(min(size) / WINDOW)) + 1)
 

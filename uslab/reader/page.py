@@ -15,7 +15,7 @@ FIXATION_MS = 500                   # a cross before each timed exposure, so tha
 EVENTS = {"ready", "blur", "focus", "hidden", "visible", "zooms"}    # what a page may enter in the record
 LONGEST_EVENT = 2000                # characters, and as many for the facts of an answer
 PAD = 1024                          # an image's message is padded to a multiple of this, whatever number it carries
-NUMBERS = 10**9                     # a kernel's messages are counted from here on, so that all counts have as many digits
+NUMBERS = 10**9                     # a kernel counts its messages from here, so that all counts have as many digits
 NOT_BLINDED = ("Not blinded: who can run code here can look up answers. For a study, send readers links of "
                "`uslab study serve`.")
 
@@ -57,16 +57,16 @@ class Reading(Live):
 
     def resend(self) -> None:
         if self.session is None:
-            return self._page("refused", "This link is not known here", ["Open the link that you were sent, whole as it "
-                              "is. If that does not help, ask the person who invited you."])
+            return self._page("refused", "This link is not known here", ["Open the link that you were sent, whole as "
+                              "it is. If that does not help, ask the person who invited you."])
         if self.session.withdrawn:
-            return self._page("withdrawn", "You have withdrawn", ["What you said of yourself is deleted, and your answers "
-                              "are not analysed. You may close this page."])
+            return self._page("withdrawn", "You have withdrawn", ["What you said of yourself is deleted, and your "
+                              "answers are not analysed. You may close this page."])
         if not self.session.consented:
             return self._page("consent", self.study.about["title"],
                               [self.study.protocol.instructions, self.study.protocol.consent],
-                              ("I agree, begin", {"type": "consent"}, "form"), ("I do not take part", {"type": "decline"}),
-                              fields=fields(self.study.protocol))
+                              ("I agree, begin", {"type": "consent"}, "form"),
+                              ("I do not take part", {"type": "decline"}), fields=fields(self.study.protocol))
         trial = self.session.next()
         if self._stop == "withdraw":
             return self._page("withdraw", "Withdraw from the study?", ["What you said of yourself is deleted, and your "
@@ -105,8 +105,8 @@ class Reading(Live):
             self.session.consent(self.study.consent_sha256, form)
             self._opened()
         elif kind == "decline":
-            return self._page("declined", "You do not take part", ["Nothing was kept. You may close this page, or load it "
-                              "again if you change your mind."])
+            return self._page("declined", "You do not take part", ["Nothing was kept. You may close this page, or load "
+                              "it again if you change your mind."])
         elif kind == "go":
             if self._stop == "pause":
                 self.session.event("resume")
@@ -124,14 +124,15 @@ class Reading(Live):
         self.session.event("open", {"served": self.served, "server": os.environ.get("SERVER_SOFTWARE", "")})
 
     def _answer(self, message: dict) -> None:
-        """Keep an answer and confirm it. What can never be kept is confirmed as not counted, or the page would retry."""
+        """Keep an answer and confirm it; one that can never be kept as not counted, or the page would retry."""
         trial, reply, ack = message["id"], message["reply"], {}
         facts = message["facts"] if len(json.dumps(message["facts"])) <= LONGEST_EVENT else {}
         before = self.session.next() if self.session.consented else None
         try:
             button = self.study.protocol.buttons[reply["choice"]] if "choice" in reply else None
-            ack = self.session.answer(trial, button and button.choice, button and button.confidence, reply.get("quality"),
-                                      message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)})
+            ack = self.session.answer(trial, button and button.choice, button and button.confidence,
+                                      reply.get("quality"), message["rt_ms"], message["nonce"],
+                                      {**facts, "shows": self._shown.get(trial, 0)})
         except (ValueError, IndexError) as error:
             if self.session.consented:
                 self.session.event("refused", {"error": str(error)[:500], "trial": trial})
@@ -144,8 +145,8 @@ class Reading(Live):
         feedback = None
         if "truth" in ack:
             right = button.choice == ack["truth"]
-            what = f"the real image is on the {ack['truth']}" if self.study.protocol.pair else f"this image is {ack['truth']}"
-            feedback = {"correct": right, "text": f"{'Right' if right else 'Wrong'}: {what}.",
+            what = "the real image is on the" if self.study.protocol.pair else "this image is"
+            feedback = {"correct": right, "text": f"{'Right' if right else 'Wrong'}: {what} {ack['truth']}.",
                         "last": not after or after.phase != "practice"}
         self.tell({"type": "ack", "nonce": message["nonce"], "feedback": feedback})
         if not feedback:
@@ -158,7 +159,7 @@ class Reading(Live):
         about = {"whole": True, "alone": self.served, "warning": self._notice or ("" if self.served else NOT_BLINDED)}
         return about | ({"seat": f"{self.study.about['id']}-{self.session.reader}"} if self.session else {})
 
-    def _page(self, name: str, title: str, text: list[str], *buttons: tuple, fields: tuple = (), heading: str = "") -> None:
+    def _page(self, name: str, title: str, text: list[str], *buttons: tuple, fields: tuple = (), heading: str = ""):
         """Send a page. A button is its text, its message, and 'form' where that carries the form; only the first of a
         page that goes on is not quiet."""
         self.tell(self._common() | {
@@ -177,8 +178,8 @@ class Reading(Live):
             self._page("welcome", "Welcome back", [f"{done} of {n} are answered and saved.",
                                                    *guide(self.study.protocol, trial, n)[1:]], go, leave)
         elif self._stop == "pause":
-            self._page("pause", "Paused", [f"{done} of {n} are answered and saved. You may close this page and go on later "
-                                           "with the same link, here or on another computer."], go, leave)
+            self._page("pause", "Paused", [f"{done} of {n} are answered and saved. You may close this page and go on "
+                                           "later with the same link, here or on another computer."], go, leave)
         elif trial.position == 1:
             told = "you are not told the answer, and " if trial.buttons else ""
             self._page("break", "The practice is over", [f"From now on {told}every answer counts."], go)
@@ -188,7 +189,7 @@ class Reading(Live):
     def _end(self) -> None:
         done, n = self.session.progress
         if done < n:
-            return self._page("closed", "The study is closed", [f"{done} of {n} were answered and are saved. Thank you."])
+            return self._page("closed", "The study is closed", [f"{done} of {n} are answered and saved. Thank you."])
         self._page("done", "Thank you", [f"All {n} are answered and saved. You may close this page."],
                    ("Withdraw from the study", {"type": "withdraw"}))
 
@@ -261,10 +262,11 @@ def guide(protocol, trial: Trial, n: int) -> list[str]:
     keys = "the arrow keys" if len(trial.buttons) == 2 else "the number keys"
     what = "pairs of images" if protocol.pair else "images"
     text = [protocol.instructions,
-            f"{n} {what} in all. Answer with the buttons or with {keys}" + (", and rate with the number keys." if
-            protocol.quality and trial.buttons else ".") + (" The keys + and − enlarge and reduce." if protocol.zoom else ""),
-            "Each answer is saved at once. You may pause at any time, close the page, and go on with the same link, here or "
-            "on another computer."]
+            f"{n} {what} in all. Answer with the buttons or with {keys}"
+            + (", and rate with the number keys." if protocol.quality and trial.buttons else ".")
+            + (" The keys + and − enlarge and reduce." if protocol.zoom else ""),
+            "Each answer is saved at once. You may pause at any time, close the page, and go on with the same link, "
+            "here or on another computer."]
     if trial.phase == "practice":
         text.append(f"The first {trial.n} are for practice and do not count"
                     + ("; you are told the answer after each." if trial.buttons else "."))

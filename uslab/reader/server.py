@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from uslab.study.study import Study
 NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
 SERVED = "USLAB_STUDY_SERVED"           # is 1 in the environment of the kernels started here, and nowhere else
 CODE = "from uslab.reader.page import page\n\npage()"
-CULL_AFTER, CULL_EVERY = 1800, 60       # seconds: a kernel whose page is gone for so long ends; how often it is looked at
+CULL_AFTER, CULL_EVERY = 1800, 60       # seconds that a kernel outlives its page; between two looks at it
 START_LIMIT = 180                       # seconds for Voila to answer
 # The browser itself then refuses to ask any other machine for anything. Voila builds its page from inline scripts.
 POLICY = "; ".join((
@@ -30,9 +31,9 @@ POLICY = "; ".join((
     "form-action 'none'", "base-uri 'self'", "frame-ancestors 'none'"))
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 UNKNOWN = ("<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-           "<title>Unknown link</title><body style='font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto; "
-           "padding: 0 16px'><h1 style='font-size: 24px'>This link is not known here</h1><p>Open the link that you were "
-           "sent, whole as it is. If that does not help, ask the person who invited you.</p>")
+           "<title>Unknown link</title><body style='font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em "
+           "auto; padding: 0 16px'><h1 style='font-size: 24px'>This link is not known here</h1><p>Open the link that "
+           "you were sent, whole as it is. If that does not help, ask the person who invited you.</p>")
 
 
 def harden(config) -> None:
@@ -93,28 +94,29 @@ def serving(
     """Voila as a process of its own while the block lasts. Raises OSError if it does not start."""
     with socket.socket() as free:
         if os.name == "posix":
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # a server that has just stopped is no obstacle
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just stopped is no obstacle
         try:
             free.bind((host, port))
         except OSError as error:
-            raise OSError(f"port {port} of {host or 'this machine'} cannot be used ({error.strerror}): choose another with "
-                          "--port") from None
+            raise OSError(f"port {port} of {host or 'this machine'} cannot be used ({error.strerror}): choose another "
+                          "with --port") from None
     prepare(study)
     with tempfile.TemporaryDirectory(prefix="uslab_study_") as private:
         template = Path(private) / "voila" / "templates" / "reader"
         template.mkdir(parents=True)
-        (template / "index.html.j2").write_text((TEMPLATES / "reader.html.j2").read_text(encoding="utf-8"), encoding="utf-8")
+        shutil.copyfile(TEMPLATES / "reader.html.j2", template / "index.html.j2")
         (template / "conf.json").write_text(json.dumps({"base_template": "lab"}))
         environment = os.environ | {
             "JUPYTER_PATH": before("JUPYTER_PATH", private),
             "PYTHONPATH": before("PYTHONPATH", Path(__file__).parents[2]),      # the same uslab as here
             # No setting of this user's or machine's Jupyter may loosen what voila.py says, and without voila.py Voila
             # must not start: it would serve unhardened.
-            "JUPYTER_NO_CONFIG": "1", "JUPYTER_CONFIG_DIR": private, "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
+            "JUPYTER_NO_CONFIG": "1", "JUPYTER_CONFIG_DIR": private,
+            "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
             SERVED: "1", "OMP_NUM_THREADS": "1"}
         # -P: or Python would take voila.py in this folder for the package of that name.
-        command = [sys.executable, "-P", "-m", "voila", NOTEBOOK, "--no-browser", f"--Voila.ip={host}", f"--port={port}",
-                   "--Voila.port_retries=0", f"--Voila.base_url={base}"]
+        command = [sys.executable, "-P", "-m", "voila", NOTEBOOK, "--no-browser", f"--Voila.ip={host}",
+                   f"--port={port}", "--Voila.port_retries=0", f"--Voila.base_url={base}"]
         log = study.folder / "serve.log"
         with open(log, "ab") as file:
             process = subprocess.Popen(command, cwd=study.public, env=environment, stdout=file, stderr=file,
@@ -140,8 +142,8 @@ def wait(process: subprocess.Popen, address: str, log: Path) -> None:
         if answer == (403, POLICY):
             return
         if answer:
-            raise OSError(f"Voila runs without the settings of {CONFIG} (it answered {answer[0]}) and was stopped; {log} "
-                          "says more")
+            raise OSError(f"Voila runs without the settings of {CONFIG} (it answered {answer[0]}) and was stopped; "
+                          f"{log} says more")
         time.sleep(0.2)
     raise OSError(f"Voila did not answer at {address} within {START_LIMIT} s; {log} says more")
 
@@ -191,8 +193,8 @@ def serve(
         if (study.folder / "SEALED").exists():
             print("The key lies on this machine: move the folder SEALED to another one until the study is closed")
         if not local and not address.startswith("https://"):
-            print("Others can reach this server, and what they answer travels unencrypted: put a TLS reverse proxy in front "
-                  "of it (docs/serving_a_reader_study.md)")
+            print("Others can reach this server, and what they answer travels unencrypted: put a TLS reverse proxy in "
+                  "front of it (docs/serving_a_reader_study.md)")
         sys.stdout.flush()
         # A stop from a service manager must end Voila too.
         handler = signal.signal(signal.SIGTERM, signal.default_int_handler)

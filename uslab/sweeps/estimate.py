@@ -29,7 +29,8 @@ def estimate(
         seconds = [read_card(one.output).seconds for one in done]
         how = f"from the {len(done)} complete runs, whose mean the others are taken at"
     elif told.calibrate:
-        print(f"calibrating with {in_words(told.calibrate)}: at most {duration(MOST)}, Ctrl-C leaves it out", flush=True)
+        print(f"calibrating with {in_words(told.calibrate)}: at most {duration(MOST)}, Ctrl-C leaves it out",
+              flush=True)
         ends = todo[:1] + todo[1:][-1:]
         try:
             seconds = calibrate(ends, told.calibrate, threads)
@@ -38,11 +39,11 @@ def estimate(
         except KeyboardInterrupt:
             return "no estimate: the calibration was stopped"
         each = " and ".join(duration(value) for value in seconds)
-        how = (f"from {len(ends) * len(short_runs(told.calibrate))} short runs here: the first and the last run of the grid "
-               f"with {in_words(told.calibrate)}, extended along each to its own length ({each}), the others at their mean; "
-               "measured one at a time, so workers that share a processor or a GPU will be slower")
+        how = (f"from {len(ends) * len(short_runs(told.calibrate))} short runs here: the first and the last run of the "
+               f"grid with {in_words(told.calibrate)}, extended along each to its own length ({each}), the others at "
+               "their mean; measured one at a time, so workers that share a processor or a GPU will be slower")
     else:
-        return "no estimate: no run is complete, and the sweep file has no `calibrate`, such as `calibrate: {epochs: [1, 3]}`"
+        return "no estimate: no run is complete, and the sweep file has no line such as `calibrate: {epochs: [1, 3]}`"
     total = sum(seconds) / len(seconds) * len(todo)
     at_once = min(workers, len(todo))
     return f"about {duration(total / at_once)} with {at_once} at a time ({duration(total)} in all), {how}"
@@ -62,10 +63,11 @@ def calibrate(
                 output = Path(folder) / f"{i}_{n}" / one.output.name
                 short = one.parameters | values | {"out": str(output.with_suffix(""))}
                 limit = max(1.0, left - time.monotonic())
-                outcome = job.start(job.write(dataclasses.replace(one, output=output, parameters=short)), threads, limit, False)
+                written = job.write(dataclasses.replace(one, output=output, parameters=short))
+                outcome = job.start(written, threads, limit, False)
                 if outcome.state != "ok":
-                    raise ValueError(f"the short run with {in_words({k: [v] for k, v in values.items()})} did not end well: "
-                                     f"{outcome.reason}")
+                    raise ValueError(f"the short run with {in_words({k: [v] for k, v in values.items()})} did not end "
+                                     f"well: {outcome.reason}")
                 seconds.append(read_card(output).seconds)
             found.append(extended(lengths, seconds, notebooks.defaults(one.notebook) | one.parameters))
     return found
@@ -78,7 +80,7 @@ def short_runs(lengths: dict[str, list]) -> list[dict]:
 
 
 def extended(lengths: dict[str, list], seconds: list[float], own: dict[str, object]) -> float:
-    """Return the seconds of a run of its own lengths, on the plane through the short runs; never fewer than the shortest.
+    """Return the seconds of a run of its own lengths, on the plane through the short runs, at least the shortest's.
 
     A slope may fall, as where a longer first phase leaves fewer of the dear steps that follow.
     """

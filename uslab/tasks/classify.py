@@ -42,14 +42,16 @@ def classify(
     if model not in ("features", *networks.NETWORKS):
         raise ValueError(f"unknown model {model!r}: choose features, {', '.join(networks.NETWORKS)}")
     if model == "vgg16" and min(train.images.shape[2:]) < 32:
-        raise ValueError(f"vgg16 halves the image five times: {tuple(train.images.shape[2:])} is too small, use 32x32 or more")
+        raise ValueError(f"vgg16 halves the image five times: {tuple(train.images.shape[2:])} is too small, use 32x32 "
+                         "at least")
     if not isinstance(weighted, bool) and len(weighted) != len(train.classes):
         raise ValueError(f"weighted holds {len(weighted)} weights for the {len(train.classes)} classes {train.classes}")
     if epochs < 1 or batch_size < 2:
         raise ValueError(f"epochs is {epochs} and batch_size {batch_size}: choose at least 1 and 2")
     for name, images in (("train", train), ("test", test), ("val", val), ("synthetic", synthetic)):
         if images is not None and (images.labels is None or images.classes != train.classes):
-            raise ValueError(f"{name} has the classes {images.classes or 'none'}, expected those of train, {train.classes}")
+            raise ValueError(f"{name} has the classes {images.classes or 'none'}, expected those of train, "
+                             f"{train.classes}")
     guard(test, train)
     for images in [test] + ([val] if val is not None else []):
         if synthetic is not None:

@@ -60,7 +60,8 @@ def epochs_of(
             torch.manual_seed(batches.seed_of(step))   # dropout
             total += trainer.step(batches[step])["loss"]
         if not torch.isfinite(total):
-            raise ValueError(f"the loss of epoch {epoch + 1} is {float(total / steps)}: choose an lr below {trainer.lr:g}")
+            raise ValueError(f"the loss of epoch {epoch + 1} is {float(total / steps)}: choose an lr below "
+                             f"{trainer.lr:g}")
         trainer.model.eval()
         yield trainer, float(total) / steps
 

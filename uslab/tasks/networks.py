@@ -69,7 +69,7 @@ def build(
         else:
             from monai.networks.nets import EfficientNetBN  # MONAI takes seconds to import
 
-            net = EfficientNetBN("efficientnet-b2", pretrained=False, spatial_dims=2, in_channels=3, num_classes=classes)
+            net = EfficientNetBN("efficientnet-b2", pretrained=False, spatial_dims=2, num_classes=classes)
         path = weights or os.environ.get(kind.file, "")
     if path:
         load(net, Path(path), "classifier.6" if name == "vgg16" else "_fc")
@@ -95,8 +95,8 @@ def lite2(classes: int) -> tuple[nn.Module, str]:
 def load(net: nn.Module, path: Path, last: str) -> None:
     """Load all weights but those of the last layer, which has other classes."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file: name the ImageNet weights, or leave them out to train from random "
-                                "weights")
+        raise FileNotFoundError(f"{path} is not a file: name the ImageNet weights, or leave them out to train from "
+                                "random weights")
     state = torch.load(path, map_location="cpu", weights_only=True)
     own = net.state_dict()
     expected = {name for name in own if not name.startswith(last + ".")}

@@ -67,7 +67,8 @@ def segment(
         if images is not None and (images.masks is None or images.mask_names != train.mask_names):
             raise ValueError(f"{name} has the structures {images.mask_names or 'none'}, expected {train.mask_names}")
     if any(side % 8 for side in train.images.shape[2:]):
-        raise ValueError(f"images of {tuple(train.images.shape[2:])} pixels: the U-Net needs sides that are multiples of 8")
+        raise ValueError(f"images of {tuple(train.images.shape[2:])} pixels: the U-Net needs sides "
+                         "that are multiples of 8")
     guard(test, train)
     if synthetic is not None:
         guard(test, synthetic)
@@ -88,7 +89,8 @@ def segment(
                            for part in test.images.split(32)])
     made = int(np.sum(train.table.get(SYNTHETIC, False)))
     about = (f"U-Net from random weights; {epochs} epochs, learning rate {lr:g}, batch {min(batch_size, len(train))}, "
-             f"{str(trainer.dtype).removeprefix('torch.')}; trained on {len(train) - made} real and {made} synthetic images")
+             f"{str(trainer.dtype).removeprefix('torch.')}; trained on {len(train) - made} real and {made} synthetic "
+             "images")
     return Segmentation(about, found, rows(test, found), rows(test, mean_mask(train)), trainer.model, losses)
 
 

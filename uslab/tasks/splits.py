@@ -23,7 +23,8 @@ def folds(
     if images.labels is None:
         raise ValueError(f"the set {images.card} has no labels: folds are stratified by class")
     if "synthetic" in images.table and images.table.synthetic.any():
-        raise ValueError("the set holds synthetic images: make the folds of the real images, then mix in each training set")
+        raise ValueError("the set holds synthetic images: make the folds of the real images, then mix in each training "
+                         "set")
     labels, groups = images.labels.cpu().numpy(), group_numbers(images)
     if not 2 <= k <= len(np.unique(groups)):
         raise ValueError(f"k is {k}: {len(np.unique(groups))} patients or exams allow 2 to that many folds")

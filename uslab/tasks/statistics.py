@@ -1,4 +1,4 @@
-"""Is one classifier better than another? Paired tests over folds and over images; for many at once see uslab.score.holm.
+"""Is one classifier better than another? Paired tests over folds and over images; uslab.score.holm is for many.
 
 A test gives a Score: the mean of a - b, its interval where the test has one, p, and the folds, images or groups as n.
 """
@@ -28,7 +28,8 @@ def paired_t(
     ValueError for unequal lengths, fewer than 2 folds, values that are not finite.
     """
     a, b = paired(a, b)
-    k, gap = len(a), np.where(np.isclose(a, b, rtol=1e-12, atol=0), 0.0, a - b)   # means of equal scores differ by rounding
+    # Means of equal scores differ by rounding.
+    k, gap = len(a), np.where(np.isclose(a, b, rtol=1e-12, atol=0), 0.0, a - b)
     share = 1 / k if test_share is None else test_share
     if not 0 < share < 1:
         raise ValueError(f"test_share is {share}: it is the part of the images that a fold tests, between 0 and 1")
@@ -79,12 +80,14 @@ def mcnemar(
     if a.dtype != bool or b.dtype != bool:
         raise ValueError("McNemar's test takes True for a correct image and False for a wrong one, for each classifier")
     if a.shape != b.shape or not len(a) or (groups is not None and len(groups) != len(a)):
-        raise ValueError(f"{len(a)} and {len(b)} images cannot be paired: both classifiers, and groups, need the same ones")
+        raise ValueError(f"{len(a)} and {len(b)} images cannot be paired: both classifiers, and groups, need the same "
+                         "ones")
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     difference, about = (only_a - only_b) / len(a), f"only a right {only_a}, only b right {only_b}; {alternative}"
     if groups is None:
         p = stats.binomtest(only_a, only_a + only_b, alternative=alternative).pvalue if only_a + only_b else 1.0
-        return Score("difference, McNemar's test", difference, n=len(a), note=f"{about}; images independent", p=float(p))
+        about += "; images independent"
+        return Score("difference, McNemar's test", difference, n=len(a), note=about, p=float(p))
     sums = pd.Series(a.astype(int) - b).groupby(np.asarray(groups)).sum().to_numpy()
     p = 1.0
     if sums.any():

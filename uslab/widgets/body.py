@@ -61,7 +61,7 @@ class Body:
                          if organ in names}
 
     def planes(self, aim: Aim) -> dict[str, np.ndarray]:
-        """The aimed plane, each uint8 (H, W): 'CT', 'label', and after training 'synthetic ultrasound', 'back to CT'."""
+        """The aimed plane, uint8 (H, W): 'CT', 'label', and once trained 'synthetic ultrasound', 'back to CT'."""
         pose = aimed(self.poses[aim.pose % len(self.poses)], aim.tilt, aim.turn)
         hu, labels = self.slicer.planes(pose[None], torch.tensor([aim.depth]))
         ct = window(hu)

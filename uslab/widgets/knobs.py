@@ -14,7 +14,8 @@ from uslab.widgets.live import Still, source
 STYLE = f"<style>{source('live.css', 'knobs.css')}</style>"
 
 # The older copy command needs no permission, unlike the clipboard interface, and the field can be copied by hand.
-COPY = "const i = this.previousElementSibling; i.select(); if (document.execCommand('copy')) this.textContent = 'Copied'"
+COPY = ("const i = this.previousElementSibling; i.select(); "
+        "if (document.execCommand('copy')) this.textContent = 'Copied'")
 
 
 class Knobs(Still, w.VBox):

@@ -62,8 +62,8 @@ class Sketch(Live):
         label = np.asarray(label.cpu() if hasattr(label, "cpu") else label)
         label = label.reshape(label.shape[-2:]) if label.ndim > 2 and label.size == np.prod(label.shape[-2:]) else label
         if label.ndim != 2 or label.dtype != np.uint8 or label.max(initial=0) >= len(NAMES):
-            raise ValueError(f"label must be one image, uint8 (H, W) or (1, 1, H, W), with values 0 to {len(NAMES) - 1}, not "
-                             f"{label.dtype} {label.shape} with values to {label.max(initial=0)}")
+            raise ValueError("label must be one image, uint8 (H, W) or (1, 1, H, W), with values 0 to "
+                             f"{len(NAMES) - 1}, not {label.dtype} {label.shape} with values to {label.max(initial=0)}")
         self._first, self._layers = label.copy(), Layers.of(label)
         self._past, self._future, self._note, self._made = [], [], "", None
         self._draw()

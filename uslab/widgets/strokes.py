@@ -59,8 +59,8 @@ def apply(
     """The layers after one stroke; the same layers where there is nothing under the pen.
 
     draw, erase: along all points. follicle, ovary: the ellipse in the box from the first point to the last, or, for a
-    click, a round one. move, grow, delete: the follicle under the first point, or the ovary with what is in it. It moves
-    by last - first and stays in the image, or grows about its centre by as much as the pen went away from that.
+    click, a round one. move, grow, delete: the follicle under the first point, or the ovary with what is in it. It
+    moves by last - first and stays in the image, or grows about its centre by as much as the pen went away from that.
     Raises ValueError for an unknown tool and for points or a width that are none.
     """
     pen = checked(tool, points, width)
