@@ -79,12 +79,6 @@ def test_vandyke_with_jackknife_covariances(jackknife):
                                [0.94083736, 0.01677632, 0.90795637, 0.97371835], atol=5e-9)
 
 
-def test_power_of_methods_equals_published_numbers(jackknife):
-    """RJafroc's test of Hillis 2011 on these data: effect -0.043800322, 10 readers, 165 cases."""
-    pilot = mrmc.compare(*jackknife).components
-    assert round(planner.power_of_methods(-0.043800322, 10, 165, pilot, 114), 8) == 0.80541995
-
-
 def test_fixed_readers_with_one_reader_is_delongs_test(vandyke):
     """One reader, two displays: OR-DBM's single-reader analysis is DeLong's test in another covariance."""
     real, ill = (part[:, 4:5] for part in vandyke)

@@ -6,11 +6,13 @@ import re
 import stat
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from uslab.study.build import ATTENTION, rows
+from uslab.study.build import ATTENTION, orders
 from uslab.study.pack import PACK
 from uslab.study.protocol import REAL, SYNTHETIC
 from uslab.study.store import DATABASE, MIRROR
@@ -22,25 +24,7 @@ FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-s
 CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
 NOTABLE = 0.7       # area from which a single cue is worth a reader's while
 
-# What each cue is and what to do if it tells the origins apart. The same remedy goes to both classes, always.
-ADVICE = {
-    "file size": "how well an image compresses: texture and noise differ; no file is sent, so no reader sees this "
-                 "number",
-    "resolution": "the finest detail: train at a higher resolution, or build the study at a smaller size",
-    "fine texture": "the share of high frequencies: build at a smaller size, or state that synthetic images are "
-                    "smoother",
-    "periodic pattern": "regular traces of upsampling: look at the spectra; another upsampling layer in the generator",
-    "8x8 blocks": "traces of JPEG in one class: get the originals, or compress both classes alike before building",
-    "darkest level": "the grey range: prepare both classes with the same range",
-    "brightest level": "the grey range: prepare both classes with the same range",
-    "grey levels used": "gaps in the histogram, as after a contrast change: prepare both classes with the same range",
-    "saturated pixels": "the grey range: prepare both classes with the same range",
-    "black pixels": "the background of the fan: crop or mask both classes alike",
-    "black border": "the frame around the image: crop both classes alike",
-    "border brightness": "the frame around the image: crop both classes alike",
-    "mean brightness": "overall gain: a real difference of the generator, unless the preparation made it",
-    "contrast": "overall contrast: a real difference of the generator, unless the preparation made it",
-}
+ADVICE = yaml.safe_load((Path(__file__).parent / "cues.yaml").read_text(encoding="utf-8"))     # of each cue of measure()
 
 
 @dataclass(frozen=True)
@@ -110,11 +94,8 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     telling = [word for word in words if len(word) > 3 and (len(word) > 12 or not re.fullmatch("[0-9a-fA-F.]+", word))]
     found = sorted(word for word in telling if word.encode() in served)
     check("no file name, method or secret in public/", not found, f"found {', '.join(found[:3])}")
-    plans = [[list(row) for row in study.store.rows(
-        "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
-        for slot in range(key["design"]["readers"])]
-    made = [rows(key, slot) for slot in range(len(plans))]
-    check("the orders are those that the key makes", plans == made, "they differ")
+    plans = study.store.plans()
+    check("the orders are those that the key makes", plans == orders(key), "they differ")
     seen: dict[bool, list] = {True: [], False: []}
     for plan in plans:
         for position, _, phase, _, names, _ in plan:

@@ -62,7 +62,7 @@ def build(
     key = {"version": 1, "seed": seed, "secret": secret.hex(), "design": design, "methods": list(synthetic),
            "pair": protocol.pair, "phantom": origins[0].phantom, "stimuli": items}
     public, sealed = out / "public", out / "SEALED"
-    plans = [rows(key, slot) for slot in range(design["readers"])]      # what cannot be planned fails before any file
+    plans = orders(key)     # what cannot be planned fails before any file
     public.mkdir(parents=True)
     sealed.mkdir(mode=0o700)
     about = {
@@ -171,6 +171,11 @@ def draw(
             add(source, index, SYNTHETIC, phase, pair[phase])
             pair[phase] += 1
     return items, pixels
+
+
+def orders(key: dict) -> list[list[list]]:
+    """The plans of all readers that can be invited, by slot."""
+    return [rows(key, slot) for slot in range(key["design"]["readers"])]
 
 
 def rows(key: dict, slot: int) -> list[list]:

@@ -43,29 +43,6 @@ def images_for_one_reader(
     raise ValueError("over 100 000 images: choose a wider margin")
 
 
-def power_of_methods(
-    difference: float,      # between the areas under the ROC curve of two methods
-    readers: int,
-    images: int,            # of the new study
-    pilot: dict,            # components of mrmc.compare: var_method_reader, cov1, cov2, cov3, var_error
-    pilot_images: int,      # that those components rest on
-    alpha: float = ALPHA,
-) -> float:
-    """Power of the test of two methods with random readers and images.
-
-    Hillis, Obuchowski and Berbaum 2011, Acad. Radiol. 18:129. Error covariances shrink as 1 / images, the variance
-    between readers does not: past some number of images only more readers help.
-    """
-    scale = pilot_images / images
-    error, cov1, cov2, cov3 = (pilot[name] * scale for name in ("var_error", "cov1", "cov2", "cov3"))
-    between, extra = max(pilot["var_method_reader"], 0), max(cov2 - cov3, 0)
-    denominator = between + error - cov1 + (readers - 1) * extra
-    own = between + error - cov1 - extra
-    df2 = denominator ** 2 / (own ** 2 / (readers - 1)) if readers > 1 else np.inf
-    noncentral = readers * difference ** 2 / 2 / denominator
-    return float(stats.ncf.sf(stats.f.ppf(1 - alpha, 1, df2), 1, df2, noncentral))
-
-
 def power_of_readers(
     readers: int,
     images: int,            # that each reader answers

@@ -2,6 +2,9 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
 
 REAL, SYNTHETIC = "real", "synthetic"
 LEFT, RIGHT = "left", "right"
@@ -46,11 +49,12 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Protocol":
-        """The protocol that to_dict() described."""
+        """The protocol that to_dict() described; what is missing has its default."""
         values = dict(values)
-        values["buttons"] = tuple(Button(**button) for button in values["buttons"])
-        values["quality"] = tuple(values["quality"])
-        values["form"] = {name: (label, tuple(options)) for name, (label, options) in values["form"].items()}
+        values["buttons"] = tuple(Button(**button) for button in values.get("buttons", ()))
+        values["quality"] = tuple(values.get("quality", ()))
+        if "form" in values:
+            values["form"] = {name: (label, tuple(options)) for name, (label, options) in values["form"].items()}
         return cls(**values)
 
     def check(self, choice: str | None, confidence: int | None, quality: int | None) -> None:
@@ -66,28 +70,6 @@ class Protocol:
             raise ValueError(f"quality is {quality!r}, but {self.name} does not ask for it")
 
 
-QUESTION = "Is this image real or synthetic?"
-QUALITY = ("poor", "fair", "moderate", "good", "excellent")
-YES_NO = (Button("Synthetic", SYNTHETIC), Button("Real", REAL))
-SIX_POINTS = (
-    Button("Surely synthetic", SYNTHETIC, 3), Button("Probably synthetic", SYNTHETIC, 2),
-    Button("Perhaps synthetic", SYNTHETIC, 1), Button("Perhaps real", REAL, 1),
-    Button("Probably real", REAL, 2), Button("Surely real", REAL, 3),
-)
-
-PROTOCOLS = {protocol.name: protocol for protocol in (
-    Protocol("yesno", QUESTION, YES_NO),
-    Protocol("yesno_conf", QUESTION, SIX_POINTS),
-    Protocol("2afc", "One image is real and one synthetic. Which is real?",
-             (Button("Left", LEFT), Button("Right", RIGHT)), pair=True),
-    Protocol("likert", "How good is this image?", quality=QUALITY),
-    Protocol("yesno_likert", QUESTION, YES_NO, quality=QUALITY),
-    Protocol("timed", QUESTION, YES_NO, exposure_ms=500, mask_ms=250, zoom=False,
-             instructions="You will see ultrasound images, each for half a second. Some are from patients or phantoms, "
-             "others were made by a computer. Answer after each; no answer can be changed."),
-)}
-
-
 @dataclass(frozen=True)
 class Preset:
     """A paper's design, and what a reviewer would hold against it."""
@@ -95,37 +77,9 @@ class Preset:
     protocol: str                   # a key of PROTOCOLS
     design: dict                    # values of Study.build
     source: str                     # where the paper says so
-    weaknesses: tuple[str, ...]     # printed when a study is built, and in its report
+    weaknesses: list[str]           # printed when a study is built, and in its report
 
 
-PRESETS = {
-    "liang2020": Preset(
-        "yesno", {"n_per_method": 40, "repeats": 0.0, "practice": 0, "attention": 0, "readers": 3},
-        "Liang et al. 2020, section 3 and figure 6 (b): three doctors, real images against cGAN, Sgan and PGSGan",
-        ("the number of images is not stated; 40 of each method and as many real ones are our choice",
-         "accuracies (0.64, 0.55, 0.43) have no interval, and 0.43 is below chance: a bias to one answer would do that",
-         "accuracy alone mixes telling apart with a leaning to one answer; d' and criterion part them",
-         "three readers are these three readers: the result does not speak for doctors at large",
-         "no practice, no repeated images, no agreement between or within readers",
-         "no test says that images cannot be told apart; that needs an equivalence test with a margin set before"),
-    ),
-    "bautista2022": Preset(
-        "yesno_likert",
-        {"n_per_method": 57, "n_real": 11, "repeats": 0.0, "practice": 0, "attention": 0, "readers": 3},
-        "Bautista et al. 2022: 68 real and synthetic images, one clinician and two engineers, label and quality 1 to 5",
-        ("the shares of real and synthetic are not stated; 57 and 11 follow from the accuracy of 56.14 % (32 of 57)",
-         "with 57 synthetic and 11 real images, always answering 'synthetic' scores 83.8 %",
-         "the clinician called every image synthetic: d' and quality against the label then say nothing",
-         "images of 64x64 pixels: the reader judges the resolution",
-         "correlations over r > 0.2 among 256 bins of a texture histogram: about 100 pass by chance with 20 images",
-         "the Frechet distance belongs to a set of images, not to an image that was rated",
-         "68 images cannot show that two kinds are indistinguishable: a margin of 10 points needs over 200"),
-    ),
-    "bautista2022_balanced": Preset(
-        "yesno_likert",
-        {"n_per_method": 34, "n_real": 34, "repeats": 0.15, "practice": 4, "attention": 2, "readers": 6},
-        "Bautista et al. 2022 with half of the 68 images real, practice, repeats and attention items",
-        ("68 images cannot show that two kinds are indistinguishable: a margin of 10 points needs over 200",
-         "each quality is a single number from each reader: report its agreement before its correlations"),
-    ),
-}
+WORDS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text(encoding="utf-8"))
+PROTOCOLS = {name: Protocol.from_dict({"name": name, **values}) for name, values in WORDS["protocols"].items()}
+PRESETS = {name: Preset(**values) for name, values in WORDS["presets"].items()}

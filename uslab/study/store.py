@@ -5,11 +5,14 @@ covers the row before it. `person` alone can be deleted from: it holds what read
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DATABASE, MIRROR = "answers.db", "answers.jsonl"
@@ -74,16 +77,14 @@ class Store:
 
     def write(self, *statements: tuple[str, tuple]) -> None:
         """Carry out statements in one transaction."""
-        with self._lock, self._transaction():
+        with self._transaction():
             for statement, values in statements:
                 self._db.execute(statement, values)
 
     def event(self, reader: str, kind: str, body: dict | None = None, trial: str | None = None) -> None:
         """Append an event; reader '' stands for the organiser."""
-        with self._lock:
-            with self._transaction():
-                self._append(reader, kind, trial, None, body or {})
-            self._catch_up()
+        with self._transaction():
+            self._append(reader, kind, trial, None, body or {})
 
     def answer(self, reader: str, trial: str, nonce: str, body: dict) -> bool:
         """Append an answer exactly once; True if it counts, False if this trial had its answer from another window.
@@ -91,33 +92,33 @@ class Store:
         The same nonce gives the same reply, however often it is sent. Raises ValueError if a nonce comes again with
         another trial, and Closed if the study is closed and this answer is new.
         """
-        with self._lock:
-            with self._transaction():
-                before = self._db.execute("select trial from log where kind = 'answer' and reader = ? and nonce = ?",
-                                          (reader, nonce)).fetchone()
-                if before:
-                    if before[0] != trial:
-                        raise ValueError(f"the nonce of trial {before[0]} came again with trial {trial}")
-                    return True
-                if self.closed():
-                    raise Closed("the study is closed: no answers are taken any more")
-                taken = self._db.execute("select 1 from log where kind = 'answer' and reader = ? and trial = ?",
-                                         (reader, trial)).fetchone()
-                if taken:
-                    return False
+        with self._transaction():
+            before = self._db.execute("select trial from log where kind = 'answer' and reader = ? and nonce = ?",
+                                      (reader, nonce)).fetchone()
+            if before:
+                if before[0] != trial:
+                    raise ValueError(f"the nonce of trial {before[0]} came again with trial {trial}")
+                return True
+            if self.closed():
+                raise Closed("the study is closed: no answers are taken any more")
+            taken = self._db.execute("select 1 from log where kind = 'answer' and reader = ? and trial = ?",
+                                     (reader, trial)).fetchone()
+            if not taken:
                 self._append(reader, "answer", trial, nonce, body)
-            self._catch_up()
-            return True
+            return not taken
 
     def answer_all(self, reader: str, answers: list[tuple[str, str, dict]]) -> None:
         """Append many answers (trial, nonce, body) of a simulated reader in one transaction, all or none."""
-        with self._lock:
-            with self._transaction():
-                if self.closed():
-                    raise Closed("the study is closed: no answers are taken any more")
-                for trial, nonce, body in answers:
-                    self._append(reader, "answer", trial, nonce, body)
-            self._catch_up()
+        with self._transaction():
+            if self.closed():
+                raise Closed("the study is closed: no answers are taken any more")
+            for trial, nonce, body in answers:
+                self._append(reader, "answer", trial, nonce, body)
+
+    def plans(self) -> list[list[list]]:
+        """The rows of each slot's plan, as build.rows() makes them."""
+        rows = self.rows("select slot, position, trial, phase, block, stimuli, reversed from plan order by slot, position")
+        return [[list(row) for _, *row in own] for _, own in itertools.groupby(rows, lambda row: row[0])]
 
     def closed(self) -> bool:
         return bool(self.rows("select 1 from log where kind = 'close'"))
@@ -144,8 +145,19 @@ class Store:
 
     # Inside
 
-    def _transaction(self):
-        return _Transaction(self._db)
+    @contextmanager
+    def _transaction(self, mirrored: bool = True) -> Iterator[None]:
+        """Begin with the write lock; commit and bring the mirror up to it, or roll back on an error."""
+        with self._lock:
+            self._db.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+            if mirrored:
+                self._catch_up()
 
     def _append(self, reader: str, kind: str, trial: str | None, nonce: str | None, body: dict) -> None:
         last = self._db.execute("select seq, hash from log order by seq desc limit 1").fetchone() or (0, "")
@@ -159,7 +171,7 @@ class Store:
         answers are safe, and the next row tries again.
         """
         try:
-            with self._transaction():
+            with self._transaction(mirrored=False):
                 if not self._db.execute("select 1 from sqlite_master where name = 'log'").fetchone():
                     return
                 with open(self.mirror, "a+b") as file:
@@ -177,19 +189,6 @@ class Store:
 
 class Closed(ValueError):
     """The study takes no answers any more."""
-
-
-class _Transaction:
-    """Begin with the write lock; commit, or roll back on an error."""
-
-    def __init__(self, db: sqlite3.Connection):
-        self.db = db
-
-    def __enter__(self):
-        self.db.execute("begin immediate")
-
-    def __exit__(self, kind, *_):
-        self.db.execute("rollback" if kind else "commit")
 
 
 def digest(before: str, values: list) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from uslab.study.build import ATTENTION, rows
+from uslab.study.build import ATTENTION, orders, rows
 from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
 
 COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice",
@@ -92,11 +92,7 @@ def integrity(study, key: dict) -> pd.DataFrame:
     check("the mirror holds the same rows", same, study.store.mirror.name)
     check("the images are those that were built", study.pack.sha256() == study.about["pack_sha256"],
           f"SHA-256 {study.about['pack_sha256'][:16]}...")
-    stored = [[list(row) for row in study.store.rows(
-        "select position, trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
-        for slot in range(key["design"]["readers"])]
-    made = [rows(key, slot) for slot in range(len(stored))]
-    check("each reader had the order that the key makes", stored == made, "")
+    check("each reader had the order that the key makes", study.store.plans() == orders(key), "")
     early = [json.loads(body)["early"] for body, in study.store.rows("select body from log where kind = 'unblind' "
                                                                      "order by seq")]
     early = [reason for reason in early if reason]
