@@ -125,7 +125,7 @@ def train(
         if time.monotonic() > end:
             run.stop()
     run.save_set(run.gan.sample(200, 1))
-    if not name.endswith("_stage1") and hasattr(run, "export"):
+    if not name.endswith("_stage1"):
         run.export(ship / name)
 
 
