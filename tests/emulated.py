@@ -142,7 +142,17 @@ def gpu():
             "is_bf16_supported": lambda *_, **__: False, "synchronize": lambda *_: None,
             "get_rng_state": lambda *_: torch.get_rng_state(), "set_rng_state": lambda *_: None,
             "manual_seed_all": lambda *_: None, "_lazy_init": lambda: None}
-    swap = torch.__future__.get_swap_module_params_on_conversion()
+    apply = torch.nn.Module._apply
+
+    def swapping(module, *args, **kwargs):
+        """A parameter that moves becomes another kind of tensor, which can only be swapped in."""
+        before = torch.__future__.get_swap_module_params_on_conversion()
+        torch.__future__.set_swap_module_params_on_conversion(True)
+        try:
+            return apply(module, *args, **kwargs)
+        finally:
+            torch.__future__.set_swap_module_params_on_conversion(before)
+
     with contextlib.ExitStack() as stack:
         for name, stub in cuda.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, stub))
@@ -152,7 +162,6 @@ def gpu():
         stack.enter_context(mock.patch.multiple(
             torch.inference_mode, __enter__=lambda self: setattr(self, "off", torch.no_grad()) or self.off.__enter__(),
             __exit__=lambda self, *error: self.off.__exit__(*error)))
-        torch.__future__.set_swap_module_params_on_conversion(True)
-        stack.callback(torch.__future__.set_swap_module_params_on_conversion, swap)
+        stack.enter_context(mock.patch.object(torch.nn.Module, "_apply", swapping))
         stack.enter_context(Devices())
         yield

@@ -1,6 +1,7 @@
 """Everything that trains, samples or measures, on a GPU that is emulated: see emulated.py."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,12 @@ from gans import CASES
 from gans import images as made
 
 from uslab import metrics, models, tasks
+from uslab.cli.main import main
 from uslab.generators.lots import image_sets
 from uslab.training import Run
 
 pytestmark = pytest.mark.slow
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[!.]*.ipynb"))
 
 def test_the_emulated_gpu_refuses_what_a_gpu_refuses():
     with gpu():
@@ -103,3 +106,12 @@ def test_a_segmentation_trains_on_a_gpu():
     with gpu():
         found = tasks.segment(real[:8].to("cuda"), real[8:].to("cuda"), epochs=1, batch=4)
     assert not isinstance(found.masks, OnGPU) and len(found.dice) == 4
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_on_a_gpu(notebook, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONSTARTUP", str(Path(__file__).with_name("emulated_kernel.py")))
+    assert main(["run", str(notebook), "--profile", "smoke", "--out", str(tmp_path / "out")]) == 0
+    if list((tmp_path / "out").rglob("checkpoint.json")):
+        assert "No GPU, 8 GB" in (tmp_path / "out" / notebook.stem / "run.json").read_text()

@@ -56,8 +56,9 @@ def show(options: argparse.Namespace) -> None:
 
     for name in generators.names():
         folder, facts = generators.folder(name), store.about(name)
+        data = " and ".join(facts["data"].values()) if isinstance(facts["data"], dict) else facts["data"]
         print(f"{name}\n    {facts['model']}, {facts['config']['size']} px, {store.size_mb(folder):.1f} MB, trained on "
-              f"{store.shown(facts, 'data')}, {facts['images_seen']} images seen; {folder / 'card.md'}")
+              f"{data}, {facts['images_seen']} images seen; {folder / 'card.md'}")
 
 
 def generate(options: argparse.Namespace) -> None:

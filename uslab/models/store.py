@@ -9,7 +9,6 @@
 import importlib
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -124,9 +123,3 @@ def write(
 def size_mb(folder: Path) -> float:
     """What the weights and conditions of an exported folder take, in MB."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e6
-
-
-def shown(facts: dict[str, Any], key: str) -> str:
-    """A fact that may differ by domain, in words."""
-    value = facts.get(key, "not recorded")
-    return "; ".join(f"{name}: {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)

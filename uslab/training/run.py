@@ -210,9 +210,7 @@ class Run:
         """
         from .export import export
 
-        record = self.folder / "run.json"
-        kept = json.loads(record.read_text()).get("metrics", []) if record.is_file() else []
-        return export(self, Path(folder), [*kept, *metrics], limits)
+        return export(self, Path(folder), list(metrics), limits)
 
     # Inside
 
