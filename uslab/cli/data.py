@@ -40,21 +40,16 @@ def add_parser(commands) -> None:
     part.add_argument("--phantom", metavar="NAME", required=True, help="a scene of uslab.phantom, such as fetal_head")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Carry out a command; what a reader refuses becomes a message without a traceback."""
-    from uslab.data.download import DownloadError
-
-    if options.ending:  # asked before anything slow begins
+def run(options: argparse.Namespace) -> None:
+    """Carry out a command, after the questions that must be asked before anything slow begins."""
+    if options.ending:
         name = re.sub("[^A-Za-z0-9.-]+", "_", options.source).strip("_")
         options.out = options.out or Path(f"{name}_{options.ending}")
         if options.out.exists():
             raise UsageError(f"{options.out} exists: name another file with --out")
         if options.ending.endswith(".png") and options.out.suffix not in (".png", ".jpg"):
             raise UsageError(f"{options.out}: the sheet is a .png or a .jpg")
-    try:
-        return options.function(options) or 0
-    except (DownloadError, OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    options.function(options)
 
 
 def list_sets(options: argparse.Namespace) -> None:

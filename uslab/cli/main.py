@@ -6,7 +6,6 @@ import sys
 
 from uslab import __version__
 from uslab.cli import data, generate, metrics, run, study, sweep
-from uslab.notebooks import UsageError
 from uslab.notebooks.parameters import leave_out_address_grammar
 
 
@@ -30,14 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     leave_out_address_grammar()
     try:
-        return options.command(options)
-    except UsageError as error:
-        print(f"uslab: {error}", file=sys.stderr)
-        return 2
+        return options.command(options) or 0
     except KeyboardInterrupt:  # between two notebooks
         print("Stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # as in `uslab ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (OSError, ValueError) as error:  # what a reader, a study or a measure refuses, and UsageError
+        print(f"uslab: {error}", file=sys.stderr)
+        return 2
 

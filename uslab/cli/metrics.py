@@ -35,30 +35,22 @@ def add_parser(commands) -> None:
     metrics.add_argument("--seed", metavar="N", type=int, default=0, help="of pairs and half-samples (default: 0)")
     metrics.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: runs/ and the time)")
     metrics.add_argument("--get-inception", action="store_true", help="download the Inception-v3 weights, then stop")
-    metrics.set_defaults(command=run)
+    metrics.set_defaults(command=measure)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Carry out the command; what a reader or a measure refuses becomes a message without a traceback."""
-    from uslab.data.download import DownloadError
-
-    try:
-        return get_inception() if options.get_inception else measure(options)
-    except (DownloadError, OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-
-
-def get_inception() -> int:
+def get_inception() -> None:
     from uslab.data import folder
     from uslab.data.download import fetch
     from uslab.metrics.features import INCEPTION
 
     path = fetch(INCEPTION, folder("inception"))
     print(f"{path} is complete. Use it with --space inception, or in every notebook with USLAB_INCEPTION={path}")
-    return 0
 
 
-def measure(options: argparse.Namespace) -> int:
+def measure(options: argparse.Namespace) -> None:
+    """Carry out the command."""
+    if options.get_inception:
+        return get_inception()
     if options.real is None or not options.synthetic:
         raise UsageError("name a source of real images and one or more of synthetic ones: uslab metrics REAL SYNTHETIC")
     out = options.out or Path("runs") / batch.stamp()
@@ -101,7 +93,6 @@ def measure(options: argparse.Namespace) -> int:
         pictures={name: pages.png(figure, dpi=110) for name, figure in pictures.items()})
     (out / "metrics.html").write_text(page, encoding="utf-8")
     print(out / "metrics.csv", out / "metrics.html", sep="\n")
-    return 0
 
 
 def equal(sets: dict, seed: int) -> tuple[dict, str]:

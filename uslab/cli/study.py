@@ -31,7 +31,7 @@ def add_parser(commands) -> None:
         if key:
             part.add_argument("--key", metavar="FILE", type=Path,
                               help="the sealed key, where SEALED/ is not beside public/ any more")
-        part.set_defaults(command=run, function=function)
+        part.set_defaults(command=function)
         return part
 
     part = add("build", build, "choose and prepare images, seal the key, plan the orders")
@@ -94,14 +94,6 @@ def add_parser(commands) -> None:
                       help="standard deviation of accuracy between readers (default: 0.05)")
     part.add_argument("--correlation", type=float, default=0.1, metavar="R",
                       help="of two readers' being right about one image (default: 0.1)")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Carry out a command; what the study refuses becomes a message without a traceback."""
-    try:
-        return options.function(options) or 0
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
 
 
 def build(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from .sources import File
 CHUNK = 1 << 20
 
 
-class DownloadError(Exception):
+class DownloadError(ValueError):
     """A file could not be fetched or is not the right one; the message says what to do."""
 
 

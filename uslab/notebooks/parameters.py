@@ -13,7 +13,7 @@ PROFILES = ("smoke", "class", "paper")
 TIME_LIMITS = {"smoke": 600, "class": 3600, "paper": 14 * 24 * 3600}
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """What the user asked for cannot be done; the message says what to ask for instead."""
 
 
