@@ -22,7 +22,7 @@ def scenes(kind: int, n: int):
     """Scenes of a class without ribs, noise, or anything else than the mass to darken what is behind it."""
     for seed in range(n):
         scene = breast.draw_scene(np.random.default_rng([9, kind, seed]), kind)
-        yield replace(scene, ribs=False, flare=0.0, noise=-300.0)
+        yield scene.changed(ribs=False, flare=0.0, noise=-300.0)
 
 
 def boxes(masks):
@@ -65,8 +65,8 @@ def test_what_lies_behind_a_mass_has_its_stated_level(kind, sign):
     for scene in scenes(kind, 6):
         lesion = scene.lesion
         assert np.sign(lesion.posterior) == sign
-        scene = replace(scene, span=150.0, gain=50.0)     # so wide a range that nothing is cut off
-        without = replace(scene, lesion=replace(lesion, posterior=0.0))
+        scene = scene.changed(span=150.0, gain=50.0)     # so wide a range that nothing is cut off
+        without = scene.changed(lesion=replace(lesion, posterior=0.0))
         levels = []
         for one in (scene, without):
             image, part, pixel = breast.render(one, 256, np.random.default_rng(4))
@@ -113,7 +113,7 @@ def test_a_third_of_the_malignant_and_few_benign_masses_are_taller_than_wide():
 
 
 def test_the_darkest_tissue_is_1_and_only_the_screen_is_0():
-    scene = replace(next(scenes(0, 1)), gain=80.0)     # so little gain that most of the tissue is black
+    scene = next(scenes(0, 1)).changed(gain=80.0)     # so little gain that most of the tissue is black
     image = breast.render(scene, 128, np.random.default_rng(2))[0]
     rows = np.flatnonzero(image.any(1))
     scan = image[rows[0] + 1:rows[-1], 2:-2] if scene.width > scene.depth else image[:, np.flatnonzero(image.any(0))]
@@ -124,7 +124,7 @@ def test_mask_is_the_outline_and_darker_than_its_surroundings():
     for kind in (1, 2):
         for scene in scenes(kind, 5):
             lesion = replace(scene.lesion, centre=(0.0, scene.lesion.centre[1]))
-            image, part, pixel = breast.render(replace(scene, lesion=lesion), 256, np.random.default_rng(1))
+            image, part, pixel = breast.render(scene.changed(lesion=lesion), 256, np.random.default_rng(1))
             polygon = lesion.axes[0] * lesion.axes[1] * np.trapezoid(lesion.edge() ** 2, mass.TURNS) / 2
             assert part.sum() * pixel**2 == pytest.approx(polygon, rel=0.05, abs=2 * pixel**2)
             ring = cv2.dilate(part, np.ones((3, 25), np.uint8)) - part

@@ -1,6 +1,5 @@
 """The liver phantom: what fat does to the image, the patients and their frames, and the truth."""
 
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -22,7 +21,7 @@ def scenes(n: int):
     """Patients whose receiver makes no noise, shown with so wide a range that no level is cut off."""
     for seed in range(n):
         scene = liver.draw_scene(np.random.default_rng([7, seed]), 0)
-        yield replace(scene, noise=-300.0, span=120.0, gain=50.0)
+        yield scene.changed(noise=-300.0, span=120.0, gain=50.0)
 
 
 def levels(scene):
@@ -49,7 +48,7 @@ def cortex_to_liver(scene) -> float:
 def test_liver_grows_brighter_against_the_kidney_with_fat():
     steps = [0, 5, 15, 30, 75]
     for scene in scenes(4):
-        echo = [liver.paint(replace(scene, fat=float(fat)), fan(scene))[0] for fat in steps]
+        echo = [liver.paint(scene.changed(fat=float(fat)), fan(scene))[0] for fat in steps]
         kidney, tissue = regions(scene)
         ratios = [np.median(one[tissue]) / np.median(one[kidney]) for one in echo]
         assert np.all(np.diff(ratios) > 0)
@@ -70,7 +69,7 @@ def regions(scene):
 def test_the_image_shows_the_liver_brighter_against_the_kidney():
     """At one depth the liver's echo crosses more fat than the kidney's, so the image shows less than the echo has."""
     steps = [0, 5, 15, 30, 75]
-    shown = np.mean([[cortex_to_liver(replace(scene, fat=float(fat))) for fat in steps] for scene in scenes(6)], 0)
+    shown = np.mean([[cortex_to_liver(scene.changed(fat=float(fat))) for fat in steps] for scene in scenes(6)], 0)
     assert np.all(np.diff(shown) > 0)
     assert 2 < shown[-1] - shown[0] < liver.brightness(75)
 
@@ -78,7 +77,7 @@ def test_the_image_shows_the_liver_brighter_against_the_kidney():
 def test_fat_attenuates_by_the_decibels_of_the_path():
     drops = []
     for scene in scenes(6):
-        lean, fatty = (levels(replace(scene, fat=fat)) for fat in (0.0, 60.0))
+        lean, fatty = (levels(scene.changed(fat=fat)) for fat in (0.0, 60.0))
         _, mask, depth, angle = lean
         sector = (mask == 1) & (np.abs(angle - 0.2) < 0.15)
         near, far = (np.median((fatty[0] - lean[0])[sector & (np.abs(depth - scene.wall - at) < 5)]) for at in (10, 50))
@@ -98,7 +97,7 @@ def test_vessels_are_blurred_by_fat():
     for scene in scenes(8):
         core = cv2.erode(regions(scene)[1].astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
         for fat in (0.0, 70.0):
-            echo = liver.paint(replace(scene, fat=fat), fan(scene))[0][core]
+            echo = liver.paint(scene.changed(fat=fat), fan(scene))[0][core]
             gaps.append(20 * np.log10(np.median(echo) / np.quantile(echo, 0.002)))
     assert np.median(gaps[::2]) > np.median(gaps[1::2]) + 4
 

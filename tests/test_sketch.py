@@ -197,9 +197,9 @@ def test_of_strokes_that_arrive_while_it_synthesizes_the_latest_label_counts():
 
 def wait(editor):
     deadline = time.monotonic() + 10
-    while editor._working and time.monotonic() < deadline:
+    while editor._drawing.running and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not editor._working
+    assert not editor._drawing.running
 
 
 def test_a_page_that_sends_nonsense_is_told():

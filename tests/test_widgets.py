@@ -286,7 +286,7 @@ def test_of_values_that_arrive_while_it_draws_only_the_latest_is_drawn():
         assert at_work.wait(10)
     go_on.set()
     deadline = time.monotonic() + 10
-    while explorer._working and time.monotonic() < deadline:
+    while explorer._drawing.running and time.monotonic() < deadline:
         time.sleep(0.01)
     assert drawn == [100, 109]
     assert explorer.config.batch_size == 109 and (explorer.picture.pixels == 109).all()
@@ -295,12 +295,12 @@ def test_of_values_that_arrive_while_it_draws_only_the_latest_is_drawn():
 def test_apply_draws_at_once_and_refuses_what_knobs_refuse():
     explorer = Explorer(Config(), picture)
     explorer.apply(batch_size=7)
-    assert (explorer.picture.pixels == 7).all() and not explorer._working
+    assert (explorer.picture.pixels == 7).all() and not explorer._drawing.running
     with pytest.raises(ValueError, match="Config.batch_size is 1; it must lie between 2 and 512"):
         explorer.apply(batch_size=1)
     assert explorer.config.batch_size == 7
     explorer.panel._parts["batch_size"][0].value = 9         # the slider still moves the picture
-    while explorer._working:
+    while explorer._drawing.running:
         time.sleep(0.01)
     assert (explorer.picture.pixels == 9).all()
 

@@ -80,9 +80,8 @@ class Audit:
         """Images, groups and share of each class, by split where there are splits."""
         if self.images.labels is None:
             return pd.DataFrame(columns=["class", "split", "images", "groups", "share"])
-        groups = np.arange(len(self.images)) if self.images.groups is None else self.images.groups.cpu().numpy()
         table = pd.DataFrame({"class": np.array(self.images.classes)[self.images.labels.cpu().numpy()],
-                              "split": "all" if self.split is None else self.split, "group": groups})
+                              "split": "all" if self.split is None else self.split, "group": self.images.group_numbers()})
         counts = table.groupby(["class", "split"]).group.agg(images="size", groups="nunique").reset_index()
         return counts.assign(share=(counts.images / counts.groupby("split").images.transform("sum")).round(3))
 

@@ -47,24 +47,23 @@ def read(
 
 
 def organs(case: Path) -> dict[str, Path]:
-    masks = {organ: case / "segmentations" / f"{organ}.nii.gz" for organ in LABELS[1:]}
-    for path in masks.values():
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: a CT without its labels cannot be used here; {HELP}")
-    return masks
+    return {organ: there(case / "segmentations" / f"{organ}.nii.gz") for organ in LABELS[1:]}
 
 
 def btcv(base: Path) -> dict[str, tuple[Path, Path]]:
     sources = {}
     for path in sorted((base / "img").glob("img*.nii.gz")):
         number = re.sub(r"\D", "", path.name)
-        label = base / "label" / f"label{number}.nii.gz"
-        if not label.is_file():
-            raise FileNotFoundError(f"{label} is missing: a CT without its labels cannot be used here; {HELP}")
-        sources[number] = path, label
+        sources[number] = path, there(base / "label" / f"label{number}.nii.gz")
     if not sources:
         raise FileNotFoundError(f"{base / 'img'} holds no img0001.nii.gz or the like: {HELP}")
     return sources
+
+
+def there(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: a CT without its labels cannot be used here; {HELP}")
+    return path
 
 
 def read_case(ct: Path, labels: dict[str, Path] | Path) -> Volume:

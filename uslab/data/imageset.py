@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .atomic import write_atomically
 
+TENSORS = ("images", "labels", "masks", "groups")
 NAMES = ("classes", "mask_names", "group_names", "notes", "seen")   # the fields that are tuples of words
 
 
@@ -73,9 +74,12 @@ class ImageSet:
     def __getitem__(self, index) -> "ImageSet":
         rows = np.atleast_1d(np.arange(len(self))[np.asarray(index.cpu()) if isinstance(index, Tensor) else index])
         picked = torch.from_numpy(rows).to(self.images.device)
-        values = {name: None if getattr(self, name) is None else getattr(self, name)[picked]
-                  for name in ("images", "labels", "masks", "groups")}
+        values = {name: value[picked] for name, value in self.tensors().items()}
         return dataclasses.replace(self, table=self.table.iloc[rows].reset_index(drop=True), **values)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Those of images, labels, masks and groups that are known."""
+        return {name: getattr(self, name) for name in TENSORS if getattr(self, name) is not None}
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
         """What a training step gets of these images: 'image', with 'label' and 'mask' where known."""
@@ -85,9 +89,7 @@ class ImageSet:
 
     def to(self, device: torch.device | str) -> "ImageSet":
         """The same set with its tensors on a device."""
-        values = {name: None if getattr(self, name) is None else getattr(self, name).to(device)
-                  for name in ("images", "labels", "masks", "groups")}
-        return dataclasses.replace(self, **values)
+        return dataclasses.replace(self, **{name: value.to(device) for name, value in self.tensors().items()})
 
     def split(
         self,
@@ -101,7 +103,7 @@ class ImageSet:
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
-        groups = np.arange(len(self)) if self.groups is None else self.groups.cpu().numpy()
+        groups = self.group_numbers()
         labels = np.zeros(len(self), int) if self.labels is None else self.labels.cpu().numpy()
         rng = np.random.default_rng(seed)
         # A group with images of several classes counts for the class of its first image.
@@ -118,22 +120,23 @@ class ImageSet:
             raise ValueError(f"{len(names)} groups are too few to split off a fraction of {fraction}")
         return self[np.flatnonzero(first)], self[np.flatnonzero(~first)]
 
+    def group_numbers(self) -> np.ndarray:
+        """(N,) number of each image's patient or exam; where none is known every image is its own group."""
+        return np.arange(len(self)) if self.groups is None else self.groups.cpu().numpy()
+
     def sha256(self) -> str:
         """Hash of the pixels, labels, masks and groups: the data hash of run.json."""
         digest = hashlib.sha256()
-        for name in ("images", "labels", "masks", "groups"):
-            value = getattr(self, name)
-            if value is not None:
-                digest.update(f"{name} {tuple(value.shape)}".encode())
-                digest.update(value.cpu().contiguous().numpy().tobytes())
+        for name, value in self.tensors().items():
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write the set to one safetensors file, atomically; names and table go into its header as JSON."""
         from safetensors.torch import save
 
-        tensors = {name: getattr(self, name).cpu().contiguous() for name in ("images", "labels", "masks", "groups")
-                   if getattr(self, name) is not None}
+        tensors = {name: value.cpu().contiguous() for name, value in self.tensors().items()}
         names = {name: list(getattr(self, name)) for name in NAMES}
         about = {"card": self.card, "source": self.source, **names,
                  "table": self.table.to_dict(orient="split", index=False)}

@@ -4,6 +4,7 @@ import math
 
 import cv2
 import numpy as np
+from skimage.util import montage
 from torch import Tensor
 
 from .imageset import ImageSet
@@ -11,12 +12,8 @@ from .imageset import ImageSet
 
 def contact_sheet(images: Tensor, columns: int | None = None) -> np.ndarray:
     """Images (n, 1, H, W) uint8 side by side in rows, as one (rows * H, columns * W) uint8 array."""
-    n, _, h, w = images.shape
-    columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    sheet = images.new_zeros(rows * columns, h, w)
-    sheet[:n] = images[:, 0]
-    return sheet.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w).cpu().numpy()
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    return montage(images[:, 0].cpu().numpy(), fill=0, grid_shape=(math.ceil(len(images) / columns), columns))
 
 
 def sheet(

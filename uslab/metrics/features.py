@@ -88,17 +88,24 @@ def features(
 ) -> np.ndarray:
     """Feature vectors (N, d) float32: d is 1280 in lite0 and 2048 in inception.
 
-    The features of the last sets are kept in memory by the hash of their pixels, because one real reference serves
-    every comparison.
+    Comparisons share a reference, and folds and mixtures most of their images, so features are kept for each image.
     """
     space, images = resolve(space), pixels(images).contiguous()
-    key = (space.name, space.weights, tuple(images.shape), hashlib.sha256(images.numpy()).hexdigest())
-    if key not in KEPT:
-        rows = batches(space.embed, images, space.batch).float().flatten(1).numpy()
-        while len(KEPT) >= 16:
+    about = f"{space.name} {space.weights} {tuple(images.shape[1:])}".encode()
+    keys = [hashlib.sha256(about + image.tobytes()).digest() for image in images.numpy()]
+    found = {key: KEPT[key] for key in keys if key in KEPT}
+    rows = {key: i for i, key in enumerate(keys) if key not in found}
+    if rows:
+        wanted = list(rows.values())
+        # Whole batches only: a smaller last one may be rounded differently, and an image shall have the same features
+        # whatever was computed before it.
+        wanted += wanted[-1:] * (-len(wanted) % space.batch)
+        values = batches(space.embed, images[torch.tensor(wanted)], space.batch).float().flatten(1).numpy()
+        found |= dict(zip(rows, values))
+        KEPT.update((key, found[key]) for key in rows)
+        while len(KEPT) > MOST:
             KEPT.pop(next(iter(KEPT)))
-        KEPT[key] = rows
-    return KEPT[key].copy()
+    return np.stack([found[key] for key in keys])
 
 
 def batches(
@@ -134,7 +141,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-KEPT: dict[tuple, np.ndarray] = {}       # features of the last 16 sets, oldest first
+MOST = 20_000                            # images whose features are kept, 5 or 8 kB each
+KEPT: dict[bytes, np.ndarray] = {}       # hash of space and pixels -> features (d,), oldest first
 
 
 @functools.cache

@@ -34,6 +34,4 @@ def both(a: Images, b: Images) -> tuple[Tensor, Tensor]:
 
 def groups(images: Images) -> np.ndarray:
     """(N,) number of each image's patient or exam; where none is known every image is its own group."""
-    if isinstance(images, ImageSet) and images.groups is not None:
-        return images.groups.cpu().numpy()
-    return np.arange(len(images))
+    return images.group_numbers() if isinstance(images, ImageSet) else np.arange(len(images))

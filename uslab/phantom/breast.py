@@ -1,6 +1,6 @@
 """Breast as in BUSI, simulated: a linear array over skin, fat, gland, muscle and ribs, with or without a lesion."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,37 +9,13 @@ from uslab.data import ImageSet
 
 from . import physics, series
 from .brush import Ellipse, amplitude, facing, fibres, sheets, unevenness
-from .mass import Mass, draw_mass
+from .mass import draw_mass
+from .series import Scene
 
 SAMPLES, LINES, LOOKS = 320, 256, 4   # the grid, whatever the size of the picture, and the compounded views
 EXAM_SIZES = np.cumsum([0.77, 0.17])  # share of patients with 1, 2 and else 3 images: about 600 of 780 images
 CLASSES = ("normal", "benign", "malignant")
 COUNTS = (133, 437, 210)              # images of BUSI
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What an image shows, apart from the chance of its speckle. Lengths in mm, angles in radians, levels in dB."""
-
-    width: float           # of the array
-    depth: float           # of the picture
-    flare: float           # of a trapezoid picture; 0: a rectangle
-    skin: float            # thickness
-    fat: float             # thickness
-    gland: float           # thickness
-    muscle: float          # thickness
-    dense: float           # the gland: 0 is fat with strands, 1 is fibrous
-    tilt: float            # of the layers
-    wavy: float            # height of their waves
-    ribs: bool             # cut across: ovals with a shadow; else the bright line of the pleura
-    levels: tuple[float, float, float]   # of fat, gland and muscle, above soft tissue
-    septa: float           # how much brighter the sheets between the lobules of fat are
-    fade: float            # loss from top to bottom that the time gain leaves
-    noise: float           # of the receiver, at the lower edge, below white
-    gain: float            # level shown as white, above soft tissue
-    span: float            # dynamic range
-    lesion: Mass | None
-    anatomy: int           # seed of everything irregular
 
 
 def draw_scene(rng: np.random.Generator, kind: int) -> Scene:
@@ -48,25 +24,26 @@ def draw_scene(rng: np.random.Generator, kind: int) -> Scene:
     depth = width / np.clip(np.exp(rng.normal(0.2, 0.12)), 0.95, 1.6)
     parts = np.array([rng.uniform(0.06, 0.28), rng.uniform(0.2, 0.45), rng.uniform(0.15, 0.5)]) * depth
     return Scene(
-        width=float(width),
-        depth=float(depth),
-        flare=float(rng.uniform(0.15, 0.3) if rng.random() < 0.06 else 0),
-        skin=float(rng.uniform(1.2, 2.2)),
-        fat=float(parts[0]),
-        gland=float(parts[1]),
-        muscle=float(parts[2]),
-        dense=float(rng.beta(1.6, 1.4)),
-        tilt=float(rng.normal(0, 0.1)),
-        wavy=float(rng.uniform(0.01, 0.04) * depth),
-        ribs=bool(rng.random() < 0.3),
+        width=float(width),  # of the array
+        depth=float(depth),  # of the picture
+        flare=float(rng.uniform(0.15, 0.3) if rng.random() < 0.06 else 0),  # of a trapezoid picture; 0: a rectangle
+        skin=float(rng.uniform(1.2, 2.2)),  # thickness
+        fat=float(parts[0]),  # thickness
+        gland=float(parts[1]),  # thickness
+        muscle=float(parts[2]),  # thickness
+        dense=float(rng.beta(1.6, 1.4)),  # the gland: 0 is fat with strands, 1 is fibrous
+        tilt=float(rng.normal(0, 0.1)),  # of the layers
+        wavy=float(rng.uniform(0.01, 0.04) * depth),  # height of their waves
+        ribs=bool(rng.random() < 0.3),  # cut across: ovals with a shadow; else the bright line of the pleura
+        # Of fat, gland and muscle, above soft tissue.
         levels=(float(rng.uniform(-15, -7)), float(rng.uniform(-3, 5)), float(rng.uniform(-14, -4))),
-        septa=float(rng.uniform(5, 20)),
-        fade=float(rng.normal(24, 8)),
-        noise=float(rng.normal(-50.5, 3.2)),
-        gain=float(rng.normal(18.6, 4)),
-        span=float(rng.uniform(51, 63)),
+        septa=float(rng.uniform(5, 20)),  # how much brighter the sheets between the lobules of fat are
+        fade=float(rng.normal(24, 8)),  # loss from top to bottom that the time gain leaves
+        noise=float(rng.normal(-50.5, 3.2)),  # of the receiver, at the lower edge, below white
+        gain=float(rng.normal(18.6, 4)),  # level shown as white, above soft tissue
+        span=float(rng.uniform(51, 63)),  # dynamic range
         lesion=draw_mass(rng, kind == 2, width, depth) if kind else None,
-        anatomy=int(rng.integers(2**32)),
+        anatomy=int(rng.integers(2**32)),  # seed of everything irregular
     )
 
 
@@ -77,8 +54,8 @@ def next_view(scene: Scene, rng: np.random.Generator) -> Scene:
         moved = turned.centre[0] + rng.normal(0, 0.04) * scene.width, turned.centre[1] * rng.normal(1, 0.03)
         turned = replace(turned, centre=moved, axes=tuple(np.array(turned.axes) * rng.normal(1, 0.07, 2)),
                          shape=int(rng.integers(2**32)))
-    return replace(scene, lesion=turned, tilt=scene.tilt + float(rng.normal(0, 0.05)),
-                   gain=scene.gain + float(rng.normal(0, 1)), anatomy=int(rng.integers(2**32)))
+    return scene.changed(lesion=turned, tilt=scene.tilt + float(rng.normal(0, 0.05)),
+                         gain=scene.gain + float(rng.normal(0, 1)), anatomy=int(rng.integers(2**32)))
 
 
 def paint(scene: Scene, probe: physics.Linear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

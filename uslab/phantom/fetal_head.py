@@ -1,6 +1,5 @@
 """Transverse plane of a fetal head as in HC18, simulated, with the exact head circumference."""
 
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,34 +16,8 @@ HC_SHARE = [0, 0.02, 0.10, 0.18, 0.22, 0.25, 0.50, 0.75, 0.81, 0.85, 0.90, 0.98,
 HC_MM = [44, 68, 78, 90, 130, 156, 174, 192, 215, 262, 282, 319, 346]
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What an image shows, apart from the chance of its speckle. Lengths in mm, angles in radians, levels in dB."""
-
-    hc: float              # head circumference
-    early: bool            # first trimester: large choroid plexuses, much fluid
-    ratio: float           # short to long diameter of the skull ellipse
-    tilt: float            # of the long diameter against the horizontal
-    flip: int              # 1 or -1: the forehead is right or left
-    centre: tuple[float, float]      # of the head, from the middle of the frame, in frame widths
-    width: float           # of the screen's frame
-    aspect: float          # its height to its width
-    half_angle: float      # of the fan
-    neck: float            # half the width of the fan's upper edge, in frame widths
-    crop: float            # how much of the curved upper edge the frame cuts off: 0 nothing, 1 all
-    reach: float           # lower end of the fan, in frame heights
-    aside: float           # middle of the fan, from the middle of the frame, in frame widths
-    span: float            # dynamic range
-    gain: float            # level of soft tissue below white
-    white: float           # the brightest grey that the frame is stored with, of 255
-    skull: float           # echo of the skull, perpendicular
-    fluid: float           # size of the pool around the head, in head radii
-    pool: tuple[float, float]        # where the pool lies against the head, in head radii
-    brain: float           # echo of the brain
-    haze: float            # reverberation behind the near skull
-    noise: float           # of the receiver above black, at the lower end of the fan
-    boxes: tuple[bool, bool]         # patient data blanked at the lower and upper right
-    anatomy: int           # seed of everything irregular
+class Scene(series.Scene):
+    """A scene whose facts imply a few more."""
 
     @property
     def axes(self) -> tuple[float, float]:
@@ -62,37 +35,45 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     zoom = np.clip((2.1 - width / long) / 0.9 + 0.3 * rng.standard_normal(), 0, 1)   # a small view around the head
     turned = rng.random() < (0.35 if early else 0.06)
     return Scene(
-        hc=hc,
-        early=early,
-        ratio=float(np.clip(rng.normal(0.79, 0.04), 0.69, 0.9)),
+        hc=hc,  # head circumference
+        early=early,  # first trimester: large choroid plexuses, much fluid
+        ratio=float(np.clip(rng.normal(0.79, 0.04), 0.69, 0.9)),  # short to long diameter of the skull ellipse
+        # Of the long diameter against the horizontal.
         tilt=float(rng.uniform(-np.pi / 2, np.pi / 2) if turned else rng.normal(0, 0.15)),
-        flip=int(rng.choice([-1, 1])),
+        flip=int(rng.choice([-1, 1])),  # 1 or -1: the forehead is right or left
+        # Of the head, from the middle of the frame, in frame widths.
         centre=(float(rng.normal(0, 0.05)), float(rng.normal(0.01, 0.03))),
-        width=float(width),
-        aspect=float(rng.uniform(0.7, 0.95) if rng.random() < 0.12 else 0.675),   # 540 by 800 pixels, but a few
-        half_angle=float(np.deg2rad(rng.normal(37 - 10 * zoom, 4))),
+        width=float(width),  # of the screen's frame
+        # Its height to its width; 540 by 800 pixels, but a few.
+        aspect=float(rng.uniform(0.7, 0.95) if rng.random() < 0.12 else 0.675),
+        half_angle=float(np.deg2rad(rng.normal(37 - 10 * zoom, 4))),  # of the fan
+        # Half the width of the fan's upper edge, in frame widths.
         neck=float(0.15 + 0.3 * zoom + rng.uniform(0, 0.08)),
-        crop=float(rng.uniform(-0.1, 1.2)),
-        reach=float(0.93 + 0.35 * rng.random() * (0.5 + zoom)),
+        crop=float(rng.uniform(-0.1, 1.2)),  # how much of the curved upper edge the frame cuts off: 0 nothing, 1 all
+        reach=float(0.93 + 0.35 * rng.random() * (0.5 + zoom)),  # lower end of the fan, in frame heights
+        # Middle of the fan, from the middle of the frame, in frame widths.
         aside=float(rng.normal(0, 0.02 + 0.05 * zoom)),
-        span=float(rng.uniform(50, 56)),
-        gain=float(rng.normal(27, 2.5)),
+        span=float(rng.uniform(50, 56)),  # dynamic range
+        gain=float(rng.normal(27, 2.5)),  # level of soft tissue below white
+        # The brightest grey that the frame is stored with, of 255.
         white=float(255 if rng.random() < 0.06 else min(rng.normal(242, 2), 243)),
-        skull=float(rng.uniform(22.5, 30)),
+        skull=float(rng.uniform(22.5, 30)),  # echo of the skull, perpendicular
+        # Size of the pool around the head, in head radii.
         fluid=float(rng.uniform(1.1, 2.2) if early else rng.uniform(0.8, 1.2)),
+        # Where the pool lies against the head, in head radii.
         pool=(float(rng.normal(0, 0.35)), float(rng.normal(0, 0.2))),
-        brain=float(rng.normal(-6 if early else -10, 3)),
-        haze=float(rng.normal(-6, 4)),
-        noise=float(rng.normal(6.5, 5)),
+        brain=float(rng.normal(-6 if early else -10, 3)),  # echo of the brain
+        haze=float(rng.normal(-6, 4)),  # reverberation behind the near skull
+        noise=float(rng.normal(6.5, 5)),  # of the receiver above black, at the lower end of the fan
+        # Patient data blanked at the lower and upper right.
         boxes=(bool(rng.random() < 0.75), bool(rng.random() < 0.25)),
-        anatomy=int(rng.integers(2**32)),
+        anatomy=int(rng.integers(2**32)),  # seed of everything irregular
     )
 
 
 def next_frame(scene: Scene, rng: np.random.Generator) -> Scene:
     """The same exam a moment later: the hand and the fetus have moved a little."""
-    return replace(
-        scene,
+    return scene.changed(
         hc=scene.hc * float(rng.normal(1, 0.01)),
         tilt=scene.tilt + float(rng.normal(0, 0.05)),
         centre=(scene.centre[0] + float(rng.normal(0, 0.015)), scene.centre[1] + float(rng.normal(0, 0.01))),

@@ -1,6 +1,5 @@
 """Right lobe of the liver beside the kidney as in Byra 2018, simulated: healthy or fatty, a phased array's sector."""
 
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,37 +7,13 @@ from uslab.data import ImageSet
 
 from . import physics, series
 from .brush import Ellipse, amplitude, at_least, darker, facing, fibres, sheets, unevenness
+from .series import Scene
 
 SAMPLES, LINES, LOOKS = 320, 224, 2   # the polar grid, whatever the size of the picture, and the compounded views
 FRAMES = 10                           # of each patient, as in the real set
 CLASSES = ("healthy", "fatty")
 COUNTS = (17, 38)                     # patients of the real set
 FATTY = 5                             # percent of the liver cells: fatty above it
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What an image shows, apart from the chance of its speckle. Lengths in mm, angles in radians, levels in dB."""
-
-    fat: float             # share of the liver cells that hold fat, percent
-    depth: float           # from the tip of the sector to its lower edge
-    half_angle: float      # of the sector
-    wall: float            # thickness of the body wall
-    kidney: tuple[float, float]      # its centre: x and y from the tip
-    axes: tuple[float, float]        # half its length and half its width
-    tilt: float            # of its length against the horizontal, down to the right
-    rest: float            # thickness of the fat between liver and kidney, in kidney half widths
-    lean: float            # how much thicker it grows up along the kidney
-    slope: float           # how far the liver's edge goes on beyond the lower pole before it goes down
-    dome: tuple[float, float]        # centre of the diaphragm's arc, a quarter of an ellipse at the lower right
-    bow: tuple[float, float]         # half its width and height
-    cortex: float          # echo of the kidney's cortex
-    contact: tuple[float, float]     # where the array touches the skin well, from and to, angles
-    fade: float            # loss from top to bottom that the time gain leaves
-    noise: float           # of the receiver, at the lower edge, below white
-    gain: float            # level shown as white, above soft tissue
-    span: float            # dynamic range
-    anatomy: int           # seed of everything irregular, and of the speckle
 
 
 def brightness(fat):
@@ -60,42 +35,45 @@ def draw_scene(rng: np.random.Generator, kind: int) -> Scene:
     depth, tilt = rng.normal(163, 5), np.deg2rad(rng.normal(24, 10))
     axes = rng.normal(52, 4), rng.normal(24, 2.5)
     return Scene(
-        fat=float(np.round(fat)),
-        depth=float(depth),
-        half_angle=float(np.deg2rad(rng.normal(51.5, 0.7))),
-        wall=float(np.clip(rng.normal(34, 7), 20, 50)),
-        kidney=(float(rng.normal(-30, 14)), float(rng.normal(108, 11))),
-        axes=tuple(map(float, axes)),
-        tilt=float(tilt),
-        rest=float(rng.uniform(0.06, 0.35)),
-        lean=float(rng.uniform(-0.25, 0.35)),
+        fat=float(np.round(fat)),  # share of the liver cells that hold fat, percent
+        depth=float(depth),  # from the tip of the sector to its lower edge
+        half_angle=float(np.deg2rad(rng.normal(51.5, 0.7))),  # of the sector
+        wall=float(np.clip(rng.normal(34, 7), 20, 50)),  # thickness of the body wall
+        kidney=(float(rng.normal(-30, 14)), float(rng.normal(108, 11))),  # its centre: x and y from the tip
+        axes=tuple(map(float, axes)),  # half its length and half its width
+        tilt=float(tilt),  # of its length against the horizontal, down to the right
+        rest=float(rng.uniform(0.06, 0.35)),  # thickness of the fat between liver and kidney, in kidney half widths
+        lean=float(rng.uniform(-0.25, 0.35)),  # how much thicker it grows up along the kidney
+        # How far the liver's edge goes on beyond the lower pole before it goes down.
         slope=float(rng.uniform(0.4, 1.2)),
+        # Centre of the diaphragm's arc, a quarter of an ellipse at the lower right.
         dome=(float(rng.normal(15, 8)), float(rng.normal(80, 8))),
-        bow=(float(rng.normal(95, 8)), float(rng.normal(84, 8))),
-        cortex=float(rng.normal(-4.5, 1.5)),
+        bow=(float(rng.normal(95, 8)), float(rng.normal(84, 8))),  # half its width and height
+        cortex=float(rng.normal(-4.5, 1.5)),  # echo of the kidney's cortex
+        # Where the array touches the skin well, from and to, angles.
         contact=tuple(np.deg2rad([min(rng.normal(-42, 10), -24), max(rng.normal(22, 10), 10)])),
-        fade=float(rng.normal(-3, 3)),
-        noise=float(rng.normal(-55, 2)),
+        fade=float(rng.normal(-3, 3)),  # loss from top to bottom that the time gain leaves
+        noise=float(rng.normal(-55, 2)),  # of the receiver, at the lower edge, below white
         # One turns the gain down for a bright liver.
-        gain=float(rng.normal(39.7, 1.6) + 0.7 * brightness(fat)),
-        span=float(rng.uniform(66, 74)),
-        anatomy=int(rng.integers(2**32)),
+        gain=float(rng.normal(39.7, 1.6) + 0.7 * brightness(fat)),  # level shown as white, above soft tissue
+        span=float(rng.uniform(66, 74)),  # dynamic range
+        anatomy=int(rng.integers(2**32)),  # seed of everything irregular, and of the speckle
     )
 
 
 def next_frame(scene: Scene, rng: np.random.Generator) -> Scene:
     """A moment later: breath and heart have moved the organs a little."""
     dx, dy = rng.normal(0, 0.7, 2)
-    return replace(scene, kidney=(scene.kidney[0] + float(dx), scene.kidney[1] + float(dy)),
-                   dome=(scene.dome[0] + float(dx), scene.dome[1] + float(dy)))
+    return scene.changed(kidney=(scene.kidney[0] + float(dx), scene.kidney[1] + float(dy)),
+                         dome=(scene.dome[0] + float(dx), scene.dome[1] + float(dy)))
 
 
 def organs(
     scene: Scene,
     u: np.ndarray,        # of points along the kidney and
     v: np.ndarray,        # across it, in its half diameters
-    over_x: np.ndarray,   # of points right of the middle of the diaphragm's arc and
-    over_y: np.ndarray,   # below it, in its half width and height
+    over_x: np.ndarray,  # of points right of the middle of the diaphragm's arc and
+    over_y: np.ndarray,  # below it, in its half width and height
     depth: np.ndarray,    # of points, mm
 ) -> tuple[np.ndarray, np.ndarray]:
     """How deep points lie inside the liver, and inside the tissue around the kidney; about mm, negative outside."""

@@ -1,6 +1,6 @@
 """Endocavity scan of an ovary with 0 to 12 follicles, simulated, with the outline of each."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,22 +14,8 @@ SAMPLES, LINES, LOOKS = 416, 400, 3
 PATIENT_SIZES = np.cumsum([0.40, 0.40, 0.15])   # share of patients with 1, 2, 3 and else 4 images
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What an image shows, apart from the chance of its speckle. Lengths in mm, angles in radians, levels in dB."""
-
-    fan: physics.Fan
-    frame: tuple[float, float, float, float]    # left, top, right, bottom of the screen's frame
-    home: Shape            # the ovary in the patient's first image; what surrounds it was laid out by it
-    ovary: Shape
-    follicles: tuple[Shape, ...]
-    stroma: float          # echo of the ovary's tissue
-    fluid: float           # echo of follicles, vessels and pools: clutter of the scanner
-    enhance: float         # attenuation that fluid spares, dB/mm
-    loss: float            # attenuation of all tissue that the time gain leaves over, dB/mm
-    span: float            # dynamic range
-    gain: float            # level of soft tissue below white
-    anatomy: int           # seed of everything irregular
+class Scene(series.Scene):
+    """A scene whose facts imply a few more."""
 
     @property
     def window(self) -> tuple[float, float, float]:
@@ -99,17 +85,18 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     ovary = replace(ovary, centre=(float(x), float(away * np.cos(turn))))
     return Scene(
         fan=physics.Fan(float(radius), float(depth), float(half_angle), SAMPLES, LINES),
+        # Left, top, right, bottom of the screen's frame.
         frame=(float(aside - width / 2), float(top), float(aside + width / 2), float(top + height)),
-        home=ovary,
+        home=ovary,  # the ovary in the patient's first image; what surrounds it was laid out by it
         ovary=ovary,
         follicles=draw_follicles(rng, ovary, polycystic, side / 256),
-        stroma=float(rng.normal(-3, 2)),
-        fluid=float(rng.normal(-23, 3)),
-        enhance=float(rng.uniform(0.1, 0.35)),
-        loss=float(rng.normal(0.11, 0.035)),
-        span=float(rng.uniform(48, 58)),
-        gain=float(rng.normal(20.3, 3)),
-        anatomy=int(rng.integers(2**32)),
+        stroma=float(rng.normal(-3, 2)),  # echo of the ovary's tissue
+        fluid=float(rng.normal(-23, 3)),  # echo of follicles, vessels and pools: clutter of the scanner
+        enhance=float(rng.uniform(0.1, 0.35)),  # attenuation that fluid spares, dB/mm
+        loss=float(rng.normal(0.11, 0.035)),  # attenuation of all tissue that the time gain leaves over, dB/mm
+        span=float(rng.uniform(48, 58)),  # dynamic range
+        gain=float(rng.normal(20.3, 3)),  # level of soft tissue below white
+        anatomy=int(rng.integers(2**32)),  # seed of everything irregular
     )
 
 
@@ -124,8 +111,8 @@ def next_frame(scene: Scene, rng: np.random.Generator) -> Scene:
         return replace(shape, centre=(float(x0 + dx + x * c - y * s), float(y0 + dy + x * s + y * c)),
                        tilt=shape.tilt + float(turn))
 
-    return replace(scene, ovary=moved(scene.ovary), follicles=tuple(map(moved, scene.follicles)),
-                   gain=scene.gain + float(rng.normal(0, 1)))
+    return scene.changed(ovary=moved(scene.ovary), follicles=tuple(map(moved, scene.follicles)),
+                         gain=scene.gain + float(rng.normal(0, 1)))
 
 
 def paint(scene: Scene) -> Canvas:

@@ -2,12 +2,24 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import torch
 
 from uslab.data import ImageSet
+
+
+class Scene(SimpleNamespace):
+    """What an image shows, apart from the chance of its speckle: facts by name, as a draw_scene says and draws them.
+
+    Lengths in mm, angles in radians, levels in dB.
+    """
+
+    def changed(self, **facts) -> "Scene":
+        """The scene with some facts replaced."""
+        return type(self)(**vars(self) | facts)
 
 
 def groups(

@@ -89,8 +89,8 @@ def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted,
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from ..metrics.features import lite0
-    from .frozen import FrozenClassifier, frozen_features
+    from ..metrics.features import features, lite0
+    from .frozen import FrozenClassifier
 
     weights = {True: "balanced", False: None}[weighted] if isinstance(weighted, bool) else dict(enumerate(weighted))
 
@@ -98,14 +98,14 @@ def by_features(train: ImageSet, test: ImageSet, val: ImageSet | None, weighted,
         regression = LogisticRegression(C=strength, class_weight=weights, max_iter=1000, random_state=seed)
         return make_pipeline(StandardScaler(), regression).fit(x, train.labels.cpu().numpy())
 
-    x = frozen_features(train)
+    x = features(train)
     if val is None:
         strength, how = 1e-2, "C = 0.01"
     else:
-        z, labels = frozen_features(val), val.labels.cpu().numpy()
+        z, labels = features(val), val.labels.cpu().numpy()
         strength = max(STRENGTHS, key=lambda c: balanced_accuracy_score(labels, fitted(c).predict(z)))
         how = f"C = {strength:g} chosen on {len(val)} validation images"
     scaler, regression = fitted(strength)
     classifier = FrozenClassifier(scaler, regression, len(train.classes))
-    return (classifier, classifier.probabilities(frozen_features(test)),
+    return (classifier, classifier.probabilities(features(test)),
             f"logistic regression ({how}) on frozen features of {lite0().about}")

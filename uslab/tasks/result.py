@@ -9,7 +9,7 @@ from torch import nn
 
 from ..data import ImageSet
 from ..score import Score
-from .splits import group_numbers
+from .splits import group_labels
 
 FEWEST = 8   # groups for an interval
 
@@ -38,11 +38,6 @@ class Result:
     def accuracy(self) -> float:
         """Share of the images that are classified correctly."""
         return float(accuracy(self.confusion.to_numpy()))
-
-    @property
-    def f1_micro(self) -> float:
-        """Micro-averaged F1: the same number as the accuracy, because each image has one class and one prediction."""
-        return self.accuracy
 
     @property
     def f1_macro(self) -> float:
@@ -116,11 +111,10 @@ def summary(results: dict[str, Result]) -> pd.DataFrame:
 def predictions(test: ImageSet, probabilities: np.ndarray) -> pd.DataFrame:
     """One row a test image: file, group, truth, predicted, correct, and the probability of each class, p_<class>."""
     names = np.array(test.classes)
-    numbers = group_numbers(test)
     truth, predicted = names[test.labels.cpu().numpy()], names[probabilities.argmax(1)]
     return pd.DataFrame({
         "file": test.table.file.to_numpy(),
-        "group": [test.group_names[i] for i in numbers] if test.groups is not None else numbers,
+        "group": group_labels(test),
         "truth": truth, "predicted": predicted, "correct": truth == predicted,
         **{f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}})
 

@@ -12,7 +12,7 @@ from ..data.device import choose_device
 from .fit import Trainer, epochs_of
 from .mix import SYNTHETIC, join
 from .result import jackknife
-from .splits import group_numbers, guard
+from .splits import group_labels, guard
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,6 @@ def mean_mask(train: ImageSet) -> Tensor:
 def rows(test: ImageSet, found: Tensor) -> pd.DataFrame:
     names = test.mask_names[1:]
     values = dice(test.masks, found, len(names) + 1)
-    numbers = group_numbers(test)
     return pd.DataFrame({"file": test.table.file.to_numpy(),
-                         "group": [test.group_names[i] for i in numbers] if test.groups is not None else numbers,
+                         "group": group_labels(test),
                          **{name: values[:, i] for i, name in enumerate(names)}})

@@ -25,16 +25,16 @@ def folds(
     if "synthetic" in images.table and images.table.synthetic.any():
         raise ValueError("the set holds synthetic images: make the folds of the real images, then mix in each training "
                          "set")
-    labels, groups = images.labels.cpu().numpy(), group_numbers(images)
+    labels, groups = images.labels.cpu().numpy(), images.group_numbers()
     if not 2 <= k <= len(np.unique(groups)):
         raise ValueError(f"k is {k}: {len(np.unique(groups))} patients or exams allow 2 to that many folds")
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     return [(images[train], images[test]) for train, test in splitter.split(labels, labels, groups)]
 
 
-def group_numbers(images: ImageSet) -> np.ndarray:
-    """(N,) number of each image's patient or exam; where none is known every image is its own group."""
-    return np.arange(len(images)) if images.groups is None else images.groups.cpu().numpy()
+def group_labels(images: ImageSet) -> list:
+    """The name of each image's patient or exam; where none is known its number."""
+    return list(range(len(images))) if images.groups is None else [images.group_names[i] for i in images.groups.tolist()]
 
 
 def identities(images: ImageSet) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ def draw(
 ) -> bytes:
     """The training board as PNG. No pyplot, which is not thread-safe."""
     from matplotlib.figure import Figure
+    from skimage.util import montage
 
     fig = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=120, layout="constrained", facecolor="white")
     axes = fig.subplots(1, 3 if samples else 2, width_ratios=[1.2, 1.2, 0.9] if samples else [1, 1])
@@ -77,7 +78,9 @@ def draw(
     axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
     axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
     if samples:
-        axes[2].imshow(grid(samples[0]), cmap="gray", vmin=0, vmax=255)
+        images, n = samples[0], len(samples[0])
+        sheet = montage(images, fill=255, grid_shape=(-(-n // columns(n)), columns(n)), padding_width=2)
+        axes[2].imshow(sheet, cmap="gray", vmin=0, vmax=255)
         axes[2].set_title(samples[1], loc="left", fontsize=10, fontweight="bold")
         axes[2].set_axis_off()
     fig.suptitle("  ·  ".join(status), x=0.01, ha="left", fontsize=9, color="#555555")
@@ -87,15 +90,3 @@ def draw(
 def columns(n: int) -> int:
     """Columns of a grid of n images: as square as can be."""
     return int(np.ceil(np.sqrt(n)))
-
-
-def grid(images: np.ndarray) -> np.ndarray:
-    """(n, h, w) uint8 as one picture, with white lines of 2 px between the images."""
-    n, h, w = images.shape
-    across = columns(n)
-    down = -(-n // across)
-    sheet = np.full((down * (h + 2) - 2, across * (w + 2) - 2), 255, np.uint8)
-    for i, image in enumerate(images):
-        y, x = i // across * (h + 2), i % across * (w + 2)
-        sheet[y:y + h, x:x + w] = image
-    return sheet

@@ -1,7 +1,6 @@
 """Explorer: knobs beside a picture that follows them while a slider is dragged."""
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from uslab.pages import encoded, png
 from uslab.widgets.curves import WIDTH
 from uslab.widgets.knobs import knobs
-from uslab.widgets.live import Live, Still, source
+from uslab.widgets.live import Latest, Live, Still, source
 
 HEIGHT = 460        # of the still, CSS pixels
 SETTLED = 0.4       # seconds without a change, after which the still is drawn
@@ -56,15 +55,13 @@ class Explorer(Still, w.HBox):
         draw: Callable[[Any], Any],       # Config -> picture: pixels uint8 (H, W), pixel_mm, top_mm, focus_mm, note
     ):
         self._draw = draw
-        self._news = threading.Condition()
-        self._wanted = None               # the latest Config that has not been drawn
-        self._working = False             # a thread draws, or waits for more
+        self._drawing = Latest(self._show, self.refresh, SETTLED)
         self.panel = knobs(config)
         self.picture = draw(config)
         self.screen = self.SCREEN(self.picture)
         super().__init__([self.screen, self.panel])
         self.add_class("uslab-explorer")
-        self.panel.on_change(self._ask)
+        self.panel.on_change(self._drawing.ask)
 
     def __repr__(self) -> str:
         return f"explorer: {self.config}; {self.picture.note}"
@@ -80,7 +77,7 @@ class Explorer(Still, w.HBox):
         try:
             self.panel.apply(**values)
         finally:
-            self.panel.on_change(self._ask)
+            self.panel.on_change(self._drawing.ask)
         self._show(self.config)
         self.refresh()
 
@@ -106,26 +103,6 @@ class Explorer(Still, w.HBox):
         text.text(0, 0.1, picture.note, fontsize=9)
         data = {"image/png": encoded(png(figure)), "text/plain": repr(self)}
         return data, {"image/png": {"width": WIDTH, "height": HEIGHT}}
-
-    def _ask(self, config: Any) -> None:
-        """Have this Config drawn, unless a later one comes before it is begun."""
-        with self._news:
-            self._wanted = config
-            self._news.notify()
-            if not self._working:
-                self._working = True
-                threading.Thread(target=self._work, daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._wanted is not None, SETTLED)
-                config, self._wanted = self._wanted, None
-                if config is None:
-                    self._working = False
-                    break
-            self._show(config)
-        self.refresh()
 
     def _show(self, config: Any) -> None:
         self.picture = self._draw(config)

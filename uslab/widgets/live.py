@@ -1,8 +1,10 @@
 """What the widgets share: Still, something to read without a browser, and Live, a line to JavaScript of their own."""
 
 import threading
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import numpy as np
@@ -50,6 +52,45 @@ class Still:
                 display(live, raw=True, update=True, display_id=f"{self.model_id}-live")
             data, metadata = self.still()
             display(data, metadata=metadata, raw=True, update=True, display_id=f"{self.model_id}-still")
+
+
+class Latest:
+    """Work that a thread does for the latest of what is asked; what came before it, and is not begun, is forgotten."""
+
+    def __init__(
+        self,
+        work: Callable[[Any], None],    # called with what was asked
+        after: Callable[[], None],      # called once nothing more was asked
+        patience: float = 0.0,          # for so many seconds
+    ):
+        self._work, self._after, self._patience = work, after, patience
+        self._news = threading.Condition()
+        self._asked: list = []          # the latest that has not been begun
+        self.running = False            # the thread works, or waits for more
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is asked that has not been begun."""
+        return bool(self._asked)
+
+    def ask(self, what: Any = None) -> None:
+        with self._news:
+            self._asked = [what]
+            self._news.notify()
+            if not self.running:
+                self.running = True
+                threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._asked, self._patience)
+                if not self._asked:
+                    self.running = False
+                    break
+                what = self._asked.pop()
+            self._work(what)
+        self._after()
 
 
 class Live(Still, anywidget.AnyWidget):

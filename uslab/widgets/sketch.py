@@ -1,6 +1,5 @@
 """Sketch: edit a label image with mouse or pen; the image that it stands for is synthesized again beside it."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from uslab.pages import encoded, png
 from uslab.widgets import strokes
 from uslab.widgets.curves import WIDTH
-from uslab.widgets.live import Live, source
+from uslab.widgets.live import Latest, Live, source
 from uslab.widgets.strokes import TOOLS, Layers
 
 NAMES = ("background", "ovary", "follicle", "sketch")
@@ -37,8 +36,7 @@ class Sketch(Live):
         synthesize: Callable[[Any], Any],     # label image, tensor (1, 1, H, W) uint8 -> image (1, 1, h, w) uint8
     ):
         self._synthesize = synthesize
-        self._news = threading.Condition()
-        self._working = self._stale = False
+        self._drawing = Latest(self._redrawn, self.refresh)
         self.load(label, tell=False)
         super().__init__()
 
@@ -149,7 +147,7 @@ class Sketch(Live):
         except (ValueError, TypeError) as error:
             self._note = str(error)
         self._show(image=False)      # the label at once; the image follows
-        self._ask()
+        self._drawing.ask()
 
     def resend(self) -> None:
         self._show()
@@ -191,27 +189,13 @@ class Sketch(Live):
         self.image = np.asarray(image.cpu())[0, 0]
         self.seconds = time.perf_counter() - start
 
-    def _ask(self) -> None:
-        """Have the image drawn by a thread; of what comes while it draws, the latest counts."""
-        with self._news:
-            self._stale = True
-            if not self._working:
-                self._working = True
-                threading.Thread(target=self._work, daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            with self._news:
-                if not self._stale:
-                    self._working = False
-                    break
-                self._stale = False
-            try:
-                self._draw()
-            except Exception as error:      # the page must say so: nobody sees a thread's traceback
-                self._note = f"no image: {type(error).__name__}: {error}"
-            self._show()
-        self.refresh()
+    def _redrawn(self, _) -> None:
+        """Synthesize in a thread, and show it."""
+        try:
+            self._draw()
+        except Exception as error:      # the page must say so: nobody sees a thread's traceback
+            self._note = f"no image: {type(error).__name__}: {error}"
+        self._show()
 
     def _show(self, image: bool = True) -> None:
         """Send the label, and the image if it is that of this label, to every page."""
@@ -220,7 +204,7 @@ class Sketch(Live):
             message = {"type": "state", "whole": True, "height": h, "width": w, "names": NAMES, "colours": COLOURS,
                        "tools": TOOLS, "undo": len(self._past), "redo": len(self._future), "note": self._note,
                        "marks": self.marks(), "seconds": self.seconds, "made": self._made,
-                       "busy": self._stale or not image}
+                       "busy": self._drawing.waits or not image}
             arrays = [self.value]
             if image:
                 message["rows"], message["columns"] = self.image.shape
