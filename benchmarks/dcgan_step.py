@@ -17,7 +17,8 @@ import torch.nn.functional as F
 
 from uslab import phantom
 from uslab.data.device import choose_device, choose_dtype, describe
-from uslab.models.dcgan import DCGAN, Config, normalise
+from uslab.models.dcgan import DCGAN, Config
+from uslab.models.layers import normalise
 
 
 class Plain:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from uslab import notebooks
-from uslab.models.dcgan import DCGAN, Config, Discriminator, Generator, augment, normalise, to_uint8
+from uslab.models.dcgan import DCGAN, Config, Discriminator, Generator, augment
+from uslab.models.layers import normalise, to_uint8
 
 pytestmark = pytest.mark.numeric
 

@@ -12,8 +12,7 @@ import torch
 from uslab import notebooks
 from uslab.data import ImageSet
 from uslab.models import sketches
-from uslab.models.dcgan import normalise
-from uslab.models.layers import InstanceNorm
+from uslab.models.layers import InstanceNorm, normalise
 from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp, Generator, enlarge
 from uslab.training import Run
 

@@ -11,6 +11,7 @@ from made import noise_set
 from uslab import notebooks
 from uslab.models import dcgan
 from uslab.models.attention import SelfAttention, attention_map
+from uslab.models.layers import to_uint8
 from uslab.models.stackgan import Config, Discriminator, Generator, Refiner, StackGAN, normalise_spectrum
 from uslab.models.stylegan2 import StyleGAN2, preset
 from uslab.training import Run
@@ -217,6 +218,10 @@ def test_stylegan2_is_a_stage_one_too(tmp_path):
         images = run.gan.G.first(z)
         assert torch.equal(images, first.gan.G_ema(z[:, :, 0, 0], fixed_noise=True).clamp(-1, 1))
         assert torch.equal(images, run.gan.G.first(z)), "one latent is one image: the noise is fixed"
+    told = first.folder / "config.json"
+    told.write_text(told.read_text().replace('"classes": 0', '"classes": 2'))
+    with pytest.raises(ValueError, match="is told classes"):
+        StackGAN(config)
     with pytest.raises(ValueError, match="StyleGAN2 of size 64 and z 8; size1 is 64 and z 16"):
         StackGAN(replace(config, z=16))
 
@@ -227,8 +232,8 @@ def test_both_stages_draw_the_same_latents(first):
     gan.G.eval()
     with torch.inference_mode(), gan.autocast():
         images = gan.G.first(z)
-        expected = dcgan.to_uint8(gan.G.second(images, z))
-    assert torch.equal(first.gan.sample(3, seed=5), dcgan.to_uint8(images))
+        expected = to_uint8(gan.G.second(images, z))
+    assert torch.equal(first.gan.sample(3, seed=5), to_uint8(images))
     assert torch.equal(gan.sample(3, seed=5), expected) and expected.shape == (3, 1, 128, 128)
 
 

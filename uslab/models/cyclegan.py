@@ -10,7 +10,6 @@ from .config import check, knob
 from .denoiser import pretrained
 from .gan import ConditionalGAN
 from .layers import Residual, init_weights, normalise
-from .layers import to_uint8 as to_uint8
 
 DOMAINS = ("us", "ct")     # G["us"] makes ultrasound from CT, G["ct"] CT from ultrasound; D[x] judges images of x
 

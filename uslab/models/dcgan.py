@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from .config import check, knob
 from .gan import LatentGAN
 from .layers import init_weights, normalise
-from .layers import to_uint8 as to_uint8
 
 
 @dataclass(frozen=True)

@@ -275,6 +275,8 @@ def stage_one(config: Config) -> Generator | StyleFirst:
         if (size, z) != (config.size1, config.z):
             raise ValueError(f"{folder} holds a StyleGAN2 of size {size} and z {z}; size1 is {config.size1} "
                              f"and z {config.z}: they must be the same")
+        if trained["config"].get("classes"):
+            raise ValueError(f"{folder} holds a StyleGAN2 that is told classes: stage I draws one class from z alone")
     first = blank(config, trained["config"] if trained["model"] == "StyleGAN2" else None)
     # How the names of the generator's tensors begin: the averaged generator where there is one.
     start = "/gan/G_ema/" if trained["model"] == "StyleGAN2" or trained["config"].get("ema") else "/gan/G/"
