@@ -22,11 +22,7 @@ MAKERS = {"phantom": "uslab.phantom", "generator": "uslab.generators"}
 N, SIZE = 100, 256      # images of a maker, and the side of a phantom, where nobody says
 
 
-def open(
-    source: Any,                      # what names the images, see below; a Path is always a file or folder
-    root: str | Path | None = None,   # folder of a data set; default: see folder()
-    size: int | None = None,          # side of the square images, pixels; None: their own, of a phantom 256
-) -> ImageSet:
+def open(source: Any, root: str | Path | None = None, size: int | None = None) -> ImageSet:
     """The images of any source that a command, a notebook or a study can name.
 
         phantom:NAME                  simulated ultrasound, such as phantom:liver or phantom:liver?n=50,seed=3
@@ -39,6 +35,11 @@ def open(
 
     Saved and generated images have one size, so another `size` is refused. Raises FileNotFoundError or ValueError,
     naming the source and what to do.
+
+    Args:
+        source: What names the images, as above; a Path is always a file or folder.
+        root: Folder of a data set; default: see folder().
+        size: Side of the square images, pixels; None: their own, of a phantom 256.
     """
     what = kind(source)
     if what == "data set" and source == "ct":
@@ -120,14 +121,15 @@ def folder(name: str, root: str | Path | None = None) -> Path:
     return Path(platformdirs.user_data_dir("uslab", appauthor=False)) / name
 
 
-def load(
-    name: str,                        # one of READERS, such as 'hc18'
-    root: str | Path | None = None,   # folder that holds the official layout; default: see folder()
-    size: int | None = None,          # side of the square images, pixels; None: the native longest side
-) -> ImageSet | Cases:
+def load(name: str, root: str | Path | None = None, size: int | None = None) -> ImageSet | Cases:
     """Read a real data set from its official layout on disk; 'ct' gives Cases, which reads a Volume when asked for it.
 
     Raises ValueError for an unknown name; what a reader raises names the file and what to do.
+
+    Args:
+        name: One of READERS, such as 'hc18'.
+        root: Folder that holds the official layout; default: see folder().
+        size: Side of the square images, pixels; None: the native longest side.
     """
     if name not in READERS:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(READERS)}, or use uslab.phantom.load")

@@ -14,16 +14,19 @@ NEAR = 1           # pixels between outline and edge
 
 
 def outline_overlap(
-    images: Tensor,                    # (N, 1, H, W) uint8
-    masks: Tensor,                     # (N, 1, H, W) labels of the same planes
-    label: int,                        # of the organ
-    inside: Tensor,                    # (N, 1, H, W) bool: the fan; its border is no edge
-    name: str = "outline on edges",    # of the score
+    images: Tensor, masks: Tensor, label: int, inside: Tensor, name: str = "outline on edges",
 ) -> tuple[Score, Score]:
     """Share of the organ's outline with an edge within a pixel, and the same with the next image's outline: chance.
 
     Edges are the steepest tenth of the blurred image, so an image full of edges gains nothing. Of the outline only what
     lies inside the fan counts. Raises ValueError if fewer than two images show an outline.
+
+    Args:
+        images: (N, 1, H, W) uint8.
+        masks: (N, 1, H, W) labels of the same planes.
+        label: The organ's number in the masks.
+        inside: (N, 1, H, W) bool: the fan; its border is no edge.
+        name: Of the score.
     """
     pictures = pixels(images)[:, 0].numpy()
     organ, fan = (masks[:, 0].cpu().numpy() == label), inside[:, 0].cpu().numpy()

@@ -11,17 +11,21 @@ from .sets import Images, pixels
 
 
 def compare(
-    real: Images,                               # held-out real images: one reference for all sets
-    synthetic: Images | Mapping[str, Images],   # a set, or sets by name, each with the same number of images
-    train: Images | None = None,                # what the generator was trained on: adds the memorisation test
-    space: str | Space | None = None,           # see uslab.metrics.features
-    pairs: int = 200,                           # random pairs for PSNR, MI, SSIM, MS-SSIM
-    draws: int = 20,                            # half-samples an interval; 5 in smoke
-    seed: int = 0,
+    real: Images, synthetic: Images | Mapping[str, Images], train: Images | None = None,
+    space: str | Space | None = None, pairs: int = 200, draws: int = 20, seed: int = 0,
 ) -> pd.DataFrame:
     """One row a measure, with the columns name, value, low, high, n and note of its Score.
 
     With a mapping, a first column `set` names the set. `scores(...)` returns the same as Score objects.
+
+    Args:
+        real: Held-out real images (N, 1, H, W) uint8 or an ImageSet: one reference for all sets.
+        synthetic: A set, or sets by name, each with the same number of images.
+        train: What the generator was trained on: adds the memorisation test.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        pairs: Random pairs for PSNR, MI, SSIM, MS-SSIM.
+        draws: Half-samples an interval; fewer are faster.
+        seed: Of the random draws.
     """
     if not isinstance(synthetic, Mapping):
         return table(scores(real, synthetic, train, space, pairs, draws, seed))
@@ -30,15 +34,20 @@ def compare(
 
 
 def scores(
-    real: Images,
-    synthetic: Images,
-    train: Images | None = None,
-    space: str | Space | None = None,
-    pairs: int = 200,
-    draws: int = 20,
-    seed: int = 0,
+    real: Images, synthetic: Images, train: Images | None = None, space: str | Space | None = None, pairs: int = 200,
+    draws: int = 20, seed: int = 0,
 ) -> list[Score]:
-    """The measures of compare() for one synthetic set."""
+    """The measures of compare() for one synthetic set.
+
+    Args:
+        real: Held-out real images (N, 1, H, W) uint8 or an ImageSet.
+        synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
+        train: What the generator was trained on: adds the memorisation test.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        pairs: Random pairs for PSNR, MI, SSIM, MS-SSIM.
+        draws: Half-samples for the interval; fewer are faster.
+        seed: Of the random draws.
+    """
     space = resolve(space)
     for images in (real, synthetic) if train is None else (real, synthetic, train):
         features(images, space)  # on all cores, and kept for the measures below

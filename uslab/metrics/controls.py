@@ -16,17 +16,18 @@ from .sets import Images, groups, pixels
 NOISE = {"noise 0.1 of [0, 1]": 25.5, "noise 0.1 of [-1, 1]": 12.75}  # standard deviation, grey levels
 
 
-def controls(
-    real: Images,
-    space: str | Space | None = None,   # see uslab.metrics.features
-    draws: int = 20,
-    seed: int = 0,
-) -> pd.DataFrame:
+def controls(real: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0) -> pd.DataFrame:
     """Frechet and kernel distance between random halves of the real set, and from one half to the other with noise.
 
     Two rows a control, with the columns control, name, value, low, high, n and note. The halves show the least that a
     distance can be at this n, the noise what a bad one is. No patient or exam is in both halves. Grimwood compares all
     images with all images plus noise, so that each has its own noisy copy in the other set; halves do not.
+
+    Args:
+        real: Real images, uint8 (N, 1, H, W) or an ImageSet.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        draws: Half-samples for the interval; fewer are faster.
+        seed: Of the random draws.
     """
     space = resolve(space)
     images, of = pixels(real), groups(real)

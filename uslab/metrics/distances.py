@@ -12,10 +12,7 @@ from .sets import Images, both, groups
 Array = np.ndarray | Tensor
 
 
-def frechet_distance(
-    a: Array,      # (n, d) features, n at least 2
-    b: Array,      # (m, d)
-) -> float:
+def frechet_distance(a: Array, b: Array) -> float:
     """Squared Frechet distance of the Gaussians with the means and covariances of two sets (Heusel 2017, eq. 6).
 
     |m_a - m_b|^2 + tr C_a + tr C_b - 2 tr (C_a C_b)^(1/2), with the last trace computed as the nuclear norm of
@@ -23,6 +20,10 @@ def frechet_distance(
     instead of a d x d one. With n below about d the value is biased upwards: compare only at equal n.
 
     Raises ValueError for fewer than 2 rows, unequal d, and values that are not finite.
+
+    Args:
+        a: Features (n, d), n at least 2.
+        b: Features (m, d).
     """
     a, b = checked(a, b)
     gap = a.mean(0) - b.mean(0)
@@ -64,14 +65,15 @@ def by_squares(x: Tensor, y: Tensor) -> float | None:
     return float(values.sum()) if lost < 1e-9 * values.sum() else None
 
 
-def kernel_distance(
-    a: Array,      # (n, d) features, n at least 2
-    b: Array,      # (m, d)
-) -> float:
+def kernel_distance(a: Array, b: Array) -> float:
     """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski 2018), whole sets.
 
     Unbiased means that it scatters round 0 for two sets of one distribution: small negative values are right.
     Raises ValueError like frechet_distance.
+
+    Args:
+        a: Features (n, d), n at least 2.
+        b: Features (m, d).
     """
     a, b = checked(a, b)
     return within(a) + within(b) - 2 * kernel_sum(a, b) / (len(a) * len(b))
@@ -102,25 +104,29 @@ def checked(a: Array, b: Array) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def fid(
-    real: Images,                       # held-out real images, the same for all sets that are compared
-    synthetic: Images,                  # as many for each of these
-    space: str | Space | None = None,   # see uslab.metrics.features
-    draws: int = 20,                    # half-samples for the interval
-    seed: int = 0,
-) -> Score:
-    """Frechet distance of two image sets: 'FID' in Inception space, 'FD-lite0' and the like in any other."""
+def fid(real: Images, synthetic: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0) -> Score:
+    """Frechet distance of two image sets: 'FID' in Inception space, 'FD-lite0' and the like in any other.
+
+    Args:
+        real: Held-out real images (N, 1, H, W) uint8 or an ImageSet, the same for all sets that are compared.
+        synthetic: Synthetic images, as many for each set that is compared.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        draws: Half-samples for the interval.
+        seed: Of the random draws.
+    """
     return feature_score("FID", "FD", frechet_distance, real, synthetic, space, draws, seed, lowest=0.0)
 
 
-def kid(
-    real: Images,
-    synthetic: Images,
-    space: str | Space | None = None,
-    draws: int = 20,
-    seed: int = 0,
-) -> Score:
-    """Kernel distance of two image sets: 'KID' in Inception space, 'KD-lite0' and the like in any other."""
+def kid(real: Images, synthetic: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0) -> Score:
+    """Kernel distance of two image sets: 'KID' in Inception space, 'KD-lite0' and the like in any other.
+
+    Args:
+        real: Held-out real images (N, 1, H, W) uint8 or an ImageSet, the same for all sets that are compared.
+        synthetic: Synthetic images, as many for each set that is compared.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        draws: Half-samples for the interval; fewer are faster.
+        seed: Of the random draws.
+    """
     return feature_score("KID", "KD", kernel_distance, real, synthetic, space, draws, seed)
 
 

@@ -82,13 +82,14 @@ def resolve(space: str | Space | None) -> Space:
     raise ValueError(f"unknown feature space {space!r}: use 'lite0', 'inception' or Space.of(name, your_module)")
 
 
-def features(
-    images: Images,                      # (N, 1, H, W) uint8
-    space: str | Space | None = "lite0",
-) -> np.ndarray:
+def features(images: Images, space: str | Space | None = "lite0") -> np.ndarray:
     """Feature vectors (N, d) float32: d is 1280 in lite0 and 2048 in inception.
 
     Comparisons share a reference, and folds and mixtures most of their images, so features are kept for each image.
+
+    Args:
+        images: (N, 1, H, W) uint8.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
     """
     space, images = resolve(space), pixels(images).contiguous()
     about = f"{space.name} {space.weights} {tuple(images.shape[1:])}".encode()

@@ -15,14 +15,15 @@ HINTS = {"FD": "less is nearer", "KD": "less is nearer", "FID": "less is nearer"
 PERFECT = {"Memorisation": 0.5, "Twins": 0.01}   # what a generator that copies nothing is expected to give
 
 
-def figure(
-    table: pd.DataFrame,        # what compare() gives, for one set or for sets by name
-    width: float = 7.7,         # inches
-):
+def figure(table: pd.DataFrame, width: float = 7.7):
     """Dots with their 95 % intervals: a panel a measure, each with its own axis, a row and a colour a set.
 
     The dashed line is the value that a generator which copies nothing is expected to give, where there is one.
     Returns the matplotlib Figure. Raises ValueError for a table without the columns name, value, low, high and n.
+
+    Args:
+        table: What compare() gives, for one set or for sets by name.
+        width: Of the figure, inches.
     """
     import matplotlib.pyplot as plt
 
@@ -70,12 +71,7 @@ def figure(
 
 
 def neighbours_figure(
-    synthetic: Images,
-    train: Images,                      # the images that the generator was trained on
-    test: Images,                       # real images that it has not seen, of other patients
-    space: str | Space | None = None,   # see uslab.metrics.features
-    n: int = 5,                         # images shown of each set
-    width: float = 7.7,                 # inches
+    synthetic: Images, train: Images, test: Images, space: str | Space | None = None, n: int = 5, width: float = 7.7,
 ):
     """The synthetic images that lie nearest to a training image, with that image, beside the same of real unseen ones.
 
@@ -83,6 +79,14 @@ def neighbours_figure(
     Beneath, the distances of all images, in feature space and in grey levels, as cumulative shares: a curve of the
     synthetic images to the left of that of the unseen ones speaks for memorisation. p is the one-sided Mann-Whitney
     test for 'nearer', which takes images as independent. Returns the matplotlib Figure.
+
+    Args:
+        synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
+        train: The images that the generator was trained on.
+        test: Real images that it has not seen, of other patients.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        n: Images shown of each set.
+        width: Of the figure, inches.
     """
     import matplotlib.pyplot as plt
 

@@ -8,12 +8,7 @@ from .features import Space, batches, features, resolve
 from .sets import Images, pixels
 
 
-def inception_score(
-    synthetic: Images,
-    space: str | Space | None = None,   # see uslab.metrics.features
-    splits: int = 10,
-    seed: int = 0,                      # the order of the images, which decides the splits
-) -> Score:
+def inception_score(synthetic: Images, space: str | Space | None = None, splits: int = 10, seed: int = 0) -> Score:
     """exp E KL(p(y|x) || p(y)) over the ImageNet classes, mean over the splits: 1 to 1000.
 
     'Inception score' in Inception-v3, 'CS-lite0' (class score) with EfficientNet-Lite0's probabilities of the same
@@ -21,6 +16,12 @@ def inception_score(
     of the classes: it is here to stand beside a paper's table.
     There is no interval, since the splits share one generator; their standard deviation is in the note, as usual.
     Raises ValueError for a space without class probabilities, or fewer images than splits.
+
+    Args:
+        synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        splits: Parts of the set, over which the mean is taken.
+        seed: The order of the images, which decides the splits.
     """
     space, images = resolve(space), pixels(synthetic)
     if not (space.classify or space.head):

@@ -10,14 +10,18 @@ from .sets import Images, both, groups
 
 
 def precision_recall(
-    real: Images,
-    synthetic: Images,                  # as many as real: the balls shrink as a set grows
-    space: str | Space | None = None,   # see uslab.metrics.features
-    k: int = 3,                         # the ball round an image reaches to its k-th neighbour in its own set
-    draws: int = 20,
-    seed: int = 0,
+    real: Images, synthetic: Images, space: str | Space | None = None, k: int = 3, draws: int = 20, seed: int = 0,
 ) -> tuple[Score, Score]:
-    """Precision: the share of synthetic images within the balls of the real ones. Recall: the reverse."""
+    """Precision: the share of synthetic images within the balls of the real ones. Recall: the reverse.
+
+    Args:
+        real: Real images, uint8 (N, 1, H, W) or an ImageSet.
+        synthetic: As many as real: the balls shrink as a set grows.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        k: The ball round an image reaches to its k-th neighbour in its own set.
+        draws: Half-samples for the interval; fewer are faster.
+        seed: Of the random draws.
+    """
     both(real, synthetic)
     space = resolve(space)
     a, b = features(real, space), features(synthetic, space)

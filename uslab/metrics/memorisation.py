@@ -11,16 +11,17 @@ from .intervals import half_sample_interval
 from .sets import Images, both, groups, pixels
 
 
-def nearest_neighbours(
-    synthetic: Images,
-    train: Images,                     # the images that the generator was trained on
-    space: str | Space | None = None,  # see uslab.metrics.features
-) -> pd.DataFrame:
+def nearest_neighbours(synthetic: Images, train: Images, space: str | Space | None = None) -> pd.DataFrame:
     """The nearest training image of each synthetic image, one row an image.
 
     Columns: `feature_index` and `feature_distance` (Euclidean, in feature space), `pixel_index` and `pixel_distance`
     (root mean square difference, grey levels). Call it with the real test set in place of the synthetic images for
     the distances that unseen real images have.
+
+    Args:
+        synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
+        train: The images that the generator was trained on.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
     """
     a, b = both(synthetic, train)
     a, b = (x.flatten(1).float() for x in (a, b))
@@ -38,13 +39,8 @@ def nearest(a: torch.Tensor, b: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def memorisation(
-    synthetic: Images,
-    train: Images,                     # the images that the generator was trained on
-    test: Images,                      # real images that it has not seen, of other patients
-    space: str | Space | None = None,
-    pixel: bool = False,               # distances of grey levels instead of features
-    draws: int = 20,
-    seed: int = 0,
+    synthetic: Images, train: Images, test: Images, space: str | Space | None = None, pixel: bool = False,
+    draws: int = 20, seed: int = 0,
 ) -> Score:
     """Probability that a synthetic image lies nearer to its nearest training image than an unseen real image to its.
 
@@ -52,6 +48,15 @@ def memorisation(
     distribution, such as failed ones, lie far from everything and pull the value below 0.5: copies among them show
     only in the sheet of nearest neighbours. The p-value in the note is scipy's one-sided Mann-Whitney test for
     'nearer'. It takes images as independent; the interval takes whole patients or exams of the test set.
+
+    Args:
+        synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
+        train: The images that the generator was trained on.
+        test: Real images that it has not seen, of other patients.
+        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        pixel: Distances of grey levels instead of features.
+        draws: Half-samples for the interval; fewer are faster.
+        seed: Of the random draws.
     """
     space = resolve(space)
     column = "pixel_distance" if pixel else "feature_distance"

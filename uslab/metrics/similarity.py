@@ -15,24 +15,27 @@ from ..score import Score, mean
 from .sets import Images, both, groups, pixels
 
 
-def psnr(
-    a: Images,     # (N, 1, H, W) uint8
-    b: Images,     # (N, 1, H, W) uint8, image i is paired with image i of a
-) -> float:
-    """Mean over the pairs of the peak signal-to-noise ratio, dB, with the data range 255; equal images give inf."""
+def psnr(a: Images, b: Images) -> float:
+    """Mean over the pairs of the peak signal-to-noise ratio, dB, with the data range 255; equal images give inf.
+
+    Args:
+        a: (N, 1, H, W) uint8.
+        b: (N, 1, H, W) uint8, image i is paired with image i of a.
+    """
     return float(psnr_each(*paired(a, b)).mean())
 
 
-def mutual_information(
-    a: Images,     # (N, 1, H, W) uint8
-    b: Images,     # (N, 1, H, W) uint8, image i is paired with image i of a
-    bins: int = 256,   # grey-level bins an axis of the joint histogram, 2 to 256
-) -> float:
+def mutual_information(a: Images, b: Images, bins: int = 256) -> float:
     """Mean over the pairs of the mutual information of their grey levels, in nats, from the 2-D histogram.
 
     An image with itself gives the entropy of its grey levels. The estimate is biased upwards where pixels are few for
     bins^2 cells, by up to (bins - 1)^2 / (2 H W) nats: 256 bins at 64x64 pixels give some nats between images that
     have nothing to do with each other. Raises ValueError for bins out of range.
+
+    Args:
+        a: (N, 1, H, W) uint8.
+        b: (N, 1, H, W) uint8, image i is paired with image i of a.
+        bins: Grey-level bins an axis of the joint histogram, 2 to 256.
     """
     return float(mutual_information_each(*paired(a, b), bins).mean())
 
@@ -69,15 +72,16 @@ def entropy(shares: np.ndarray) -> np.ndarray:
     return -xlogy(shares, shares).sum(1)
 
 
-def random_pairs(
-    real: Images,
-    synthetic: Images,
-    n: int,                # pairs wanted
-    seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
+def random_pairs(real: Images, synthetic: Images, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Indices of real and of synthetic images for random pairs, as many as asked for or as there are.
 
     No image is in two pairs, nor is any real patient or exam, so the pairs are independent.
+
+    Args:
+        real: Real images, uint8 (N, 1, H, W) or an ImageSet.
+        synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
+        n: Pairs wanted.
+        seed: Which pairs.
     """
     rng = np.random.default_rng(seed)
     order = [rng.permutation(len(pixels(images))) for images in (real, synthetic)]

@@ -12,19 +12,23 @@ WINDOW, SIGMA = 11, 1.5                                   # pixels, as in both p
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)        # of the scales, finest first (Wang 2003)
 
 
-def ssim(
-    a: Images,     # (N, 1, H, W) uint8, at least 11 pixels a side
-    b: Images,     # (N, 1, H, W) uint8, image i is paired with image i of a
-) -> float:
-    """Mean SSIM over the pairs: Gaussian window of 11 pixels and sigma 1.5, data range 255, -1 to 1."""
+def ssim(a: Images, b: Images) -> float:
+    """Mean SSIM over the pairs: Gaussian window of 11 pixels and sigma 1.5, data range 255, -1 to 1.
+
+    Args:
+        a: (N, 1, H, W) uint8, at least 11 pixels a side.
+        b: (N, 1, H, W) uint8, image i is paired with image i of a.
+    """
     return float(ssim_each(*paired(a, b)).mean())
 
 
-def ms_ssim(
-    a: Images,     # (N, 1, H, W) uint8, at least 11 pixels a side
-    b: Images,     # (N, 1, H, W) uint8, image i is paired with image i of a
-) -> float:
-    """Mean MS-SSIM over the pairs, 0 to 1, with as many of the five scales as fit: see scales()."""
+def ms_ssim(a: Images, b: Images) -> float:
+    """Mean MS-SSIM over the pairs, 0 to 1, with as many of the five scales as fit: see scales().
+
+    Args:
+        a: (N, 1, H, W) uint8, at least 11 pixels a side.
+        b: (N, 1, H, W) uint8, image i is paired with image i of a.
+    """
     return float(ms_ssim_each(*paired(a, b)).mean())
 
 

@@ -23,7 +23,11 @@ def lbp_counts(images: Images) -> np.ndarray:
 
 
 def lbp_histogram(images: Images) -> np.ndarray:
-    """(256,) float64 share of the pixels of the whole set with each local binary pattern: the LBPv of Bautista."""
+    """(256,) float64 share of the pixels of the whole set with each local binary pattern: the LBPv of Bautista.
+
+    Args:
+        images: (N, 1, H, W) uint8 or an ImageSet.
+    """
     return relative(lbp_counts(images))
 
 
@@ -33,6 +37,9 @@ def lbp_elements(histogram: np.ndarray) -> pd.DataFrame:
     The paper states neither the first index nor the order of the neighbours. Columns `from_0` and `from_1` count the
     elements from 0 and from 1 in scikit-image's order; `lowest` and `highest` are the extremes over both and over all
     8 first neighbours, both directions round the centre and so both orders of the bits.
+
+    Args:
+        histogram: (256,) from lbp_histogram.
     """
     histogram = np.asarray(histogram, float)
     if histogram.shape != (256,):
@@ -50,11 +57,13 @@ def reorderings(code: int) -> list[int]:
     return [int(order[i:] + order[:i], 2) for order in (bits, bits[::-1]) for i in range(8)]
 
 
-def lbp_distance(
-    a: np.ndarray,     # (256,) from lbp_histogram
-    b: np.ndarray,     # (256,)
-) -> float:
-    """Half the sum of the absolute differences of two LBP histograms, 0 to 1: the share of pixels in other bins."""
+def lbp_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Half the sum of the absolute differences of two LBP histograms, 0 to 1: the share of pixels in other bins.
+
+    Args:
+        a: (256,) from lbp_histogram.
+        b: (256,) of the other set.
+    """
     return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).sum() / 2)
 
 

@@ -6,14 +6,15 @@ from ..pages import duration
 from .parameters import folder
 
 
-def results(
-    stem: str,            # the notebook
-    pattern: str = "*",   # of the files' names, such as 'seed*'
-    **expected,           # values that a record or its config must have, such as data='phantom_breast', size=64
-) -> list[dict]:
+def results(stem: str, pattern: str = "*", **expected) -> list[dict]:
     """The records in notebooks/results/STEM in the order of their files; empty where there are none.
 
     `picture` is the path of the .jpg of the same name, or None.
+
+    Args:
+        stem: The notebook.
+        pattern: Of the files' names, such as 'seed*'.
+        **expected: Values that a record or its config must have, such as data='phantom_breast', size=64.
     """
     records = []
     for path in sorted((folder() / "results" / stem).glob(f"{pattern}.json")):
@@ -25,7 +26,11 @@ def results(
 
 
 def provenance(records: list[dict]) -> str:
-    """One line on where committed results come from: runs, hours of training, device, commits."""
+    """One line on where committed results come from: runs, hours of training, device, commits.
+
+    Args:
+        records: What results() gives.
+    """
     if not records:
         return "No committed run has this data and size."
     trained = duration(sum(record["seconds"] for record in records))

@@ -9,14 +9,16 @@ __all__ = ["abdomen", "load"]
 SCENES = ("breast", "eus", "fetal_head", "liver", "ovary")  # each a module beside this file with make(n, size, seed, first)
 
 
-def load(
-    name: str,       # 'breast', 'eus', 'fetal_head', 'liver' or 'ovary'
-    n: int,          # number of images
-    size: int,       # side of the square images, pixels, 64 to 512
-    seed: int = 0,   # image i depends on (seed, i) alone: a longer set begins with the shorter one
-    first: int = 0,  # index of the first image: of a set that is made in parts
-) -> ImageSet:
-    """Simulate an image set. Raises ValueError for an unknown name and for n, size or seed out of range."""
+def load(name: str, n: int, size: int, seed: int = 0, first: int = 0) -> ImageSet:
+    """Simulate an image set. Raises ValueError for an unknown name and for n, size or seed out of range.
+
+    Args:
+        name: 'breast', 'eus', 'fetal_head', 'liver' or 'ovary'.
+        n: Number of images.
+        size: Side of the square images, pixels, 64 to 512.
+        seed: Image i depends on (seed, i) alone: a longer set begins with the shorter one.
+        first: Index of the first image: of a set that is made in parts.
+    """
     if name not in SCENES:
         raise ValueError(f"unknown phantom {name!r}: choose one of {', '.join(SCENES)}, or use uslab.data.load")
     if n < 1:
@@ -30,13 +32,14 @@ def load(
     return importlib.import_module(f".{name}", __name__).make(n, size, seed, first)
 
 
-def abdomen(
-    seed: int,      # the patient; those of the set 'eus' are others
-):
+def abdomen(seed: int):
     """Simulate a CT of the upper abdomen: a uslab.data.volume.Volume of 176x144x96 voxels of 2 mm.
 
     hu is int16; the labels are liver, pancreas, stomach (with what is in it), aorta, spleen, kidney, spine, ribs and
     fat. The seed decides anatomy, Hounsfield units and noise. Raises ValueError for a negative seed.
+
+    Args:
+        seed: The patient; those of the set 'eus' are others.
     """
     if seed < 0:
         raise ValueError(f"seed must not be negative, not {seed}")

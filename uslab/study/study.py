@@ -37,35 +37,44 @@ class Study:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Study":
-        """The study in a folder, or in its public/ alone. Raises FileNotFoundError if there is none."""
+        """The study in a folder, or in its public/ alone. Raises FileNotFoundError if there is none.
+
+        Args:
+            folder: The study's folder, or its public/ alone.
+        """
         return cls(folder)
 
     @classmethod
     def build(
-        cls,
-        real: Any,                          # any source of uslab.data.open, such as an ImageSet or 'phantom:liver'
-        synthetic: dict[str, Any],          # method -> the same, such as the folder of a run: the last set that it kept
-        protocol: str | Protocol = "yesno_conf",   # a key of PROTOCOLS or PRESETS, or a Protocol
-        *,
-        out: str | Path,                    # the study's folder, new or empty
-        n_per_method: int | None = None,    # synthetic images (pairs, in 2afc) of each method; default 20
-        n_real: int | None = None,          # real images; default: as many as synthetic ones
-        repeats: float | None = None,       # share of the images shown twice, for agreement within readers; 0.15
-        practice: int | None = None,        # trials with feedback before, never analysed, even; 4
-        attention: int | None = None,       # items of pure noise, to find readers who do not look; 2
-        readers: int | None = None,         # readers that can be invited at most, each with an order of their own; 20
-        margin: float | None = None,        # of equivalence: accuracies within 0.5 +- margin count as guessing; 0.1
-        seed: int = 0,                      # the same seed chooses the same images; orders need the sealed secret too
-        title: str = "Reader study",        # readers see it
-        consent: str | None = None,         # the text that readers agree to; default: the protocol's
-        size: int | None = None,            # side of the images, pixels; default: the smallest origin's
-        crop: bool = False,                 # crop all images to the scan region and paint over text first
-        acknowledge_text: bool = False,     # go on though images seem to hold burnt-in text
+        cls, real: Any, synthetic: dict[str, Any], protocol: str | Protocol = "yesno_conf", *, out: str | Path,
+        n_per_method: int | None = None, n_real: int | None = None, repeats: float | None = None,
+        practice: int | None = None, attention: int | None = None, readers: int | None = None,
+        margin: float | None = None, seed: int = 0, title: str = "Reader study", consent: str | None = None,
+        size: int | None = None, crop: bool = False, acknowledge_text: bool = False,
     ) -> "Study":
         """Build a study. Nothing given stays in it but pixels: no file name, metadata, size or format reaches a reader.
 
         Raises ValueError, naming the value or file, for too few images, equal images, burnt-in text, an impossible
         design; FileExistsError if the folder is in use.
+
+        Args:
+            real: Any source of uslab.data.open, such as an ImageSet or 'phantom:liver'.
+            synthetic: Method -> the same, such as the folder of a run: the last set that it kept.
+            protocol: A key of PROTOCOLS or PRESETS, or a Protocol.
+            out: The study's folder, new or empty.
+            n_per_method: Synthetic images (pairs, in 2afc) of each method; default 20.
+            n_real: Real images; default: as many as synthetic ones.
+            repeats: Share of the images shown twice, for agreement within readers; 0.15.
+            practice: Trials with feedback before, never analysed, even; 4.
+            attention: Items of pure noise, to find readers who do not look; 2.
+            readers: Readers that can be invited at most, each with an order of their own; 20.
+            margin: Of equivalence: accuracies within 0.5 +- margin count as guessing; 0.1.
+            seed: The same seed chooses the same images; orders need the sealed secret too.
+            title: Readers see it.
+            consent: The text that readers agree to; default: the protocol's.
+            size: Side of the images, pixels; default: the smallest origin's.
+            crop: Crop all images to the scan region and paint over text first.
+            acknowledge_text: Go on though images seem to hold burnt-in text.
         """
         from uslab.study.build import build
 

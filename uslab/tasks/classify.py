@@ -13,29 +13,34 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)   # of the logistic regression, tried where
 
 
 def classify(
-    train: ImageSet,                    # real images with labels
-    test: ImageSet,                     # real images of other patients; the result is about these
-    model: str = "features",            # 'features', 'efficientnet-b2', 'lite2', 'vgg16': see uslab.tasks.networks
-    *,
-    val: ImageSet | None = None,        # real images of further patients, to choose the epoch or the regularisation
-    synthetic: ImageSet | None = None,  # from synthetic_set; all of them are added unless share or relative is given
-    share: float | None = None,         # synthetic images in the training set, see mix
-    relative: float | None = None,      # synthetic images for each real one, see mix
-    fixed: str = "real",                # 'real' or 'total', see mix
-    weighted: bool | Sequence[float] = True,   # weigh each class by the inverse of its number of training images, or
-                                               # by the weights given, in the order of the classes
-    epochs: int = 10,                   # passes through the training set; not used by 'features'
-    lr: float | None = None,            # Adam's learning rate; None: the network's own default; not used by 'features'
-    batch_size: int = 32,               # images a step; not used by 'features'
-    weights: str | None = None,         # file of ImageNet weights for 'efficientnet-b2' or 'vgg16'
-    seed: int = 0,                      # of the mixture, the initial weights and the batches
-    device: str = "auto",               # auto, cpu, cuda or mps
+    train: ImageSet, test: ImageSet, model: str = "features", *, val: ImageSet | None = None,
+    synthetic: ImageSet | None = None, share: float | None = None, relative: float | None = None, fixed: str = "real",
+    weighted: bool | Sequence[float] = True, epochs: int = 10, lr: float | None = None, batch_size: int = 32,
+    weights: str | None = None, seed: int = 0, device: str = "auto",
 ) -> Result:
     """Train on `train` (and synthetic images), test on `test`; a Result with tables, predictions and the network.
 
     'features' is a logistic regression on the frozen features of EfficientNet-Lite0: seconds on a laptop, no network is
     trained. Raises ValueError where a test or validation image or its patient is in the training set or was seen by
     the generator, for sets without labels or with other classes, and for an unknown model.
+
+    Args:
+        train: Real images with labels.
+        test: Real images of other patients; the result is about these.
+        model: 'features', 'efficientnet-b2', 'lite2', 'vgg16': see uslab.tasks.networks.
+        val: Real images of further patients, to choose the epoch or the regularisation.
+        synthetic: From synthetic_set; all of them are added unless share or relative is given.
+        share: Synthetic images in the training set, see mix.
+        relative: Synthetic images for each real one, see mix.
+        fixed: 'real' or 'total', see mix.
+        weighted: Weigh each class by the inverse of its number of training images, or by the weights given, in the
+            order of the classes.
+        epochs: Passes through the training set; not used by 'features'.
+        lr: Adam's learning rate; None: the network's own default; not used by 'features'.
+        batch_size: Images a step; not used by 'features'.
+        weights: File of ImageNet weights for 'efficientnet-b2' or 'vgg16'.
+        seed: Of the mixture, the initial weights and the batches.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
     """
     from . import networks
 

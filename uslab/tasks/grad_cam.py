@@ -6,16 +6,17 @@ from torch import Tensor, nn
 from ..data import ImageSet
 
 
-def grad_cam(
-    model: nn.Module,                 # Result.model, or any network from float (B, 1, H, W), 0 to 255, to logits (B, K)
-    images: ImageSet | Tensor,        # (N, 1, H, W) uint8
-    label: int | Tensor,              # the class asked about, for all images or (N,)
-    layer: str | None = None,         # dotted name of the layer whose activations count; None: model.layer
-) -> Tensor:
+def grad_cam(model: nn.Module, images: ImageSet | Tensor, label: int | Tensor, layer: str | None = None) -> Tensor:
     """Maps (N, 1, H, W) float32 on the CPU, 0 to 1 in each image, 1 where the class is seen most.
 
     A map is black where no activation speaks for the class. MONAI's own scaling puts 0 where the activation is highest,
     so it is not used. Raises ValueError for a network without the layer.
+
+    Args:
+        model: Result.model, or any network from float (B, 1, H, W), 0 to 255, to logits (B, K).
+        images: (N, 1, H, W) uint8.
+        label: The class asked about, for all images or (N,).
+        layer: Dotted name of the layer whose activations count; None: model.layer.
     """
     from monai.visualize import GradCAM  # MONAI takes seconds to import
 

@@ -14,14 +14,17 @@ SYNTHETIC = "synthetic"   # the column of the table that says which images are, 
 
 
 def synthetic_set(
-    images: Tensor,                      # (n, 1, H, W) uint8, from a GAN's sample()
-    trained_on: ImageSet,                # all images that the GAN was trained on
-    label: int | str | Tensor | None = None,   # one class of trained_on for all of them, or (n,) int64
-    masks: Tensor | None = None,         # (n, 1, H, W) uint8 that a conditional GAN was given, structures of trained_on
+    images: Tensor, trained_on: ImageSet, label: int | str | Tensor | None = None, masks: Tensor | None = None,
 ) -> ImageSet:
     """Synthetic images as an ImageSet that remembers in `seen` what its generator was trained on.
 
     Without a label the set has none. Raises ValueError for a class that trained_on does not name.
+
+    Args:
+        images: (n, 1, H, W) uint8, from a GAN's sample().
+        trained_on: All images that the GAN was trained on.
+        label: One class of trained_on for all of them, or (n,) int64.
+        masks: (n, 1, H, W) uint8 that a conditional GAN was given, structures of trained_on.
     """
     n, classes = len(images), trained_on.classes
     if isinstance(label, str):
@@ -43,6 +46,9 @@ def join(*sets: ImageSet) -> ImageSet:
     The table's column `synthetic` says which are; `seen` holds what any of their generators was trained on. All
     synthetic images form one group. Masks are kept if all sets have the same structures. Raises ValueError for sets
     that do not fit together.
+
+    Args:
+        *sets: The sets, of one size and with the same classes.
     """
     first = sets[0]
     for other in sets[1:]:
@@ -73,19 +79,22 @@ def join(*sets: ImageSet) -> ImageSet:
 
 
 def mix(
-    train: ImageSet,                  # real images with labels
-    synthetic: ImageSet,              # at least as many of each class as are wanted, from synthetic_set or join
-    *,
-    share: float | None = None,       # synthetic images in the mixture, 0 to below 1 (Grimwood: 0, 0.25, 0.5, 0.75)
-    relative: float | None = None,    # synthetic images for each real one in the mixture (Maack: 0.5, 1, 2)
-    fixed: str = "real",              # 'real': all real images stay; 'total': the mixture is as large as train
-    seed: int = 0,                    # which images are drawn
+    train: ImageSet, synthetic: ImageSet, *, share: float | None = None, relative: float | None = None,
+    fixed: str = "real", seed: int = 0,
 ) -> ImageSet:
     """A training set of real and synthetic images, drawn without replacement, in the same proportion in each class.
 
     A share of 25, 50, 75 % is 33, 100, 300 % relative to the real images: the papers use both, so there are two
     arguments, of which one is given. With fixed='real' synthetic images are added; with fixed='total' they replace
     real ones. Raises ValueError if both or none is given, or where a class has too few synthetic images.
+
+    Args:
+        train: Real images with labels.
+        synthetic: At least as many of each class as are wanted, from synthetic_set or join.
+        share: Synthetic images in the mixture, 0 to below 1 (Grimwood: 0, 0.25, 0.5, 0.75).
+        relative: Synthetic images for each real one in the mixture (Maack: 0.5, 1, 2).
+        fixed: 'real': all real images stay; 'total': the mixture is as large as train.
+        seed: Which images are drawn.
     """
     if (share is None) == (relative is None):
         raise ValueError("give share (of the mixture) or relative (to the real images), one of them")

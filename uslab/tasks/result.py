@@ -97,7 +97,11 @@ class Result:
 
 
 def summary(results: dict[str, Result]) -> pd.DataFrame:
-    """One row a result with its measures, and below them the majority class; all on the same test images."""
+    """One row a result with its measures, and below them the majority class; all on the same test images.
+
+    Args:
+        results: Results by name, all on the same test images.
+    """
     def row(line: pd.Series, trained: dict[str, int]) -> dict:
         return {"accuracy": line.accuracy, "F1 macro": line.F1, "balanced accuracy": line["balanced accuracy"],
                 "images": int(line.images), "patients": int(line.patients),

@@ -47,21 +47,24 @@ class Segmentation:
 
 
 def segment(
-    train: ImageSet,                    # images with masks, sides multiples of 8
-    test: ImageSet,                     # of other patients, or synthetic ones with the masks that the GAN was given
-    *,
-    synthetic: ImageSet | None = None,  # with masks; all of them are added to train
-    epochs: int = 30,
-    lr: float = 3e-3,                   # Adam's learning rate
-    batch_size: int = 8,
-    seed: int = 0,
-    device: str = "auto",               # auto, cpu, cuda or mps
+    train: ImageSet, test: ImageSet, *, synthetic: ImageSet | None = None, epochs: int = 30, lr: float = 3e-3,
+    batch_size: int = 8, seed: int = 0, device: str = "auto",
 ) -> Segmentation:
     """Train MONAI's U-Net (16, 32, 64, 128 channels; Dice plus cross-entropy) and measure Dice on the test images.
 
     The mean mask stands beside every result: of each structure the places where at least half as many training masks
     have it as at its most frequent place, the same for all images. Raises ValueError for sets without masks or with
     other structures, for test images that were seen in training, and for sides that are no multiples of 8.
+
+    Args:
+        train: Images with masks, sides multiples of 8.
+        test: Of other patients, or synthetic ones with the masks that the GAN was given.
+        synthetic: With masks; all of them are added to train.
+        epochs: Passes through the training set.
+        lr: Adam's learning rate.
+        batch_size: Images a step.
+        seed: Of the initial weights and the batches.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
     """
     for name, images in (("train", train), ("test", test), ("synthetic", synthetic)):
         if images is not None and (images.masks is None or images.mask_names != train.mask_names):

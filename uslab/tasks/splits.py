@@ -8,15 +8,16 @@ import numpy as np
 from ..data import ImageSet
 
 
-def folds(
-    images: ImageSet,
-    k: int,              # number of folds, at least 2
-    seed: int = 0,       # the same seed gives the same folds
-) -> list[tuple[ImageSet, ImageSet]]:
+def folds(images: ImageSet, k: int, seed: int = 0) -> list[tuple[ImageSet, ImageSet]]:
     """k pairs (train, test): each image is in one test set, no patient or exam in two, classes in nearly equal shares.
 
     Without groups every image counts as its own patient. Raises ValueError without labels, for fewer groups than folds
     and for a set that holds synthetic images, which belong into no test set.
+
+    Args:
+        images: Real images with labels, and with groups where patients are known.
+        k: Number of folds, at least 2.
+        seed: The same seed gives the same folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 

@@ -14,18 +14,19 @@ from ..score import Score
 Values = Sequence[float] | np.ndarray | pd.Series
 
 
-def paired_t(
-    a: Values,                          # (k,) a score of classifier a on each fold
-    b: Values,                          # (k,) of classifier b on the same folds
-    corrected: bool = True,             # the variance of Nadeau and Bengio; False: the plain test, as in Maack 2022
-    test_share: float | None = None,    # share of the images that a fold tests; None: 1 / k, a k-fold run once
-) -> Score:
+def paired_t(a: Values, b: Values, corrected: bool = True, test_share: float | None = None) -> Score:
     """Two-sided paired t-test over folds; the note holds the p-value with the other variance.
 
     Folds share most of their training images, so their scores are not independent and the plain test finds too much.
     The correction multiplies the variance of the mean, s^2 / k, by 1 + k n_test / n_train (Nadeau and Bengio 2003,
     Machine Learning 52:239). With a k-fold that is repeated r times give the r k scores and test_share=1/k. Raises
     ValueError for unequal lengths, fewer than 2 folds, values that are not finite.
+
+    Args:
+        a: (k,) a score of classifier a on each fold.
+        b: (k,) of classifier b on the same folds.
+        corrected: The variance of Nadeau and Bengio; False: the plain test, as in Maack 2022.
+        test_share: Share of the images that a fold tests; None: 1 / k, a k-fold run once.
     """
     a, b = paired(a, b)
     # Means of equal scores differ by rounding.
@@ -60,19 +61,20 @@ def wilcoxon(
     return Score("difference, Wilcoxon signed-rank test", float((a - b).mean()), n=len(a), note="over pairs", p=p)
 
 
-def mcnemar(
-    a: Values,                          # (n,) bool: did a classify image i correctly
-    b: Values,                          # (n,) bool, of the same images
-    groups: Values | None = None,       # (n,) patient or exam of each image: the test over patients
-    alternative: str = "two-sided",     # 'greater': a is better; 'less': a is worse, each one-sided as in Grimwood 2021
-    seed: int = 0,                      # of the random signs, where there are too many groups for all of them
-) -> Score:
+def mcnemar(a: Values, b: Values, groups: Values | None = None, alternative: str = "two-sided", seed: int = 0) -> Score:
     """Exact McNemar test of two classifiers on the same images; with groups, a test that respects them.
 
     McNemar takes images as independent, which frames of one patient are not. With groups the sum of a - b over each
     patient keeps or changes its sign, which under the null hypothesis is equally likely (scipy's permutation test):
     with G patients the smallest one-sided p is 2^-G. Raises ValueError for unequal lengths, another alternative and
     values other than True and False.
+
+    Args:
+        a: (n,) bool: did a classify image i correctly.
+        b: (n,) bool, of the same images.
+        groups: (n,) patient or exam of each image: the test over patients.
+        alternative: 'greater': a is better; 'less': a is worse, each one-sided as in Grimwood 2021.
+        seed: Of the random signs, where there are too many groups for all of them.
     """
     if alternative not in ("two-sided", "greater", "less"):
         raise ValueError(f"alternative is {alternative!r}: choose 'two-sided', 'greater' or 'less'")

@@ -32,12 +32,14 @@ def environment() -> dict[str, str]:
     return found | ({"commit": git.stdout.strip()} if git and git.returncode == 0 else {})
 
 
-def write_record(
-    path: str | Path,              # where run.json goes
-    metrics: list[Score | dict],   # score.as_dict() | {"set": ...} where a score needs a key beside its own
-    **facts: Any,                  # notebook, profile, data, seed, seconds, device, data_sha256, ...
-) -> None:
-    """Write a run.json: the facts, the environment and the metrics; what a Run has written there itself stays."""
+def write_record(path: str | Path, metrics: list[Score | dict], **facts: Any) -> None:
+    """Write a run.json: the facts, the environment and the metrics; what a Run has written there itself stays.
+
+    Args:
+        path: Where run.json goes.
+        metrics: Scores, or score.as_dict() | {"set": ...} where one needs a key beside its own.
+        **facts: Notebook, profile, data, seed, seconds, device, data_sha256, ...
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     there = json.loads(path.read_text()) if path.is_file() else {}

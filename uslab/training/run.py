@@ -42,20 +42,23 @@ class Run:
         run = Run("runs/first", DCGAN, Config(), train)
         for batch in run.batches(1000):
             run.log(run.gan.step(batch))
+
+    Args:
+        folder: The run's own folder; made if it is not there.
+        model: The GAN's class, such as DCGAN.
+        config: Its Config.
+        data: Training images, or unpaired domains by name; they move to the device once.
+        seed: Of weights, batches, latents and augmentation.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
+        log_every: Steps between two lines of log.jsonl.
+        checkpoint_seconds: Time between two checkpoints.
+        deterministic: On CUDA: algorithms that repeat to the bit, where there are some, but slower.
+        data_seed: What the data were drawn with: phantoms, split, subset; None: seed.
     """
 
     def __init__(
-        self,
-        folder: str | Path,               # the run's own folder; made if it is not there
-        model: type,                      # the GAN's class, such as DCGAN
-        config,                           # its Config
-        data: ImageSet | Mapping,         # training images, or unpaired domains by name; they move to the device once
-        seed: int = 0,                    # of weights, batches, latents and augmentation
-        device: str = "auto",             # 'auto', 'cpu', 'cuda' or 'mps'
-        log_every: int = 10,              # steps between two lines of log.jsonl
-        checkpoint_seconds: float = 60,   # time between two checkpoints
-        deterministic: bool = False,      # on CUDA: algorithms that repeat to the bit, where there are some, but slower
-        data_seed: int | None = None,     # what the data were drawn with: phantoms, split, subset; None: seed
+        self, folder: str | Path, model: type, config, data: ImageSet | Mapping, seed: int = 0, device: str = "auto",
+        log_every: int = 10, checkpoint_seconds: float = 60, deterministic: bool = False, data_seed: int | None = None,
     ):
         self.folder, self.config, self.seed = Path(folder), config, seed
         self.data_seed = seed if data_seed is None else data_seed
@@ -311,12 +314,14 @@ def _tensors(state, name: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from _tensors(value, f"{name}/{key}")
 
 
-def folder_for(
-    out: str | Path,    # the notebook's folder
-    config,             # a Config
-    seed: int,          # of the training
-    data_seed: int = 0, # of the data
-) -> Path:
-    """out/run-<hash of config and seeds>: a changed knob starts a run of its own and never touches another."""
+def folder_for(out: str | Path, config, seed: int, data_seed: int = 0) -> Path:
+    """out/run-<hash of config and seeds>: a changed knob starts a run of its own and never touches another.
+
+    Args:
+        out: The notebook's folder.
+        config: A Config of the model.
+        seed: Of the training.
+        data_seed: Of the data.
+    """
     text = json.dumps({**dataclasses.asdict(config), "seed": seed, "data_seed": data_seed}, sort_keys=True)
     return Path(out) / f"run-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

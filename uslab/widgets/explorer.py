@@ -45,15 +45,15 @@ class Explorer(Still, w.HBox):
 
     While a slider is dragged one thread draws; of the values that arrive meanwhile it takes the latest and forgets the
     others. Without a browser, `apply` draws at once.
+
+    Args:
+        config: A Config, as for knobs().
+        draw: Config -> picture: pixels uint8 (H, W), pixel_mm, top_mm, focus_mm, note.
     """
 
     SCREEN = Screen
 
-    def __init__(
-        self,
-        config: Any,                      # a Config, as for knobs()
-        draw: Callable[[Any], Any],       # Config -> picture: pixels uint8 (H, W), pixel_mm, top_mm, focus_mm, note
-    ):
+    def __init__(self, config: Any, draw: Callable[[Any], Any]):
         self._draw = draw
         self._drawing = Latest(self._show, self.refresh, SETTLED)
         self.panel = knobs(config)

@@ -20,7 +20,12 @@ class FigureScreen(w.Image):
 
 
 class FigureExplorer(Explorer):
-    """Knobs and the Figure that they make; `draw` takes a Config and returns a matplotlib.figure.Figure (no pyplot)."""
+    """Knobs and the Figure that they make.
+
+    Args:
+        config: A Config, as for knobs().
+        draw: Config -> matplotlib.figure.Figure, made without pyplot.
+    """
 
     SCREEN = FigureScreen
 

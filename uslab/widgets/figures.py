@@ -10,13 +10,15 @@ if TYPE_CHECKING:       # torch takes seconds, and the page of a reader, which n
     from uslab.data import ImageSet
 
 
-def show_images(
-    sets: dict[str, Tensor | ImageSet],   # title -> images (n, 1, H, W) uint8; the first of each are shown
-    rows: int = 4,                        # images below each other
-    columns: int = 6,                     # images side by side, in each sheet
-    width: float = 7.7,                   # of the whole figure, inches: 12 images of 64 px in their own size
-):
-    """Draw the sheets beside each other in one grey scale, 0 black and 255 white; returns the matplotlib Figure."""
+def show_images(sets: dict[str, Tensor | ImageSet], rows: int = 4, columns: int = 6, width: float = 7.7):
+    """Draw the sheets beside each other in one grey scale, 0 black and 255 white; returns the matplotlib Figure.
+
+    Args:
+        sets: Title -> images (n, 1, H, W) uint8; the first of each are shown.
+        rows: Images below each other.
+        columns: Images side by side, in each sheet.
+        width: Of the whole figure, inches: 12 images of 64 px in their own size.
+    """
     import matplotlib.pyplot as plt
 
     from uslab.data.pictures import contact_sheet

@@ -121,13 +121,14 @@ class Knobs(Still, w.VBox):
             self._moved(name, stops[index])
 
 
-def knobs(
-    config: Any,    # a Config: a dataclass whose fields are made by uslab.models.config.knob
-) -> Knobs:
+def knobs(config: Any) -> Knobs:
     """A panel for the fields that have a range or options; it starts from the values of `config`.
 
     `panel.config` is the Config as set now, `panel.apply(lr=1e-3)` sets values without a browser, `panel.code` is the
     Config as Python. Raises ValueError if `config` is not valid.
+
+    Args:
+        config: A Config: a dataclass whose fields are made by uslab.models.config.knob.
     """
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise ValueError(f"config must be an instance of a Config dataclass, such as Config(), not {config!r}")

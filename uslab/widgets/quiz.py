@@ -28,19 +28,22 @@ class Quiz(Live):
     A person answers by mouse, touch or keyboard; `answer` and `autoplay` do so without a browser. The class of an
     image is sent to the browser only once the image is answered, and pixels only as messages, never as traits. But
     the key is in this object: it teaches, it does not blind.
+
+    Args:
+        real: ImageSet or uint8 (N, 1, H, W).
+        synthetic: The same, of the same size.
+        n: Images to answer, even; half from each.
+        seed: The same seed gives the same images in the same order.
+        quality: Also ask for the image's quality, 1 (poor) to 5 (excellent).
+        why: 'real' and 'synthetic': what gives such an image away, told after it.
     """
 
     _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
     _css = source("live.css", "quiz.css")
 
     def __init__(
-        self,
-        real: Any,              # ImageSet or uint8 (N, 1, H, W)
-        synthetic: Any,         # the same, of the same size
-        n: int = 20,            # images to answer, even; half from each
-        seed: int = 0,          # the same seed gives the same images in the same order
-        quality: bool = True,   # also ask for the image's quality, 1 (poor) to 5 (excellent)
-        why: Mapping[str, str] | None = None,   # 'real' and 'synthetic': what gives such an image away, told after it
+        self, real: Any, synthetic: Any, n: int = 20, seed: int = 0, quality: bool = True,
+        why: Mapping[str, str] | None = None,
     ):
         real, synthetic = _pixels("real", real), _pixels("synthetic", synthetic)
         if real.shape[2:] != synthetic.shape[2:]:

@@ -25,16 +25,16 @@ class Sketch(Live):
     A stroke travels as the pen's points and is rasterised here, so `apply` without a browser does to the pixel what the
     pen does, and every value is one of the palette. While strokes arrive faster than images are synthesized, the latest
     label counts.
+
+    Args:
+        label: uint8 (H, W), 0 to 3, or a tensor (1, 1, H, W).
+        synthesize: Label image, tensor (1, 1, H, W) uint8 -> image (1, 1, h, w) uint8.
     """
 
     _esm = source("live.js", "sketch.js")
     _css = source("live.css", "sketch.css")
 
-    def __init__(
-        self,
-        label: Any,                           # uint8 (H, W), 0 to 3, or a tensor (1, 1, H, W)
-        synthesize: Callable[[Any], Any],     # label image, tensor (1, 1, H, W) uint8 -> image (1, 1, h, w) uint8
-    ):
+    def __init__(self, label: Any, synthesize: Callable[[Any], Any]):
         self._synthesize = synthesize
         self._drawing = Latest(self._redrawn, self.refresh)
         self.load(label, tell=False)
