@@ -20,7 +20,7 @@ from uslab.study import SimulatedReader, Study
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
 ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "exposure_ms", "mask_ms", "fixation_ms",
                  "pad"}
-PAGE = COMMON | {"name", "title", "text", "fields", "heading", "buttons"}
+PAGE = COMMON | {"name", "title", "text", "fields", "buttons"}
 CLASS_WORDS = re.compile(r"\b(real|synthetic|fake|truth|dcgan)\b", re.IGNORECASE)
 
 

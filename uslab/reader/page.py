@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import yaml
 from IPython import get_ipython
 
 from uslab.reader.server import SERVED
@@ -16,6 +17,7 @@ EVENTS = {"ready", "blur", "focus", "hidden", "visible", "zooms"}    # what a pa
 LONGEST_EVENT = 2000                # characters, and as many for the facts of an answer
 PAD = 1024                          # an image's message is padded to a multiple of this, whatever number it carries
 NUMBERS = 10**9                     # a kernel counts its messages from here, so that all counts have as many digits
+PAGES = yaml.safe_load((Path(__file__).parent / "pages.yaml").read_text(encoding="utf-8"))
 NOT_BLINDED = ("Not blinded: who can run code here can look up answers. For a study, send readers links of "
                "`uslab study serve`.")
 
@@ -57,23 +59,19 @@ class Reading(Live):
 
     def resend(self) -> None:
         if self.session is None:
-            return self._page("refused", "This link is not known here", ["Open the link that you were sent, whole as "
-                              "it is. If that does not help, ask the person who invited you."])
+            return self._page("refused")
         if self.session.withdrawn:
-            return self._page("withdrawn", "You have withdrawn", ["What you said of yourself is deleted, and your "
-                              "answers are not analysed. You may close this page."])
+            return self._page("withdrawn")
+        protocol = self.study.protocol
         if not self.session.consented:
-            return self._page("consent", self.study.about["title"],
-                              [self.study.protocol.instructions, self.study.protocol.consent],
-                              ("I agree, begin", {"type": "consent"}, "form"),
-                              ("I do not take part", {"type": "decline"}), fields=fields(self.study.protocol))
+            return self._page("consent", protocol.instructions, protocol.consent, title=self.study.about["title"],
+                              fields=fields(protocol))
         trial = self.session.next()
         if self._stop == "withdraw":
-            return self._page("withdraw", "Withdraw from the study?", ["What you said of yourself is deleted, and your "
-                              "answers are not analysed. This cannot be undone."],
-                              ("No, go back", {"type": "go"}), ("Yes, withdraw", {"type": "withdraw", "sure": True}))
+            return self._page("withdraw")
         if trial is None:
-            return self._end()
+            done, n = self.session.progress
+            return self._page("closed" if done < n else "done")
         if self._stop:
             return self._before(trial)
         self._item(trial)
@@ -105,8 +103,7 @@ class Reading(Live):
             self.session.consent(self.study.consent_sha256, form)
             self._opened()
         elif kind == "decline":
-            return self._page("declined", "You do not take part", ["Nothing was kept. You may close this page, or load "
-                              "it again if you change your mind."])
+            return self._page("declined")
         elif kind == "go":
             if self._stop == "pause":
                 self.session.event("resume")
@@ -159,39 +156,26 @@ class Reading(Live):
         about = {"whole": True, "alone": self.served, "warning": self._notice or ("" if self.served else NOT_BLINDED)}
         return about | ({"seat": f"{self.study.about['id']}-{self.session.reader}"} if self.session else {})
 
-    def _page(self, name: str, title: str, text: list[str], *buttons: tuple, fields: tuple = (), heading: str = ""):
-        """Send a page. A button is its text, its message, and 'form' where that carries the form; only the first of a
-        page that goes on is not quiet."""
-        self.tell(self._common() | {
-            "type": "page", "id": f"{name} {title}", "name": name, "title": title, "text": text, "fields": list(fields),
-            "heading": heading,
-            "buttons": [{"text": text, "message": message, "form": bool(form), "quiet": bool(i) or name == "done"}
-                        for i, (text, message, *form) in enumerate(buttons)]})
+    def _page(self, key: str, *further: str, **facts) -> None:
+        """Send a page of pages.yaml, with further paragraphs, and facts that are not in the file."""
+        page = {"name": key, "fields": [], **PAGES[key], **facts}
+        done, n = self.session.progress if self.session else (0, 0)
+        text = [*(line.format(done=done, n=n) for line in page.get("text", [])), *further]
+        buttons = [{"form": False, "quiet": False, **button} for button in page.get("buttons", [])]
+        self.tell(self._common() | page | {"type": "page", "id": f"{page['name']} {page['title']}", "text": text,
+                                           "buttons": buttons})
 
     def _before(self, trial: Trial) -> None:
         """A page between the images: before the first, between blocks, and when the reader has asked for a pause."""
         done, n = self.session.progress
-        go, leave = ("Go on", {"type": "go"}), ("Withdraw from the study", {"type": "withdraw"})
-        if self._stop == "welcome" and not done:
-            self._page("welcome", "How it works", guide(self.study.protocol, trial, n), ("Begin", {"type": "go"}))
-        elif self._stop == "welcome":
-            self._page("welcome", "Welcome back", [f"{done} of {n} are answered and saved.",
-                                                   *guide(self.study.protocol, trial, n)[1:]], go, leave)
-        elif self._stop == "pause":
-            self._page("pause", "Paused", [f"{done} of {n} are answered and saved. You may close this page and go on "
-                                           "later with the same link, here or on another computer."], go, leave)
-        elif trial.position == 1:
+        if self._stop == "welcome":
+            how = guide(self.study.protocol, trial, n)
+            self._page("welcome back", *how[1:]) if done else self._page("welcome", *how)
+        elif self._stop == "break" and trial.position == 1:
             told = "you are not told the answer, and " if trial.buttons else ""
-            self._page("break", "The practice is over", [f"From now on {told}every answer counts."], go)
+            self._page("after practice", f"From now on {told}every answer counts.")
         else:
-            self._page("break", "Time for a break, if you like", [f"{done} of {n} are answered and saved."], go, leave)
-
-    def _end(self) -> None:
-        done, n = self.session.progress
-        if done < n:
-            return self._page("closed", "The study is closed", [f"{done} of {n} are answered and saved. Thank you."])
-        self._page("done", "Thank you", [f"All {n} are answered and saved. You may close this page."],
-                   ("Withdraw from the study", {"type": "withdraw"}))
+            self._page(self._stop)
 
     def _item(self, trial: Trial) -> None:
         protocol = self.study.protocol
