@@ -1,0 +1,33 @@
+"""The shipped generators: each is rebuilt from its files, gives the images of its own sheet, and is small."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from uslab import generators, models
+from uslab.data.pictures import contact_sheet
+from uslab.models import store
+from uslab.phantom import SCENES
+
+
+def test_they_fit_the_package():
+    sizes = {name: store.size_mb(generators.folder(name)) for name in generators.names()}
+    assert sizes and max(sizes.values()) <= 8 and sum(sizes.values()) <= 40
+
+
+@pytest.mark.parametrize("name", generators.names())
+def test_a_shipped_generator_draws_its_own_sheet(name):
+    images = models.load(name, "cpu").sample(25, 0)
+    sheet = np.asarray(Image.open(generators.folder(name) / "samples.png").convert("L")).astype(float)
+    gaps = abs(contact_sheet(images).astype(float) - sheet)
+    assert gaps.mean() < 0.5 and gaps.max() <= 8        # another processor rounds otherwise
+
+
+@pytest.mark.parametrize("name", generators.names())
+def test_its_card_and_config_say_what_it_is(name):
+    facts = json.loads((generators.folder(name) / "config.json").read_text())
+    card = (generators.folder(name) / "card.md").read_text()
+    assert facts["data"].removeprefix("phantom_") in SCENES and facts["trained_on"]["source"] == "phantom"
+    assert f"{facts['images_seen']} images seen" in card and facts["data_sha256"] in card and "FD-lite0" in card
