@@ -96,10 +96,10 @@ def test_the_card_says_what_it_is(tmp_path):
     (run.folder / "run.json").write_text(json.dumps(record))
     folder = run.export(tmp_path / "breasts", [score, score.as_dict() | {"set": "ada"}], "Small lesions are missing.")
     text, facts = (folder / "card.md").read_text(), json.loads((folder / "config.json").read_text())
-    for part in ("license: apache-2.0", "# breasts", "10 phantom images of `noise`, 5 a, 5 b", "licence: not known here",
-                 "data seed 7",
-                 "8 images seen in 2 steps", "on a GPU far away; seed 3", "| KID | 0.05 | [0.04, 0.06] | 200 | lite0 |", "| ada, KID |",
-                 "Small lesions are missing.", "not for diagnosis", 'models.load("breasts")'):
+    for part in ("license: apache-2.0", "# breasts", "10 phantom images of `noise`, 5 a, 5 b",
+                 "licence: not known here", "data seed 7", "8 images seen in 2 steps", "on a GPU far away; seed 3",
+                 "| KID | 0.05 | [0.04, 0.06] | 200 | lite0 |", "| ada, KID |", "Small lesions are missing.",
+                 "not for diagnosis", 'models.load("breasts")'):
         assert part in text, part
     assert facts["config"]["batch_size"] == 4 and facts["images_seen"] == 8 and facts["versions"]["torch"]
     assert (facts["seed"], facts["data_seed"], facts["trained_on"]["size"]) == (3, 7, [32, 32])

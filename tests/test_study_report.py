@@ -327,7 +327,8 @@ def test_early_unblinding_stands_in_the_report(tmp_path):
     study.unblind(early="interim look for the <b> ethics board")
     html, text = study.report(tmp_path / "r").read_text(), (tmp_path / "r/report.md").read_text()
     assert "<b>" not in html and all(f"{word}&lt;b&gt;" in html for word in ("A", "Pilot ", "look for the "))
-    assert "# Pilot <b>\n" in text and "interim look for the <b> ethics board" in text and "1 FAILED. Weigh every result by that." in text
+    assert "# Pilot <b>\n" in text and "interim look for the <b> ethics board" in text
+    assert "1 FAILED. Weigh every result by that." in text
 
 
 def test_the_margin_is_sealed_before_anybody_answers(tmp_path):
