@@ -25,6 +25,7 @@ def trained(folder, case, steps: int = 2, **values) -> Run:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_exported_or_kept_by_a_run_samples_the_same_without_its_data(tmp_path, name):
     run = trained(tmp_path / "run", CASES[name])
@@ -70,6 +71,7 @@ def test_weights_are_halved_only_where_the_images_stay_the_same(tmp_path):
     assert store.about(folder)["dtype"] == "float32" and torch.equal(models.load(folder, "cpu").sample(8, 0), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [False, True])
 def test_an_exported_second_stage_needs_no_first_one(tmp_path, style):
     case = CASES["stackgan"]
