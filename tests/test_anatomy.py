@@ -57,6 +57,7 @@ def slices():
     return Slices.find({"ct": phantom.abdomen(0)}, "liver", 6, View(24, 64), seed=0)
 
 
+@pytest.mark.slow
 def test_aim_turns_the_probe_in_its_place(slices):
     pose = slices.poses[0]
     assert torch.equal(aimed(pose, 0, 0), pose)
@@ -70,6 +71,7 @@ def test_aim_turns_the_probe_in_its_place(slices):
         assert torch.equal(matrix[:, 3], pose[:, 3]) and torch.linalg.det(matrix[:3, :3]) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_body_shows_the_plane_that_is_aimed_at(slices):
     body = Body(slices, "ct", translate=lambda images, to: 255 - images)
     shown = body.planes(Aim(pose=2, depth=float(slices.depth[2])))
@@ -84,6 +86,7 @@ def test_body_shows_the_plane_that_is_aimed_at(slices):
     assert np.quantile(far, 0.9) < 3, "the drawn surface lies on the label's"
 
 
+@pytest.mark.slow
 def test_the_explorer_draws_figures(slices):
     body = Body(slices, "ct")
     explorer = FigureExplorer(Aim(), body.figure)

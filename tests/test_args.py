@@ -24,7 +24,8 @@ def called() -> dict[str, object]:
         names = [ast.unparse(node.func).split(".") for node in ast.walk(tree) if isinstance(node, ast.Call)]
         for first, *rest in (parts for parts in names if all(map(str.isidentifier, parts))):
             top, room, name, *more = [*places.get(first, first).split("."), *rest, "", ""][:4]
-            if top == "uslab" and room in ROOMS and name in (module := importlib.import_module(f"uslab.{room}")).__all__:
+            module = importlib.import_module(f"uslab.{room}") if top == "uslab" and room in ROOMS else None
+            if name in getattr(module, "__all__", ()):
                 thing = getattr(module, name)
                 if inspect.isclass(thing) and inspect.ismethod(method := getattr(thing, more[0], None)):
                     found[f"{room}.{name}.{more[0]}"] = method

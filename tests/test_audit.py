@@ -47,6 +47,7 @@ def heads():
     return [image.copy() for image in images.images[first, 0].numpy()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_is_found_and_nothing_else(heads, change):
     copies = [CHANGES[change](image.copy()) for image in heads[:10]]
@@ -124,6 +125,7 @@ def test_black_and_tiny_images_do_not_stop_the_search():
     assert find(images)[["a", "b"]].values.tolist() == [[2, 3]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "pairs", "not_pairs"), [
     ("busi", [("benign (433).png", "malignant (145).png"), ("benign (42).png", "malignant (51).png"),
               ("benign (406).png", "malignant (94).png"), ("benign (140).png", "benign (62).png"),

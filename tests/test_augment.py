@@ -43,6 +43,7 @@ def at_percentile(asked: dict, q: float, n: int = 2) -> dict:
     return found | ({"centre": torch.full((n, 2), q)} if "cutout" in asked else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ADA_CASES, ids=lambda case: f"{case['spec']}-{case['debug_percentile']}")
 def test_ada_matches_the_reference(case):
     numbers = at_percentile(case["kwargs"], case["debug_percentile"])
@@ -93,6 +94,7 @@ def test_an_identity_is_exact():
     torch.testing.assert_close(warp.warp(images, torch.eye(3).expand(3, 3, 3)), images, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_warp_is_linear_and_its_second_gradient_is_right():
     """R1 goes through the augmentation: the gradient of a function of the gradient must exist and be exact."""
     torch.manual_seed(1)

@@ -34,6 +34,7 @@ def drawn_steps(board: Board) -> list[int]:
     return board.monitor._table()[:, 0].astype(int).tolist()
 
 
+@pytest.mark.slow
 def test_it_draws_saves_and_keeps_what_was_asked_for(tmp_path):
     run = small_run(tmp_path)
     board = Board(run, 20, sheet=6, keep=[0.25, 1.0], n_kept=5, looks=5)
@@ -46,6 +47,7 @@ def test_it_draws_saves_and_keeps_what_was_asked_for(tmp_path):
     assert board.monitor._closed and repr(board.monitor).startswith("Training board: step 20 of 20")
 
 
+@pytest.mark.slow
 def test_a_training_with_a_board_is_the_same_to_the_bit(tmp_path):
     watched, plain = small_run(tmp_path / "watched"), small_run(tmp_path / "plain")
     train(Board(watched, 6, sheet=2, n_kept=3))
@@ -55,6 +57,7 @@ def test_a_training_with_a_board_is_the_same_to_the_bit(tmp_path):
         assert torch.equal(value, watched.gan.G.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_an_earlier_session_is_drawn_and_gone_on_with(tmp_path):
     first = small_run(tmp_path)
     for batch in first.batches(4):
@@ -72,6 +75,7 @@ def test_an_earlier_session_is_drawn_and_gone_on_with(tmp_path):
     assert {step: len(images) for step, images in again.run.sets().items()} == {8: 4}
 
 
+@pytest.mark.slow
 def test_an_interrupt_closes_it_on_the_step_reached(tmp_path):
     run = small_run(tmp_path)
     board = Board(run, 100, sheet=2, n_kept=3)
@@ -93,6 +97,7 @@ def test_a_training_that_diverges_closes_it(tmp_path):
     assert board.monitor._closed and signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.notebook
 def test_an_error_in_a_cell_closes_it_and_gives_the_stop_button_back(tmp_path):
     cells = [f"""
 import signal, sys

@@ -45,6 +45,7 @@ def test_the_command_line_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
+@pytest.mark.notebook
 def test_everything_that_a_run_writes_lies_under_out(make_notebook, tmp_path, capsys):
     notebook = make_notebook("good", (PICTURE, "key-picture"), RECORD)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -55,6 +56,7 @@ def test_everything_that_a_run_writes_lies_under_out(make_notebook, tmp_path, ca
     assert capsys.readouterr().out.strip() == str(tmp_path / "o" / "index.html")
 
 
+@pytest.mark.notebook
 def test_the_page_shows_title_status_picture_and_metrics_without_any_address(make_notebook, tmp_path):
     smoke(make_notebook("good", (PICTURE, "key-picture"), RECORD), "--out", tmp_path / "o")
     page = (tmp_path / "o" / "index.html").read_text()
@@ -65,6 +67,7 @@ def test_the_page_shows_title_status_picture_and_metrics_without_any_address(mak
     assert "http" not in page and str(tmp_path) not in page
 
 
+@pytest.mark.notebook
 def test_the_html_needs_nothing_from_the_network(make_notebook, tmp_path):
     notebook = make_notebook("good", "import ipywidgets\nipywidgets.IntSlider()")
     node = nbformat.read(notebook, 4)
@@ -77,6 +80,7 @@ def test_the_html_needs_nothing_from_the_network(make_notebook, tmp_path):
     assert "widget-view" not in html
 
 
+@pytest.mark.notebook
 def test_a_failing_cell_is_printed_and_the_rest_still_run(make_notebook, tmp_path, capsys):
     bad = make_notebook("bad", "def divide(x):\n    return 1 / x\n\ndivide(0)", "print('not reached')")
     good = make_notebook("good", RECORD)
@@ -89,12 +93,14 @@ def test_a_failing_cell_is_printed_and_the_rest_still_run(make_notebook, tmp_pat
     assert "1 of 2" in page and "In [3] failed" in page and "divide(0)" in page and "ZeroDivisionError" in page
 
 
+@pytest.mark.notebook
 def test_a_cell_past_the_time_limit_may_write_its_checkpoint(make_notebook, tmp_path, capsys):
     assert smoke(make_notebook("slow", SLOW, "1"), "--out", tmp_path / "o", "--timeout", 2) == 1
     assert "TimeoutError: the cell was still running after 2 s" in capsys.readouterr().err
     assert (tmp_path / "o" / "slow" / "checkpoint").is_file()
 
 
+@pytest.mark.notebook
 def test_a_kernel_that_dies_is_a_failure_of_its_cell(make_notebook, tmp_path, capsys):
     dead = make_notebook("dead", "import os, time\ntime.sleep(0.3)\nos._exit(9)", "1")
     assert smoke(dead, make_notebook("good", RECORD), "--out", tmp_path / "o") == 1
@@ -102,6 +108,7 @@ def test_a_kernel_that_dies_is_a_failure_of_its_cell(make_notebook, tmp_path, ca
     assert "1 of 2" in (tmp_path / "o" / "index.html").read_text()
 
 
+@pytest.mark.notebook
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
 def test_ctrl_c_leaves_a_checkpoint_and_what_is_done(make_notebook, tmp_path):
     names = [make_notebook("a_good", RECORD), make_notebook("b_slow", SLOW, "1"), make_notebook("c_never", RECORD)]
@@ -118,6 +125,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_what_is_done(make_notebook, tmp_path):
     assert "The a_good notebook" in page and "stopped from the keyboard" in page
 
 
+@pytest.mark.notebook
 def test_results_are_never_overwritten_and_resume_runs_only_what_is_missing(make_notebook, tmp_path, capsys):
     good = make_notebook("good", RECORD)
     once = make_notebook("once", "import pathlib\nmark = pathlib.Path(out + '_mark')\n"
@@ -134,6 +142,7 @@ def test_results_are_never_overwritten_and_resume_runs_only_what_is_missing(make
     assert "other parameters" in capsys.readouterr().err
 
 
+@pytest.mark.notebook
 def test_parameters_reach_the_notebook_in_their_types(make_notebook, tmp_path, monkeypatch):
     notebook = make_notebook("good", RECORD, profile="profile: smoke\nsteps: 7\nflip: true\n")
     (tmp_path / "images").mkdir()
@@ -192,6 +201,7 @@ for i in range(25):
         print(i)'''
 
 
+@pytest.mark.notebook
 @pytest.mark.parametrize("command", ["papermill", "uslab"])
 def test_output_widgets_cannot_hang_a_run(make_notebook, tmp_path, command):
     notebook = make_notebook("outputs", *[OUTPUT] * 60)
@@ -201,6 +211,7 @@ def test_output_widgets_cannot_hang_a_run(make_notebook, tmp_path, command):
     subprocess.run([executable, *arguments[command]], check=True, timeout=120, capture_output=True)
 
 
+@pytest.mark.notebook
 def test_other_programs_keep_nbclient_and_jsonschema_as_they_are():
     code = ("import sys, papermill, nbclient, inspect, uslab.notebooks.engine, uslab.notebooks.batch; "
             "from nbclient import NotebookClient as client; "
@@ -210,6 +221,7 @@ def test_other_programs_keep_nbclient_and_jsonschema_as_they_are():
     assert said.split() == ["nbclient.client", "True"]
 
 
+@pytest.mark.notebook
 def test_refreshed_notebooks_hold_what_ran_and_nothing_of_this_machine(make_notebook, tmp_path, capsys):
     good = make_notebook("good", RECORD, "import ipywidgets\nipywidgets.IntSlider()", "print(steps)")
     bad = make_notebook("bad", "1 / 0")

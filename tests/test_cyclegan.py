@@ -40,6 +40,7 @@ def count(network):
     return sum(p.numel() for p in network.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upsample", ["transposed", "nearest"])
 @pytest.mark.parametrize("blocks", [6, 9])
 def test_generator_has_the_references_size(blocks, upsample):
@@ -232,6 +233,7 @@ def planes():
     return Slices.find({"ct": phantom.abdomen(0)}, "liver", 7, View(40, 56), seed=0)
 
 
+@pytest.mark.slow
 def test_run_on_two_domains_resumes_to_the_bit(tmp_path, planes):
     """The pools, the rate, the images kept for sampling and both domains' epochs go on where they were."""
     def train(folder, *stops):
@@ -304,6 +306,7 @@ def test_config_refuses_values_outside_their_range():
         Config(denoise="on")
 
 
+@pytest.mark.slow
 def test_the_denoiser_removes_noise_from_frames_it_has_not_seen():
     clean = phantom.load("eus", 6, 128, seed=7).images[:, :, 40:88].float() / 127.5 - 1
     noisy = clean + 10 / 127.5 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
@@ -317,6 +320,7 @@ def test_the_denoiser_removes_noise_from_frames_it_has_not_seen():
     assert not any(p.requires_grad for p in network.parameters()) and not network.training
 
 
+@pytest.mark.slow
 def test_an_untrained_denoiser_changes_nothing_and_a_short_training_helps():
     images = phantom.load("eus", 6, 128, seed=8).images[:, :, 40:88]
     assert torch.equal(denoiser.DnCNN().eval()(images.float()), images.float())

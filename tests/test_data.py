@@ -233,6 +233,7 @@ def test_unknown_names_and_the_default_folder(tmp_path, monkeypatch):
     assert folder("hc18").parts[-2:] == ("uslab", "hc18")
 
 
+@pytest.mark.slow
 def test_hc18_on_real_images(real_data):
     heads = load("hc18", real_data / "hc18", size=128)
     table = pd.read_csv(real_data / "hc18" / "training_set_pixel_size_and_HC.csv")

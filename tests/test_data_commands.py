@@ -189,6 +189,7 @@ def test_list_names_every_reader(capsys, tmp_path, monkeypatch):
     assert f"; in {tmp_path / 'busi'}" in said and f"not yet in {tmp_path / 'hc18'}" in said
 
 
+@pytest.mark.slow
 def test_check_show_audit_and_compare(tmp_path, capsys, monkeypatch):
     root = made.busi(tmp_path / "busi")
     monkeypatch.chdir(tmp_path)

@@ -32,6 +32,7 @@ def gan(golden):
     return gan
 
 
+@pytest.mark.slow
 def test_networks_match_the_reference(gan, golden):
     gan.G.eval(), gan.D.eval()
     torch.testing.assert_close(gan.G(golden["z"]), golden["G_eval"], rtol=1e-5, atol=1e-6)

@@ -19,6 +19,7 @@ from uslab.training import Run
 pytestmark = pytest.mark.slow
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[!.]*.ipynb"))
 
+@pytest.mark.slow
 def test_the_emulated_gpu_refuses_what_a_gpu_refuses():
     with gpu():
         here, there = torch.rand(3), torch.rand(3, device="cuda")
@@ -54,6 +55,7 @@ def gpu_tensors(state) -> list[bool]:
     return [state.is_cuda] if isinstance(state, torch.Tensor) and state.ndim else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_run_on_a_gpu_gives_the_numbers_of_the_cpu(tmp_path, name):
     case = CASES[name]
@@ -81,6 +83,7 @@ def test_a_run_on_a_gpu_gives_the_numbers_of_the_cpu(tmp_path, name):
     assert logs[0] == logs[1] and len(logs[0]) == 6
 
 
+@pytest.mark.slow
 def test_measures_take_images_on_a_gpu():
     a, b = made(24, 32, seed=1), made(24, 32, seed=2)
     with gpu():

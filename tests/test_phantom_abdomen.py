@@ -33,6 +33,7 @@ def middle(volume: Volume, name: str) -> np.ndarray:
     return volume.affine[:3, :3] @ np.argwhere(organ(volume, name)).mean(0) + volume.affine[:3, 3]
 
 
+@pytest.mark.slow
 def test_a_volume_is_what_the_project_agrees_on(bodies):
     for body in bodies:
         assert body.hu.shape == body.labels.shape == (176, 144, 96)
@@ -85,6 +86,7 @@ def test_everything_is_on_its_side(bodies):
         assert at["liver"][2] > at["pancreas"][2]
 
 
+@pytest.mark.slow
 def test_the_stomach_reaches_the_organs_that_are_seen_from_it(bodies):
     """Within 40 mm of the stomach's surface lie liver, pancreas and aorta."""
     from scipy.ndimage import distance_transform_edt
@@ -108,6 +110,7 @@ def test_gas_lies_in_front_in_the_stomach(bodies):
     assert with_gas >= 2
 
 
+@pytest.mark.slow
 def test_patients_differ_and_the_seed_decides(bodies):
     again = uslab.phantom.abdomen(1)
     assert np.array_equal(again.hu, bodies[1].hu) and np.array_equal(again.labels, bodies[1].labels)
@@ -136,6 +139,7 @@ def test_tissue_does_not_depend_on_which_points_are_asked_for():
     assert body.tissue(*np.float32([[400], [0], [0]])) == INDEX["air"] == 0
 
 
+@pytest.mark.slow
 def test_ultrasound_patients_are_not_those_of_the_ct():
     """No liver of the first ultrasound sets is that of any CT: their centres differ."""
     ct = [Anatomy(np.random.default_rng([0, seed])).liver[0].centre for seed in range(20)]
@@ -154,6 +158,7 @@ def test_poses_start_in_the_stomachs_wall_and_look_out_of_it():
     assert (patient.depth(place + 8 * ahead) > start).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_frames_show_the_organ_of_their_class(frames):
     assert frames.classes == ("aorta", "background", "liver", "pancreas")
     for image, mask, number in zip(frames.images[:, 0], frames.masks[:, 0], frames.labels.tolist()):
@@ -185,6 +190,7 @@ def test_frames_are_strips_of_the_papers_shape(frames):
     assert not frames.masks[:, 0, : rows[0] - 1].any() and not frames.masks[:, 0, rows[-1] + 2:].any()
 
 
+@pytest.mark.slow
 def test_same_seed_same_frames_and_a_longer_set_begins_with_the_shorter(frames):
     shorter = uslab.phantom.load("eus", 7, 192, seed=2)
     for name in ("images", "masks", "labels", "groups"):

@@ -58,6 +58,7 @@ def test_noise_stays_where_a_shadow_hides_the_tissue():
     assert power[140:280].mean() == pytest.approx(0.1**2 + 1e-4, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, sign", [(1, 1), (2, -1)], ids=["enhancement", "shadow"])
 def test_what_lies_behind_a_mass_has_its_stated_level(kind, sign):
     """The image with the mass's attenuation against the same image without it, in dB behind its thickest part."""
@@ -90,6 +91,7 @@ def test_posterior_level_is_exact_on_the_way_through():
         assert behind.max() == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_malignant_is_spiculated_benign_is_wide_and_smooth(breasts):
     wide, high, solid = np.array(list(boxes(breasts.masks[breasts.labels == 1]))).T
     assert (wide > high).mean() > 0.9 and np.median(solid) > 0.96
@@ -120,6 +122,7 @@ def test_the_darkest_tissue_is_1_and_only_the_screen_is_0():
     assert scan.min() == 1 and np.median(scan) == 1
 
 
+@pytest.mark.slow
 def test_mask_is_the_outline_and_darker_than_its_surroundings():
     for kind in (1, 2):
         for scene in scenes(kind, 5):
@@ -157,6 +160,7 @@ def test_about_600_patients_of_one_class_each(breasts):
     assert not set(first.groups.tolist()) & set(second.groups.tolist())
 
 
+@pytest.mark.slow
 def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter(breasts):
     shorter = uslab.phantom.load("breast", 9, 128, seed=3)
     for name in ("images", "labels", "masks", "groups"):
@@ -165,6 +169,7 @@ def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter(breasts)
     assert len({image.numpy().tobytes() for image in breasts.images}) == len(breasts)
 
 
+@pytest.mark.slow
 def test_a_small_picture_is_the_large_one_made_smaller():
     large, small = (uslab.phantom.load("breast", 9, size, seed=5) for size in (256, 64))
     assert np.allclose(small.table.pixel_mm, 4 * large.table.pixel_mm)

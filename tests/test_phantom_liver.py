@@ -66,6 +66,7 @@ def regions(scene):
     return mask == 2, mask == 1
 
 
+@pytest.mark.slow
 def test_the_image_shows_the_liver_brighter_against_the_kidney():
     """At one depth the liver's echo crosses more fat than the kidney's, so the image shows less than the echo has."""
     steps = [0, 5, 15, 30, 75]
@@ -102,6 +103,7 @@ def test_vessels_are_blurred_by_fat():
     assert np.median(gaps[::2]) > np.median(gaps[1::2]) + 4
 
 
+@pytest.mark.slow
 def test_fatty_is_above_five_percent_and_healthy_below(livers):
     many = [liver.draw_scene(np.random.default_rng(seed), kind).fat for kind in (0, 1) for seed in range(200)]
     assert max(many[:200]) < 5 < min(many[200:])
@@ -137,6 +139,7 @@ def test_masks_are_where_the_organs_are():
         assert not mask[image == 0].any() or (image[mask > 0] > 0).mean() > 0.98
 
 
+@pytest.mark.slow
 def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter(livers):
     shorter = uslab.phantom.load("liver", 13, 96, seed=3)
     for name in ("images", "labels", "masks", "groups"):

@@ -23,12 +23,14 @@ def pairs(ovaries):
     return list(zip(ovaries.images[:, 0].numpy(), ovaries.masks[:, 0].numpy()))
 
 
+@pytest.mark.slow
 def test_each_follicle_is_one_component_of_the_mask(ovaries, pairs):
     counted = [cv2.connectedComponents((mask == 2).astype(np.uint8), connectivity=8)[0] - 1 for _, mask in pairs]
     assert counted == ovaries.table.follicles.tolist()
     assert min(counted) <= 1 and max(counted) >= 10
 
 
+@pytest.mark.slow
 def test_counts_run_from_0_to_12():
     scenes = [ovary.draw_scene(np.random.default_rng([9, index])) for index in range(400)]
     counts = np.bincount([len(scene.follicles) for scene in scenes], minlength=13)
@@ -99,6 +101,7 @@ def test_bowel_gas_hides_what_is_behind_it():
     assert level[-1, 100] < -0.5 and level[-1, 10] == 0
 
 
+@pytest.mark.slow
 def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter():
     longer, shorter = (uslab.phantom.load("ovary", n, 64, seed=5) for n in (9, 4))
     for name in ("images", "masks", "groups"):
@@ -108,6 +111,7 @@ def test_same_seed_same_images_and_a_longer_set_begins_with_the_shorter():
     assert not any(torch.equal(a, b) for a, b in zip(shorter.images, other.images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [64, 512])
 def test_the_truth_is_of_the_same_scene_at_every_size(size):
     middle, other = (uslab.phantom.load("ovary", 4, side, seed=4) for side in (256, size))
@@ -116,6 +120,7 @@ def test_the_truth_is_of_the_same_scene_at_every_size(size):
     assert np.allclose(*areas, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_images_of_one_patient_show_the_same_ovary():
     patients = uslab.phantom.load("ovary", 40, 64, seed=2)
     groups, table = patients.groups.numpy(), patients.table

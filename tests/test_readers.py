@@ -84,6 +84,7 @@ def test_a_sharp_glyph_that_stands_alone_on_calm_ground_is_painted_over(glyph):
     assert not burnt_in(np.maximum(tissue, np.round(255 * soft / soft.max())).astype(np.uint8)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", uslab.phantom.SCENES)
 def test_no_bright_spot_of_a_phantom_is_a_lone_glyph(scene):
     images = uslab.phantom.load(scene, 6, 256, seed=8).images[:, 0].numpy()
@@ -92,6 +93,7 @@ def test_no_bright_spot_of_a_phantom_is_a_lone_glyph(scene):
         assert not lone(image, ((contrast > 60) & (image > 130)).astype(np.uint8), 256).any()
 
 
+@pytest.mark.slow
 def test_streaks_and_the_array_of_an_ovary_are_no_callipers():
     """Rings of the array beside the black outside the fan, and bright streaks, cross as the arms of a mark do."""
     for image in uslab.phantom.load("ovary", 22, 256).images[:, 0].numpy():
@@ -163,6 +165,7 @@ def test_busi_names_what_is_damaged(tmp_path, damage, error, message):
         load("busi", tmp_path)
 
 
+@pytest.mark.slow
 def test_busi_on_real_images(real, real_data):
     breasts = real("busi")
     files = [path for path in (real_data / "busi").rglob("*.png") if "_mask" not in path.name]
@@ -222,6 +225,7 @@ def test_mmotu_names_what_is_damaged(tmp_path, damage, error, message):
         load("mmotu", tmp_path)
 
 
+@pytest.mark.slow
 def test_mmotu_on_real_images(real, real_data):
     ovaries = real("mmotu")
     lines = [line.split() for split in ("train", "val")

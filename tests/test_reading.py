@@ -98,6 +98,7 @@ def test_no_trait_holds_anything_of_the_study(study):
     assert not CLASS_WORDS.search(json.dumps({name: value for name, value in state.items() if isinstance(value, str)}))
 
 
+@pytest.mark.notebook
 def test_a_saved_notebook_holds_no_image_and_no_class(study):
     code = (f"from uslab.reader.page import Reading\nreading = Reading({str(study.folder)!r}, "
             f"{study.invite('Dr A')!r})\n"

@@ -55,6 +55,7 @@ def job(make_notebook, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_each_value_stands_under_its_parameters(job, tmp_path, capsys):
     for steps, lr, value in ((10, 0.1, 1.25), (10, 0.2, 2.5), (9, 0.1, 3.75)):
         job(f"{steps}_{lr}", value, steps=steps, lr=lr)
@@ -84,6 +85,7 @@ def test_each_value_stands_under_its_parameters(job, tmp_path, capsys):
                       "5_0.2": "not begun"}
 
 
+@pytest.mark.slow
 def test_runs_that_differ_by_seed_alone_become_one_with_students_interval(job, tmp_path):
     for seed, value in enumerate((1.0, 2.0, 3.0)):
         job(f"a{seed}", value, steps=1, seed=seed)
@@ -143,6 +145,7 @@ def test_a_run_that_goes_on_says_how_far_it_is_and_gives_no_number(job, tmp_path
     assert report.runs(tmp_path / "o").state.tolist() == ["complete"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", sorted(path for path in (ROOT / "notebooks" / "results").iterdir() if path.is_dir()),
                          ids=lambda path: path.name)
 def test_the_committed_results_can_be_gathered(folder, tmp_path):

@@ -76,6 +76,7 @@ def test_penetration_falls_with_frequency():
         assert agreement(config, 0.7 * reach) > 0.85 and agreement(config, 1.3 * reach) < 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [300.0, 15.0, 4.0])
 def test_speckle_departs_from_rayleigh_as_scatterers_become_few(density):
     """Variance over squared mean of the intensity is 1 + 2 / N for N Gaussian scatterers in a resolution cell."""

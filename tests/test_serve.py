@@ -32,6 +32,7 @@ def port():
         return free.getsockname()[1]
 
 
+@pytest.mark.notebook
 def test_the_command_prints_links_serves_and_stops(study, port):
     command = [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), "--port", str(port), "--invite",
                "Dr A", "--address", "https://study.example.org/heads"]
@@ -64,6 +65,7 @@ def test_the_command_prints_links_serves_and_stops(study, port):
     assert "study" not in str(nbformat.read(study.public / "reading.ipynb", 4).cells).lower()     # one notebook for all
 
 
+@pytest.mark.notebook
 @pytest.mark.parametrize("settings, message", [("", "without the settings"), ("raise ValueError", "ended at once")])
 def test_it_does_not_serve_without_its_settings(study, port, settings, message, monkeypatch):
     prepare = serve.prepare

@@ -249,6 +249,7 @@ def test_what_is_refused(call, message):
     assert np.array_equal(editor.value, label())
 
 
+@pytest.mark.notebook
 def test_a_notebook_without_a_browser_shows_the_edit():
     code = """
 import numpy as np

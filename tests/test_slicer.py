@@ -152,6 +152,7 @@ def test_the_share_of_a_fan_beyond_the_volume():
     assert slicer.outside(poses, torch.tensor([50.0, 45, 40])).tolist() == pytest.approx([0, 0.5, 1], abs=0.005)
 
 
+@pytest.mark.slow
 def test_a_plane_does_not_depend_on_its_batch_or_on_how_the_file_was_stored():
     volume = phantom.abdomen(1)
     stored = Volume(volume.hu[::-1].transpose(2, 0, 1), volume.affine @ np.array(
@@ -230,6 +231,7 @@ def slices(volumes):
     return Slices.find(volumes, "aorta", 7, View(48, 128), seed=3)
 
 
+@pytest.mark.slow
 def test_slices_show_the_organ_and_no_bone(slices, volumes):
     hu, labels = slices.planes(torch.arange(14))
     assert kept(hu, labels, volumes["ct0"].label_names, "aorta").all()
@@ -260,6 +262,7 @@ def test_poses_are_saved_and_read_back(slices, volumes, tmp_path):
         Slices.load(tmp_path / "bad.safetensors", volumes)
 
 
+@pytest.mark.slow
 def test_a_ct_without_the_organ_is_named(volumes):
     volume = volumes["ct0"]
     bare = Volume(volume.hu, volume.affine, np.where(volume.labels == 2, 0, volume.labels).astype(np.uint8),
@@ -274,6 +277,7 @@ def in_liver(shape):
     return {"a": Volume(np.full(shape, 50, np.int16), volume.affine, np.maximum(volume.labels, 1), NAMES)}
 
 
+@pytest.mark.slow
 def test_planes_that_the_edge_of_the_ct_cuts_off_are_refused():
     view, slab = View(24, 64), in_liver((50, 50, 10))
     strict, lax = (Slices.find(slab, "liver", 20, view, seed=0, outside=limit) for limit in (0.2, 1.0))
@@ -288,6 +292,7 @@ def test_planes_that_the_edge_of_the_ct_cuts_off_are_refused():
         Slices.find(in_liver((12, 12, 12)), "liver", 5, view, seed=0)
 
 
+@pytest.mark.slow
 def test_many_planes_are_drawn_in_lots():
     """As many planes as a large experiment wants come out of one CT, all different, and the first are the same."""
     slab = in_liver((50, 50, 6))

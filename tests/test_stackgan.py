@@ -42,6 +42,7 @@ def count(network) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [0, 32])
 @pytest.mark.parametrize("case, config", [
     ("pytorch/examples DCGAN64 nz100 ngf64 nc1", Config(size1=64)),

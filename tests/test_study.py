@@ -45,6 +45,7 @@ def nonce(text) -> str:
 
 # Order
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [(6, 2, 2, 2), (34, 34), (11, 57)])
 def test_position_tells_nothing_of_the_class(counts):
     strata = np.repeat(np.arange(len(counts)), counts)
@@ -108,6 +109,7 @@ def test_repetitions_keep_their_distance_and_their_shares():
         plan.with_extras(*plan.order(strata[:14], rng), strata[:14], 1.0, 0, rng)
 
 
+@pytest.mark.slow
 def test_sides_are_exactly_balanced(make):
     study = make("2afc", methods=("a", "b"), n=10, readers=6)
     key = study.key()
@@ -415,6 +417,7 @@ def test_invitations_end_with_the_orders_and_with_the_study(make):
     assert len(study.store.rows("select 1 from log where kind = 'close'")) == 1
 
 
+@pytest.mark.slow
 def test_threads_and_processes_share_the_store(make):
     study = make(n=20, readers=4)
     codes = [study.invite(label) for label in "ABCD"]

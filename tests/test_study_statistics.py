@@ -98,6 +98,7 @@ def read_methods(rng, readers=5, n=40, shift=(0.0, 0.0, 0.0), spread=0.4):
     return np.broadcast_to(real, (3, readers, n)), synthetic
 
 
+@pytest.mark.slow
 def test_methods_that_do_not_differ_are_found_different_at_the_nominal_rate():
     rng = np.random.default_rng(1)
     p, inside = [], []
@@ -133,6 +134,7 @@ def test_area_equals_scikit_learn_and_delong(vandyke):
     assert np.isnan(st.area(np.array([0.0, 1]), np.array([2.0, 3])).low)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dprime, criterion", [(0.0, 0.0), (1.0, 0.3), (1.8, -0.5)])
 def test_simulated_readers_are_recovered_at_the_nominal_rate(dprime, criterion):
     """d', criterion and area of 600 readers with 80 images of either class: 95 % of the intervals hold the truth."""
@@ -249,6 +251,7 @@ def test_planner_equals_exact_binomial_numbers():
         planner.images_for_one_reader(accuracy=0.51)
 
 
+@pytest.mark.slow
 def test_planned_power_of_several_readers_is_what_simulation_finds():
     rng = np.random.default_rng(0)
     runs, readers, n = 500, 8, 60

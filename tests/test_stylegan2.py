@@ -29,6 +29,7 @@ class Recorded(StyleGAN2):
         self.loss = loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", json.loads((GOLDEN / "sg2_param_counts.json").read_text()),
                          ids=lambda case: f"{case['cfg'][:4]}-{case['res']}-{case['ch']}")
 def test_parameter_counts(case):
@@ -250,6 +251,7 @@ def test_truncation_noise_and_mixing():
         assert torch.equal(mixed[:, 0], mixed[:, 0]) and not torch.allclose(mixed[:, 0], mixed[:, -1])
 
 
+@pytest.mark.slow
 def test_resume_is_bit_exact(tmp_path):
     """Also within ADA's window of four batches, and with both lazy regularisations due in between."""
     data, logs = noise_set(10, 32), {}
@@ -284,6 +286,7 @@ def test_samples_are_of_the_average_and_depend_on_the_seed_alone():
         gan.sample(1, 0, condition=2)
 
 
+@pytest.mark.slow
 def test_bfloat16_agrees_with_float32():
     losses = {}
     for dtype in (torch.float32, torch.bfloat16):
@@ -295,6 +298,7 @@ def test_bfloat16_agrees_with_float32():
     torch.testing.assert_close(losses[torch.bfloat16], losses[torch.float32], rtol=0.02, atol=0)
 
 
+@pytest.mark.slow
 def test_it_learns_a_grey_level():
     """All training images are one dark grey: soon the samples are as dark on average, and flatter than at the start."""
     torch.manual_seed(0)

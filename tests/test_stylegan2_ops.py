@@ -86,6 +86,7 @@ def test_latents_have_a_mean_square_of_one():
     close(ops.normalise_latent(SPREAD["norm2nd/x"]), SPREAD["norm2nd/y"])
 
 
+@pytest.mark.slow
 def test_modulation_can_be_differentiated_twice():
     """Path length regularisation needs the gradient of a gradient."""
     torch.manual_seed(0)
@@ -98,6 +99,7 @@ def test_modulation_can_be_differentiated_twice():
         (x, w, s))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("up, down, padding", [(1, 1, [1, 2, 1, 2]), (2, 1, [2, 1, 2, 1]), (1, 2, [1, 1, 1, 1]),
                                                (1, 2, [2, 1, 0, 3]), (2, 3, [-1, 2, 1, -1])])
 def test_filters_can_be_differentiated_twice(up, down, padding):

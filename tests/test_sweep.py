@@ -167,6 +167,7 @@ with locked(Path({str(path)!r})):
     assert not held(path)
 
 
+@pytest.mark.notebook
 def test_what_is_complete_is_left_and_what_failed_is_run_again_on_request(toy):
     file = toy("assert steps != 2 or (out.parents[2] / 'mended').exists(), 'not yet'", steps=[1, 2, 3])
     code, said = ended(started(file, "--workers", 2, "--threads", 1))
@@ -186,6 +187,7 @@ def test_what_is_complete_is_left_and_what_failed_is_run_again_on_request(toy):
     assert "not yet" in next((file.parent / "o").glob("steps-2_*/log.txt")).read_text(), "an earlier log was lost"
 
 
+@pytest.mark.notebook
 def test_two_sweeps_in_one_folder_share_its_jobs(toy):
     file = toy("time.sleep(0.3)", steps=[1, 2, 3])
     both = [started(file, "--workers", 2) for _ in range(2)]
@@ -193,6 +195,7 @@ def test_two_sweeps_in_one_folder_share_its_jobs(toy):
     assert sorted(marks(file)) == sorted(f"{word} {i} 0.0002" for word in ("begin", "end") for i in (1, 2, 3))
 
 
+@pytest.mark.notebook
 @posix
 def test_kill_9_of_a_job_costs_that_job_alone(toy):
     file = toy(WAIT, steps=[1, 2])
@@ -208,6 +211,7 @@ def test_kill_9_of_a_job_costs_that_job_alone(toy):
     assert marks(file)[before:] == ["begin 2 0.0002", "end 2 0.0002"]
 
 
+@pytest.mark.notebook
 @posix
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_jobs_end_with_the_sweep_and_go_on_from_their_checkpoint(toy, number):
@@ -226,6 +230,7 @@ def test_jobs_end_with_the_sweep_and_go_on_from_their_checkpoint(toy, number):
     assert marks(file)[4:] == ["begin 2 0.0002", "end 2 0.0002"]
 
 
+@pytest.mark.notebook
 @posix
 def test_a_cell_that_never_ends_is_ended(toy):
     file = toy(WAIT, steps=[1, 2])
@@ -235,6 +240,7 @@ def test_a_cell_that_never_ends_is_ended(toy):
     assert [mark for mark in marks(file) if mark.startswith("end")] == ["end 1 0.0002"]
 
 
+@pytest.mark.notebook
 @posix
 def test_a_full_disk_loses_nothing_finished_and_a_later_start_completes(toy):
     import resource
@@ -263,6 +269,7 @@ def test_the_estimate_extends_along_every_length():
     assert extended(lengths, seconds, {"first": 4, "steps": 20, "fade": 9}) == run(4, 20) == 92
 
 
+@pytest.mark.notebook
 def test_a_dry_run_calibrates_elsewhere_and_later_takes_what_is_complete(toy, tmp_path, capsys):
     file = toy(lr=[0.1])
     file.write_text(file.read_text() + "calibrate: {steps: [1, 2]}\n")
@@ -301,6 +308,7 @@ def cluster(tmp_path):
         process.wait()
 
 
+@pytest.mark.notebook
 @posix
 def test_a_dask_worker_that_is_killed_loses_nothing(toy, cluster):
     import psutil
@@ -318,6 +326,7 @@ def test_a_dask_worker_that_is_killed_loses_nothing(toy, cluster):
                                    "wait 2 0.0002"]
 
 
+@pytest.mark.notebook
 @posix
 def test_a_scheduler_that_is_killed_ends_the_sweep_and_another_place_goes_on(toy, cluster):
     file = toy(WAIT, steps=[2, 3])
@@ -334,6 +343,7 @@ def test_a_scheduler_that_is_killed_ends_the_sweep_and_another_place_goes_on(toy
     assert code == 2 and "no Dask scheduler answers there" in said
 
 
+@pytest.mark.notebook
 @posix
 def test_slurm_starts_workers_as_dasks_configuration_says(toy, tmp_path, monkeypatch):
     """A stand-in for SLURM's commands, which this machine has not: sbatch runs the script that Dask wrote."""

@@ -196,6 +196,7 @@ def test_classes_without_test_images_count_only_as_errors():
     assert found.balanced_accuracy == 0.75 and found.accuracy == 0.75
 
 
+@pytest.mark.slow
 def test_intervals_of_scores_cover_and_know_patients():
     def one(seed, frames):
         rng = np.random.default_rng(seed)
@@ -214,6 +215,7 @@ def test_intervals_of_scores_cover_and_know_patients():
     assert np.isnan(few.low) and "no interval: 2 patients" in few.note and "always benign 0.333" in few.note
 
 
+@pytest.mark.slow
 def test_features_classify_what_can_be_seen_and_say_what_they_are():
     train, test = made(60, size=32), made(30, seed=1, size=32)
     found = tasks.classify(train, test)
@@ -232,6 +234,7 @@ def test_features_classify_what_can_be_seen_and_say_what_they_are():
     assert table["synthetic in training"].tolist() == [0, 150, 0] and table.patients.tolist() == [15] * 3
 
 
+@pytest.mark.slow
 def test_features_of_an_image_do_not_depend_on_the_others():
     from uslab.metrics.features import KEPT, features, lite0
 
@@ -286,6 +289,7 @@ def test_the_features_classifier_is_scikit_learns():
     np.testing.assert_allclose(told, fitted.predict_proba(features(test)), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_class_weights_lift_the_rare_class():
     rng = np.random.default_rng(0)
     images = made(150, size=32)
@@ -341,6 +345,7 @@ def test_equal_scores_that_differ_by_rounding_are_equal():
     assert (found.value, found.p) == (0, 1)
 
 
+@pytest.mark.slow
 def test_corrected_t_test_keeps_its_level_where_folds_overlap():
     """Fold scores with the correlation n_test / n that the correction assumes: no difference, 5 % found."""
     rng = np.random.default_rng(0)
@@ -373,6 +378,7 @@ def test_mcnemar_by_group_by_hand():
     assert tasks.mcnemar(a, b, groups).n == 5
 
 
+@pytest.mark.slow
 def test_mcnemar_by_group_keeps_its_level_where_frames_are_alike():
     def p(seed, by_group):
         rng = np.random.default_rng(seed)

@@ -23,6 +23,7 @@ def count(net):
 
 # Networks and their weights
 
+@pytest.mark.slow
 def test_vgg16_has_the_layers_of_the_published_weights():
     with torch.device("meta"):
         net = VGG16(1000)
@@ -33,6 +34,7 @@ def test_vgg16_has_the_layers_of_the_published_weights():
     assert isinstance(net.get_submodule(NETWORKS["vgg16"].layer.removeprefix("net.")), torch.nn.Conv2d)
 
 
+@pytest.mark.slow
 def test_efficientnet_takes_imagenet_weights_and_says_so(tmp_path, monkeypatch):
     source = build("efficientnet-b2", 1000, seed=1)
     assert count(source) == 9_109_994   # Tan 2019, table 2: 9.2 million
@@ -79,12 +81,14 @@ def test_class_weights_are_those_of_scikit_learn():
     assert class_weights(labels, 4)[3] == 0
 
 
+@pytest.mark.slow
 def test_a_network_learns_what_can_be_seen():
     found = tasks.classify(made(60, size=32), made(30, 1, 32), "lite2", epochs=12, lr=1e-3, batch_size=12, device="cpu")
     assert found.accuracy >= 0.7 and found.losses[-1] < found.losses[0] / 2     # rounding alone decides how it ends
     assert "EfficientNet-Lite2" in found.about and "epoch 12 of 12, learning rate 0.001, batch 12" in found.about
 
 
+@pytest.mark.slow
 def test_training_follows_the_seed_and_keeps_the_best_epoch():
     """Validation images with the classes exchanged: what is learned makes them worse, so an early epoch is the best."""
     train, test, val = made(36, size=32), made(12, 1, 32), made(30, 2, 32)
@@ -169,6 +173,7 @@ def discs(n, seed):
                                mask_names=("background", "disc"))
 
 
+@pytest.mark.slow
 def test_the_unet_learns_an_easy_structure_and_beats_the_mean_mask():
     train, test = discs(40, 0), discs(24, 1)
     found = tasks.segment(train, test, epochs=12, device="cpu")
@@ -189,6 +194,7 @@ def test_mean_mask_by_hand():
     assert (mean_mask(images)[0, 0] == masks[3, 0]).all()   # a quarter of the masks is below half of all of them
 
 
+@pytest.mark.slow
 def test_segment_refuses_and_guards():
     images = phantom.load("fetal_head", 12, 64)
     with pytest.raises(ValueError, match="were seen"):

@@ -63,6 +63,7 @@ def wait_for(condition, process):
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_kill_and_resume_is_bit_identical(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     steps = 150
@@ -88,6 +89,7 @@ def test_kill_and_resume_is_bit_identical(tmp_path):
         read_grey(whole / "sheets/000147.png")
 
 
+@pytest.mark.slow
 def test_interrupt_saves_and_returns(tmp_path):
     process = start(tmp_path, 100_000)
     wait_for(lambda: len(log_of(tmp_path)) > 5, process)
@@ -99,6 +101,7 @@ def test_interrupt_saves_and_returns(tmp_path):
     assert f"finished at {step} " in output and log_of(tmp_path)[-1]["step"] == step
 
 
+@pytest.mark.slow
 def test_stop_from_another_thread_ends_the_loop(tmp_path):
     run = Run(tmp_path, DCGAN, SMALL, noise_set(20))
     for _ in run.batches(1000):

@@ -65,6 +65,7 @@ def test_a_long_run_stays_below_the_limit_and_evenly_spread():
     assert np.diff(steps).max() <= 100      # no hole wider than 0.5 % of the run
 
 
+@pytest.mark.slow
 def test_the_page_gets_each_point_once_and_has_the_same_board():
     monitor = Monitor(5000)
     page = Page(monitor)
@@ -465,6 +466,7 @@ explorer.apply(frequency=9)
 """
 
 
+@pytest.mark.notebook
 def test_a_notebook_run_without_a_browser_shows_everything():
     code = """
 import numpy as np

@@ -40,7 +40,8 @@ def breasts(n: int, steps: int, batch_size: int = 32, conditional: bool = False,
     images = phantom.load("breast", n, 64, DATA_SEED)
     config = stylegan2.preset("auto", 64, batch_size=batch_size, mbstd_group=4, gamma=0.5, lr=0.002, z=128,
                               channel_base=2048, channel_max=128, path_weight=0.0, ema_kimg=5.0,
-                              operations="ultrasound", ada_kimg=100.0, classes=len(images.classes) if conditional else 0, **changes)
+                              operations="ultrasound", ada_kimg=100.0,
+                              classes=len(images.classes) if conditional else 0, **changes)
     return stylegan2.StyleGAN2, config, dataclasses.replace(images, masks=None, mask_names=()), steps
 
 

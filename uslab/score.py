@@ -54,7 +54,7 @@ class Score:
         return f"{value} ({low} to {high})" if self.interval else value
 
     def as_dict(self) -> dict:
-        """The entry for run.json; what is not finite becomes None, because JSON knows no nan. `p` only where there is one."""
+        """The entry for run.json: None for what is not finite, as JSON knows no nan; `p` only where there is one."""
         numbers = {key: float(value) if math.isfinite(value := getattr(self, key)) else None
                    for key in ("value", "low", "high", "p")}
         found = {"name": self.name, **numbers, "n": int(self.n), "note": self.note, "p": numbers.pop("p")}
@@ -74,7 +74,8 @@ def read(
     metric: Mapping,        # an entry of a run.json
 ) -> tuple[dict, Score]:
     """The keys that stand beside a score and tell it apart, such as its set, and the score itself."""
-    numbers = {key: math.nan if metric.get(key) is None else float(metric[key]) for key in ("value", "low", "high", "p")}
+    numbers = {key: math.nan if metric.get(key) is None else float(metric[key])
+               for key in ("value", "low", "high", "p")}
     note = metric.get("note", metric.get("text"))   # `text` in records of earlier versions
     score = Score(metric.get("name", ""), n=metric.get("n") or 0, note=note or "", **numbers)
     return {key: value for key, value in metric.items() if key not in (*FIELDS, "text")}, score
@@ -128,8 +129,9 @@ def over_seeds(
     for key, rows_of_key in scores.groupby(keys, sort=False, dropna=False):
         found = rows_of_key.dropna(subset="value")
         if found.seed.duplicated().any():
-            raise ValueError(f"{', '.join(map(str, key))} is there twice with seed {found.seed[found.seed.duplicated()].iloc[0]}: "
-                             "a column is missing that tells the rows apart")
+            raise ValueError(f"{', '.join(map(str, key))} is there twice with seed "
+                             f"{found.seed[found.seed.duplicated()].iloc[0]}: a column is missing that tells "
+                             "the rows apart")
         if len(found) < 2:
             rows.append((found if len(found) else rows_of_key).iloc[0].to_dict() | {"seeds": len(found)})
         else:
@@ -177,7 +179,8 @@ def detection(hits: int, n_synthetic: int, false_alarms: int, n_real: int) -> tu
 
     n, names = n_synthetic + n_real, ("d'", "criterion")
     if not (0 < hits < n_synthetic and 0 < false_alarms < n_real):
-        return tuple(Score(name, math.nan, n=n, note="a class was always, or never, called synthetic") for name in names)
+        return tuple(Score(name, math.nan, n=n, note="a class was always, or never, called synthetic")
+                     for name in names)
     h, f = hits / n_synthetic, false_alarms / n_real
     zh, zf = norm.ppf(h), norm.ppf(f)
     error = np.sqrt(h * (1 - h) / n_synthetic / norm.pdf(zh) ** 2 + f * (1 - f) / n_real / norm.pdf(zf) ** 2)

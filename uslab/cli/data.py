@@ -59,7 +59,8 @@ def list_sets(options: argparse.Namespace) -> None:
     for name, source in SOURCES.items():
         root = folder(name)
         how = ("get: " + source.size if source.size else "get") if source.files else "ask"
-        print(f"{name:8}{source.title}\n        {source.licence}; {how}; {'in' if root.is_dir() else 'not yet in'} {root}")
+        there = "in" if root.is_dir() else "not yet in"
+        print(f"{name:8}{source.title}\n        {source.licence}; {how}; {there} {root}")
 
 
 def get(options: argparse.Namespace) -> None:
@@ -127,7 +128,8 @@ def audit_page(found) -> str:
         picture = sheet([pixels[file] for file in files[:limit]], captions[:limit]) if files else None
         sections.append({
             "title": title, "count": found.count(len(table), *needed), "table": table,
-            "picture": "" if picture is None else cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()})
+            "picture": "" if picture is None else
+            cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()})
 
     for title, pairs in (("One frame saved twice", found.duplicates), ("Frames of one sweep", found.sweeps)):
         # What crosses classes or splits does the harm, so it comes first.

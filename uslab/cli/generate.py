@@ -28,10 +28,11 @@ def add_parser(commands) -> None:
     add_common(part, "a run's folder, an exported or shipped generator (`uslab generators`), or phantom:NAME")
     part.add_argument("--n", metavar="N", type=int, default=100, help="images (default: 100)")
     part.add_argument("--size", metavar="PIXELS", type=int, default=256, help="side of a phantom (default: 256)")
-    part.add_argument("--condition", metavar="CLASS", help="of a generator that knows classes: images of this one alone")
+    part.add_argument("--condition", metavar="CLASS", help="of a generator that knows classes: images of one alone")
 
     part = add("translate", translate, "translate CT into ultrasound with a CycleGAN, or label images with a PGSGAN",
-               "examples:\n  uslab translate cyclegan_eus_liver ct/ --out eus       CT in the layout of data_cards/ct.md\n"
+               "examples:\n"
+               "  uslab translate cyclegan_eus_liver ct/ --out eus       CT in the layout of data_cards/ct.md\n"
                "  uslab translate pgsgan_ovary_128 masks/ --out ovaries  PNG files of the labels 0 to 3")
     add_common(part, "a run's folder, or an exported or shipped generator")
     part.add_argument("images", metavar="DIR", type=Path, help="CT cases, or images that are translated one by one")
@@ -116,12 +117,12 @@ def translate(options: argparse.Namespace) -> None:
 
         files = walk(options.images)
         if len(folder) >= len(files):
-            raise UsageError(f"{options.images} holds {len(files)} images and no CT, {options.out} {len(folder)} of them")
+            raise UsageError(f"{options.images} holds {len(files)} images, no CT, {options.out} {len(folder)} of them")
         save(folder, translated_images(gan, files[len(folder):], options.images), len(files), **called)
 
 
 def translated_cases(gan, facts: dict, cases, done: set[str], options: argparse.Namespace) -> Iterator:
-    """One set of images a CT case, with the organs of its planes as masks; a case without planes is named and left out."""
+    """One set of images a CT case, with its planes' organs as masks; a case without planes is named and left out."""
     import dataclasses
 
     from uslab.data.slicer import View
@@ -161,7 +162,8 @@ def translated_images(gan, files: list[Path], root: Path) -> Iterator:
         if hasattr(gan, "translate"):
             pictures = [read_grey(file)[0] for file in part]
         else:
-            pictures = [labels(np.array(image if image.mode in "LP" else image.convert("L"))) for image in map(opened, part)]
+            pictures = [labels(np.array(image if image.mode in "LP" else image.convert("L")))
+                        for image in map(opened, part)]
         if any(picture.shape != pictures[0].shape for picture in pictures):
             odd = next(file for file, picture in zip(part, pictures) if picture.shape != pictures[0].shape)
             raise ValueError(f"{odd} has another size than {part[0]}: give all images one size")

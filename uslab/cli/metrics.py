@@ -14,10 +14,10 @@ def add_parser(commands) -> None:
         "metrics",
         help="measure synthetic images against real ones",
         description="Measure synthetic images against real ones: every measure with its n and its 95 % interval.\n"
-        "Each SOURCE is phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images (its labels.csv may name\n"
-        "the patients), a run's folder, generator:NAME, or a .safetensors set.",
+        "Each SOURCE is phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images (its labels.csv may\n"
+        "name the patients), a run's folder, generator:NAME, or a .safetensors set.",
         epilog="examples:\n"
-        "  uslab metrics real/ synthetic/                        writes metrics.csv and metrics.html below runs/<time>\n"
+        "  uslab metrics real/ synthetic/                        writes metrics.csv and .html below runs/<time>\n"
         "  uslab metrics phantom:fetal_head RUN --size 64        the last set that a run kept, against phantoms\n"
         "  uslab metrics test/ stylegan/ ada/ --train train/     two sets, with the nearest training images\n"
         "  uslab metrics --get-inception                         the weights that FID is defined by, 96 MB",
@@ -30,7 +30,7 @@ def add_parser(commands) -> None:
     metrics.add_argument("--size", metavar="PIXELS", type=int,
                          help="side of the images (default: their own, if it is the same in all folders)")
     metrics.add_argument("--space", choices=("lite0", "inception"), default="lite0",
-                         help="features of the distances: lite0 needs no download (default), inception gives FID and KID")
+                         help="of the distances: lite0 needs no download (default), inception gives FID and KID")
     metrics.add_argument("--draws", metavar="N", type=int, default=20, help="half-samples of an interval (default: 20)")
     metrics.add_argument("--seed", metavar="N", type=int, default=0, help="of pairs and half-samples (default: 0)")
     metrics.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: runs/ and the time)")
@@ -76,7 +76,7 @@ def measure(options: argparse.Namespace) -> None:
         raise UsageError(f"the images differ in size ({sides}): give the side that all shall have, such as --size "
                          f"{min(images.images.shape[2] for images in sets.values())}")
     made, note = equal(made, options.seed)
-    lines = [f"{name}: {len(images)} synthetic images of {images.images.shape[2]}x{images.images.shape[3]}" if name in made
+    lines = [f"{name}: {len(images)} synthetic images of {'x'.join(map(str, images.images.shape[2:]))}" if name in made
              else f"{name}: {images}" for name, images in sets.items()]
     print(*lines, sep="\n")
     table = metrics.compare(real, made, train, space, draws=options.draws, seed=options.seed)

@@ -15,7 +15,7 @@ def add_parser(commands) -> None:
         "study", help="blinded reader studies: build, serve, unblind, report",
         description="Blinded reader studies: can readers tell synthetic images from real ones?",
         epilog="from a trained run to a served study:\n"
-        "  uslab study build studies/a --real phantom:fetal_head --synthetic dcgan=runs/a/01_dcgan_fetal_head/run-1234\n"
+        "  uslab study build studies/a --real phantom:fetal_head --synthetic dcgan=runs/a/01_dcgan_fetal_head/run-1\n"
         "  uslab study invite studies/a 'Dr A' 'Dr B'\n"
         "  uslab study serve studies/a\n"
         "from a closed study to its report:\n"
@@ -50,7 +50,7 @@ def add_parser(commands) -> None:
                              ("practice", int, "trials with feedback before, even (default: 4)"),
                              ("attention", int, "items of pure noise (default: 2)"),
                              ("readers", int, "readers that can be invited at most (default: 20)"),
-                             ("margin", float, "accuracies within 0.5 +- N count as guessing: equivalence (default: 0.1)"),
+                             ("margin", float, "accuracies within 0.5 +- N are equivalent to guessing (default: 0.1)"),
                              ("size", int, "side of the images in pixels (default: the smallest origin's)")):
         part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     part.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of images (default: 0)")
@@ -71,7 +71,7 @@ def add_parser(commands) -> None:
     part.add_argument("--address", metavar="URL",
                       help="the server as readers see it, such as https://study.example.org/, for their links")
     add("status", status, "say who has answered how much, and whether the log is whole")
-    add("audit", audit, "look for side channels and cues in the pixels; exit code 1 if a side channel is open", key=True)
+    add("audit", audit, "look for side channels and cues in the pixels; exit code 1 if a channel is open", key=True)
     part = add("backup", backup, "copy what is served while readers answer; the sealed key is not copied")
     part.add_argument("--out", metavar="DIR", type=Path, required=True, help="new folder")
     add("close", close, "take no answers any more; cannot be undone")

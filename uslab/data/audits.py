@@ -81,7 +81,8 @@ class Audit:
         if self.images.labels is None:
             return pd.DataFrame(columns=["class", "split", "images", "groups", "share"])
         table = pd.DataFrame({"class": np.array(self.images.classes)[self.images.labels.cpu().numpy()],
-                              "split": "all" if self.split is None else self.split, "group": self.images.group_numbers()})
+                              "split": "all" if self.split is None else self.split,
+                              "group": self.images.group_numbers()})
         counts = table.groupby(["class", "split"]).group.agg(images="size", groups="nunique").reset_index()
         return counts.assign(share=(counts.images / counts.groupby("split").images.transform("sum")).round(3))
 

@@ -64,7 +64,8 @@ def collect(
     notes += (f"cropped to the scan region: {about.cropped.mean():.0%} of the pixels on average; "
               f"text or callipers painted over in {changed} of {len(about)} images",)
     return ImageSet(images=images, source=source, mask_names=mask_names, notes=notes,
-                    table=about if table is None else pd.concat([about, table.reset_index(drop=True)], axis=1), **values)
+                    table=about if table is None else pd.concat([about, table.reset_index(drop=True)], axis=1),
+                    **values)
 
 
 def read_item(item: Item) -> tuple[prepare.Frame, np.ndarray | None, tuple[int, int], float]:

@@ -40,8 +40,8 @@ def fetch(file: File, folder: Path) -> Path:
             check(path, file, delete=False)
         return unpack(path, folder / file.creates) if file.creates else path
     except urllib.error.URLError as error:  # before OSError, of which it is one
-        raise DownloadError(f"{file.url} cannot be fetched ({getattr(error, 'reason', error)}): try again later, what has "
-                            f"arrived is kept; or download it by hand to {path}") from None
+        raise DownloadError(f"{file.url} cannot be fetched ({getattr(error, 'reason', error)}): try again "
+                            f"later, what has arrived is kept; or download it by hand to {path}") from None
     except OSError as error:
         raise DownloadError(f"{path} cannot be written ({error.strerror or error}): free some space or name another "
                             "folder with --root; what has arrived is kept") from None
@@ -56,8 +56,8 @@ def with_digest(file: File) -> File:
             stated = {entry["key"]: entry["checksum"] for entry in json.load(answer)["files"]}
             return replace(file, digest=stated[file.name])
         except (ValueError, KeyError, TypeError) as error:
-            raise DownloadError(f"{file.record} states no checksum of {file.name} ({error!r}): download it by hand from "
-                                f"{file.url}") from None
+            raise DownloadError(f"{file.record} states no checksum of {file.name} ({error!r}): download "
+                                f"it by hand from {file.url}") from None
 
 
 def receive(url: str, part: Path) -> None:
@@ -97,8 +97,9 @@ def check(path: Path, file: File, delete: bool) -> None:
         return
     if delete:
         path.unlink()
-    raise DownloadError(f"{path.name.removesuffix('.part')} has the {kind} {found}, published is {expected}: it is damaged or "
-                        f"another version, and was {'not kept; try again' if delete else f'left alone; delete {path}'}")
+    raise DownloadError(f"{path.name.removesuffix('.part')} has the {kind} {found}, published is {expected}: it "
+                        "is damaged or another version, and was "
+                        f"{'not kept; try again' if delete else f'left alone; delete {path}'}")
 
 
 def unpack(archive: Path, target: Path) -> Path:

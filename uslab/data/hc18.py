@@ -66,12 +66,14 @@ def read_table(root: Path) -> pd.DataFrame:
         raise FileNotFoundError(f"{path} is missing: {HELP}")
     table = pd.read_csv(path)
     if list(table.columns) != COLUMNS or table.empty:
-        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected {COLUMNS}: {HELP}")
+        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected "
+                         f"{COLUMNS}: {HELP}")
     table.columns = ["file", "pixel_mm", "hc_mm"]
     for column in ("pixel_mm", "hc_mm"):
         values = pd.to_numeric(table[column], errors="coerce")
         if not (values > 0).all():
-            raise ValueError(f"{path}: {column} of {table.file[~(values > 0)].iloc[0]} is not a positive number: {HELP}")
+            raise ValueError(f"{path}: {column} of {table.file[~(values > 0)].iloc[0]} is not a positive "
+                             f"number: {HELP}")
         table[column] = values
     names = table.file.astype(str)
     if not (good := names.str.fullmatch(r"\d+_\d*HC\.png")).all():

@@ -34,7 +34,8 @@ def read(
     base = base if base.is_dir() else root
     rows = pd.concat([read_split(base, split) for split in ("train", "val")], ignore_index=True)
     if rows.file.duplicated().any():
-        raise ValueError(f"{base}: {rows.file[rows.file.duplicated()].iloc[0]} is listed twice in train and val: {HELP}")
+        raise ValueError(f"{base}: {rows.file[rows.file.duplicated()].iloc[0]} is listed twice in train "
+                         f"and val: {HELP}")
     items = []
     for row in rows.itertuples():
         path, mask = base / "images" / row.file, base / "annotations" / f"{Path(row.file).stem}.PNG"

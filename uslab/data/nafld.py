@@ -71,7 +71,8 @@ def read_mat(path: Path) -> list[dict]:
             row = {"id": int(record["id"].item()), "class": int(record["class"].item()),
                    "fat": float(record["fat"].item()), "images": np.asarray(record["images"])}
         except (ValueError, TypeError, AttributeError):
-            raise ValueError(f"{path}: record {number} has an id, class or fat that is not one number: {HELP}") from None
+            raise ValueError(f"{path}: record {number} has an id, class or fat that is not one "
+                             f"number: {HELP}") from None
         if row["images"].ndim == 2:
             row["images"] = row["images"][None]
         shape = rows[0]["images"].shape[1:] if rows else row["images"].shape[1:]

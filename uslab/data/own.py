@@ -73,14 +73,14 @@ def read_table(root: Path) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} cannot be read as a table ({error}): save it as CSV with commas, in UTF-8") from None
     if "file" not in table or not set(table.columns) <= set(COLUMNS) or table.empty:
-        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected file and any of "
-                         "label, group, mask, and a row for each image")
+        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected "
+                         "file and any of label, group, mask, and a row for each image")
     if table.file.duplicated().any():
         raise ValueError(f"{path} lists {table.file[table.file.duplicated()].iloc[0]!r} twice: remove one of the rows")
     for column in ("label", "group"):
         if column in table and (table[column] == "").any():
-            raise ValueError(f"{path}: {table.file[table[column] == ''].iloc[0]!r} has no {column}: give every image one, "
-                             f"or remove the column")
+            raise ValueError(f"{path}: {table.file[table[column] == ''].iloc[0]!r} has no {column}: give "
+                             "every image one, or remove the column")
     for needed in (*table.file, *filter(None, table.get("mask", []))):
         if not (root / needed).is_file():
             raise FileNotFoundError(f"{root / needed} is missing, but {TABLE} lists it: correct the list or the name")
@@ -93,7 +93,8 @@ def from_folders(root: Path) -> pd.DataFrame:
     if not files:
         raise FileNotFoundError(f"{root} holds no image ({', '.join(SUFFIXES)}): name the folder that holds the images")
     table = pd.DataFrame({"file": [file.as_posix() for file in files]})
-    return table.assign(label=[file.parts[0] for file in files]) if all(len(file.parts) > 1 for file in files) else table
+    classes = all(len(file.parts) > 1 for file in files)
+    return table.assign(label=[file.parts[0] for file in files]) if classes else table
 
 
 def structure(path: Path | None, shape: tuple[int, int]) -> np.ndarray:

@@ -139,7 +139,8 @@ def surface(
     pieces, count = ndimage.label(volume.labels == label_of(volume, organ))
     sizes = np.bincount(pieces.ravel())[1:]
     if count == 0 or sizes.max() < 100:
-        raise ValueError(f"the CT shows {0 if count == 0 else sizes.max()} voxels of {organ} in one piece: choose another")
+        raise ValueError(f"the CT shows {0 if count == 0 else sizes.max()} voxels of {organ} in one piece: "
+                         "choose another")
     mask = ndimage.binary_fill_holes(pieces == 1 + sizes.argmax())
     corners, faces, _, _ = marching_cubes(mask.astype(np.float32), 0.5)
     turn, shift = volume.affine[:3, :3], volume.affine[:3, 3]
@@ -154,7 +155,8 @@ def surface(
     soft = ndimage.gaussian_filter(mask.astype(np.float32), 4 / np.linalg.norm(turn, axis=0))
     slope = np.stack(np.gradient(soft), axis=-1)
     voxel = (points - shift) @ np.linalg.inv(turn).T
-    slope = np.stack([ndimage.map_coordinates(slope[..., axis], voxel.T, order=1, mode="nearest") for axis in range(3)], 1)
+    slope = np.stack([ndimage.map_coordinates(slope[..., axis], voxel.T, order=1, mode="nearest")
+                      for axis in range(3)], 1)
     normals = -slope @ np.linalg.inv(turn)      # a gradient turns with the inverse transpose
     return points, normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 

@@ -77,9 +77,9 @@ class Slices:
             if not count:
                 size = " x ".join(f"{mm:.0f}" for mm in volume.hu.shape * np.linalg.norm(volume.affine[:3, :3], axis=0))
                 raise ValueError(
-                    f"CT {case}: none of {drawn} views from its stomach shows enough {organ} without bone and lies within "
-                    f"the CT ({met} meet it; {cut_off} are refused since more than {outside:.0%} of the fan lies beyond "
-                    f"its {size} mm): choose another organ or leave this CT out")
+                    f"CT {case}: none of {drawn} views from its stomach shows enough {organ} without bone "
+                    f"and lies within the CT ({met} meet it; {cut_off} are refused since more than {outside:.0%} of "
+                    f"the fan lies beyond its {size} mm): choose another organ or leave this CT out")
             count = min(count, n)
             rows.append({"case": case, "drawn": drawn, f"meet the {organ}": met, "kept": count})
             parts.append((torch.full((count,), number), *(torch.cat(some)[:n] for some in zip(*good))))
@@ -91,8 +91,8 @@ class Slices:
 
     def __repr__(self) -> str:
         view = next(iter(self.slicers.values())).view
-        return (f"Slices({self.card}: {len(self)} {self.source} planes of {view.height}x{view.width} with {self.organ}, "
-                f"from {len(self.cases.unique())} CT)")
+        return (f"Slices({self.card}: {len(self)} {self.source} planes of {view.height}x{view.width} with "
+                f"{self.organ}, from {len(self.cases.unique())} CT)")
 
     def __getitem__(self, index) -> "Slices":
         rows = torch.from_numpy(np.atleast_1d(np.arange(len(self))[index]))
@@ -165,8 +165,9 @@ class Slices:
         view, slicers = View(**about["view"]), {}
         for case, digest in about["ct"].items():
             if case not in volumes or voxels(volumes[case]) != digest:
-                raise ValueError(f"{path} holds poses of the CT {case}, which is {'another' if case in volumes else 'not'}"
-                                 " among those given: pass the CTs that the poses were drawn in")
+                raise ValueError(f"{path} holds poses of the CT {case}, which is "
+                                 f"{'another' if case in volumes else 'not'} among those given: pass the CTs that the "
+                                 "poses were drawn in")
             slicers[case] = Slicer(volumes[case], view)
         return cls(slicers, organ=about["organ"], card=about["card"], source=about["source"],
                    tally=pd.DataFrame(about["tally"]), **tensors)

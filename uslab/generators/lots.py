@@ -1,4 +1,4 @@
-"""Images of a trained generator by their number: image i depends on the seed and i alone, however many are asked for."""
+"""Images of a trained generator by number: image i depends on the seed and i alone, however many are asked for."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -159,7 +159,7 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 class CycleGAN(ConditionalGAN):
-    """Two generators, two discriminators, their optimisers, pools of earlier fakes, and one training step; CT planes are the conditions."""
+    """Two generators, two discriminators, their optimisers, pools of earlier fakes; CT planes are the conditions."""
 
     STATE = (*ConditionalGAN.STATE, "pools", "denoiser")
     UNSEEN = "no CT plane has been seen yet: train a step, or give planes as condition"

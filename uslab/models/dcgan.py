@@ -25,7 +25,8 @@ class Config:
     ngf: int = knob(64, 4, 512, help="width of the generator: channels before its last layer (Radford: 64 at 64 px)")
     ndf: int = knob(64, 4, 512, help="width of the discriminator: channels after its first layer")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
-    ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generator, which then samples, that stays in a step; "
+    ema: float = knob(0.0, 0.0, 0.9999,
+                      help="share of the averaged generator, which then samples, that stays in a step; "
                                              "0: none, as Radford")
     flip: float = knob(0.5, 0.0, 1.0, help="probability of a horizontal flip (Bautista's code: 0.5)")
     rotation: float = knob(10.0, 0.0, 180.0, help="rotation within plus or minus so many degrees (Bautista's code: 10)")
@@ -37,7 +38,7 @@ class Config:
 
 
 class Generator(nn.Module):
-    """Latent z (B, z, 1, 1) to images (B, 1, size, size) in [-1, 1]: transposed convolutions, 4x4, doubling the side."""
+    """Latent z (B, z, 1, 1) to images (B, 1, size, size) in [-1, 1]: transposed 4x4 convolutions double the side."""
 
     def __init__(self, config: Config):
         super().__init__()

@@ -62,7 +62,7 @@ def translate(images: Tensor, down: Tensor, right: Tensor, fill: float) -> Tenso
 
 
 def cut_out(images: Tensor, row: Tensor, column: Tensor, fill: float) -> Tensor:
-    """Fill a rectangle of half the sides around each image's place, (B,) each; what lies outside counts for the edge."""
+    """Fill a rectangle of half the sides around each image's place, (B,) each; what lies outside is the edge's."""
     masks = []
     for side, centre in ((images.shape[2], row), (images.shape[3], column)):
         first = centre - hole(side) // 2

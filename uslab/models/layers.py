@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """InstanceNorm; for sampling on a CPU as a group norm with a channel a group, which gives the same but for rounding.
+    """InstanceNorm; for sampling on a CPU as a group norm with a channel a group, the same but for rounding.
 
     PyTorch's own copies images in channels-last memory to and fro, a quarter of the time of a whole sample. Its
     gradient is the faster one, so training keeps it.

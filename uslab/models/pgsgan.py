@@ -38,7 +38,8 @@ class Config:
     reduction: str = knob("mean", options=("mean", "sum"), help="L1 as the mean over the pixels, or their sum "
                                                                 "an image: equation 2 is a sum")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (pix2pix)")
-    ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generator, which then samples, that stays in a step; "
+    ema: float = knob(0.0, 0.0, 0.9999,
+                      help="share of the averaged generator, which then samples, that stays in a step; "
                                              "0: none, as Liang")
 
     def __post_init__(self):
@@ -88,8 +89,9 @@ class FadeDown(nn.Module):
 
 
 class FadeUp(nn.Module):
-    """FIB-U (figure 3, right): side s to 2 * s. The skip enlarges the old image; the main stream starts from the features
-    a layer earlier, since one grey channel of the old size holds no more detail than the skip."""
+    """FIB-U (figure 3, right): side s to 2 * s. The skip enlarges the old image; the main stream starts a layer
+    earlier, from the features, since one grey channel of the old size holds no more detail than the skip.
+    """
 
     def __init__(self, channels: int, width: int):
         super().__init__()

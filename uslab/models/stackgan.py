@@ -29,8 +29,10 @@ class Config:
     size: int = knob(256, options=(64, 128, 256), help="side of the images, pixels (Che, section 3.1: 256)")
     size1: int = knob(256, options=(64, 128, 256), help="side of stage I's images, pixels: 'mid-resolution' in Che's "
                                                         "section 2, 256 in section 2.2")
-    spectral: bool = knob(False, options=(False, True), help="spectral normalisation in stage I's G and D (Miyato 2018)")
-    attention: int = knob(0, options=(0, 8, 16, 32, 64), help="side of the feature maps with self-attention in stage I's G "
+    spectral: bool = knob(False, options=(False, True),
+                          help="spectral normalisation in stage I's G and D (Miyato 2018)")
+    attention: int = knob(0, options=(0, 8, 16, 32, 64),
+                          help="side of the feature maps with self-attention in stage I's G "
                                                            "and D; 0: none (SAGAN, table 2: 32 or 64)")
     skips: bool = knob(True, options=(False, True), help="skip connections from stage II's encoder into its decoder")
     batch_size: int = knob(16, 2, 512, help="images a step (Che, section 3.1: 16)")
@@ -38,11 +40,13 @@ class Config:
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Che, section 3.1)")
     beta2: float = knob(0.999, 0.9, 0.9999, help="Adam's decay of the squared gradient (Che, section 3.1)")
     z: int = knob(100, 8, 512, help="dimensions of the latent vector (Radford: 100)")
-    ngf: int = knob(64, 4, 512, help="width of stage I's generator: channels before the last layer (Radford: 64 at 64 px)")
+    ngf: int = knob(64, 4, 512,
+                    help="width of stage I's generator: channels before the last layer (Radford: 64 at 64 px)")
     ndf: int = knob(64, 4, 512, help="width of stage I's discriminator: channels after the first layer")
     width2: int = knob(64, 4, 512, help="the same two widths in stage II; twice the size doubles DCGAN's inner layers")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
-    ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generator, which then samples, that stays in a step; "
+    ema: float = knob(0.0, 0.0, 0.9999,
+                      help="share of the averaged generator, which then samples, that stays in a step; "
                                              "0: none, as Che")
 
     def __post_init__(self):
@@ -86,14 +90,15 @@ class Refiner(nn.Module):
     """Stage II: the image (B, 1, size1, size1) of stage I and its latent to (B, 1, size, size), all in [-1, 1].
 
     The encoder's blocks are convolution and max-pooling down to 4x4, where z joins as channels; the decoder is DCGAN's
-    from there, and takes the encoder's feature map of the same side at each side where both have one (Che, section 2.2).
+    from there, and takes the encoder's feature map of the same side at each side where both have one (Che, 2.2).
     """
 
     def __init__(self, config: Config):
         super().__init__()
 
         def width(side: int) -> int:
-            return max(1, config.width2 * config.size // (2 * side))  # DCGAN's: width2 at the last hidden side, then doubling
+            # DCGAN's: width2 at the last hidden side, then doubling.
+            return max(1, config.width2 * config.size // (2 * side))
 
         self.encoder, self.decoder, self.skips = nn.ModuleList(), nn.ModuleList(), config.skips
         channels, side = 1, config.size1
@@ -221,8 +226,8 @@ class StackGAN(LatentGAN):
         """One update of D and one of G on batch['image'], (B, 1, size, size) uint8 on the GAN's device."""
         config, images = self.config, batch["image"]
         if images.shape[2:] != (config.size, config.size):
-            raise ValueError(f"the images are {images.shape[2]}x{images.shape[3]} px, but Config.size is {config.size}; "
-                             "both stages take images of size")
+            raise ValueError(f"the images are {images.shape[2]}x{images.shape[3]} px, but Config.size is "
+                             f"{config.size}; both stages take images of size")
         real = images.float()
         if config.stage == 1:
             real = F.avg_pool2d(real, config.size // config.size1)
@@ -233,8 +238,8 @@ class StackGAN(LatentGAN):
         if self.config.stage == 2:
             for name, value in self.G.first.state_dict().items():
                 if not torch.equal(value, state["G"][f"first.{name}"].to(value.device)):
-                    raise ValueError(f"stage I in {self.config.stage1} is not the one that this stage II was trained on "
-                                     f"({name} differs): train stage II anew, in another folder")
+                    raise ValueError(f"stage I in {self.config.stage1} is not the one that this stage II "
+                                     f"was trained on ({name} differs): train stage II anew, in another folder")
         super().load_state_dict(state)
 
 
@@ -287,6 +292,6 @@ def stage_one(config: Config) -> Generator | StyleFirst:
                                if name.startswith(start)})
     except (SafetensorError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ValueError(f"{path} does not hold stage I of this config ({reason}): size1, z, ngf, spectral and attention "
-                         "must be those that it was trained with") from error
+        raise ValueError(f"{path} does not hold stage I of this config ({reason}): size1, z, ngf, spectral "
+                         "and attention must be those that it was trained with") from error
     return first

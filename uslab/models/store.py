@@ -20,7 +20,8 @@ from . import checkpoint
 from .gan import GAN
 
 # Each the module beside this file that has the class, with its Config.
-MODELS = {"DCGAN": "dcgan", "StyleGAN2": "stylegan2", "CycleGAN": "cyclegan", "StackGAN": "stackgan", "PGSGAN": "pgsgan"}
+MODELS = {"DCGAN": "dcgan", "StyleGAN2": "stylegan2", "CycleGAN": "cyclegan", "StackGAN": "stackgan",
+          "PGSGAN": "pgsgan"}
 SHIPPED = Path(__file__).parents[1] / "generators"
 WEIGHTS, CONDITIONS, CONFIG = "generator.safetensors", "conditions.safetensors", "config.json"
 
@@ -30,8 +31,8 @@ def place(source: str | Path) -> Path:
     path = Path(source).expanduser()
     path = path if path.is_dir() else SHIPPED / str(source).removeprefix("generator:")
     if not (path / CONFIG).is_file():
-        raise FileNotFoundError(f"{source} is neither the folder of a run or of an exported generator nor the name of a "
-                                f"shipped one: see `uslab generators`")
+        raise FileNotFoundError(f"{source} is neither the folder of a run or of an exported generator nor "
+                                "the name of a shipped one: see `uslab generators`")
     return path
 
 
@@ -56,7 +57,8 @@ def load(
     try:
         return getattr(module, facts["model"]).of_state(module.Config(**facts["config"]), state, choose_device(device))
     except (TypeError, RuntimeError, KeyError) as error:
-        raise ValueError(f"the weights and the config of {folder} do not fit this version of uslab ({error})") from error
+        raise ValueError(f"the weights and the config of {folder} do not fit this version of "
+                         f"uslab ({error})") from error
 
 
 def exported(folder: Path, facts: dict) -> dict:
@@ -93,9 +95,11 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     state = gan.sampling_state()
     domains = [name for name, value in state["G"].items() if isinstance(value, dict)]
-    weights = {f"{domain}.{name}": value for domain in domains for name, value in state["G"][domain].items()} or state["G"]
+    named = {f"{domain}.{name}": value for domain in domains for name, value in state["G"][domain].items()}
+    weights = named or state["G"]
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-    large = {name: value for name, value in state.items() if name != "G" and isinstance(value, Tensor) and value.ndim > 1}
+    large = {name: value for name, value in state.items() if name != "G" and isinstance(value, Tensor)
+             and value.ndim > 1}
     plain = {name: value.tolist() if isinstance(value, Tensor) else value for name, value in state.items()
              if name != "G" and name not in large}
     halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}

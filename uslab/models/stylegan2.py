@@ -79,11 +79,11 @@ def preset(name: str, size: int = 256, **changes) -> Config:
     another name.
     """
     if name == "stylegan2":
-        values = {"batch_size": 32, "channel_base": 32768, "lr": 0.002, "gamma": 10.0, "ema_kimg": 10.0, "ema_rampup": 0.0,
-                  "mapping_layers": 8, "mbstd_group": 4}
+        values = {"batch_size": 32, "channel_base": 32768, "lr": 0.002, "gamma": 10.0, "ema_kimg": 10.0,
+                  "ema_rampup": 0.0, "mapping_layers": 8, "mbstd_group": 4}
     elif name == "paper256":
-        values = {"batch_size": 64, "channel_base": 16384, "lr": 0.0025, "gamma": 1.0, "ema_kimg": 20.0, "ema_rampup": 0.0,
-                  "mapping_layers": 8, "mbstd_group": 8}
+        values = {"batch_size": 64, "channel_base": 16384, "lr": 0.0025, "gamma": 1.0, "ema_kimg": 20.0,
+                  "ema_rampup": 0.0, "mapping_layers": 8, "mbstd_group": 8}
     elif name == "auto":
         batch_size = changes.get("batch_size", min(4096 // size, 32))
         values = {"batch_size": batch_size, "channel_base": 32768 if size >= 512 else 16384, "lr": 0.0025,
@@ -208,7 +208,7 @@ class ToImage(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Styles (B, layers, z) to images (B, channels, size, size), about in [-1, 1]: each resolution adds to the image."""
+    """Styles (B, layers, z) to images (B, channels, size, size) in about [-1, 1]: each resolution adds to them."""
 
     def __init__(self, config: Config, channels: int = 1):
         super().__init__()
@@ -246,7 +246,7 @@ class Generator(nn.Module):
         self.mapping, self.synthesis = Mapping(config), Synthesis(config, channels)
 
     def styles(self, z: Tensor, truncation: float = 1.0, labels: Tensor | None = None) -> Tensor:
-        """Styles (B, layers, z) of latents; below 1, truncation draws w towards its mean: less variety, fewer faults."""
+        """Styles (B, layers, z) of latents; truncation below 1 draws w to its mean: less variety, fewer faults."""
         w = self.mapping(z, labels)
         w = w if truncation == 1 else self.mapping.average.lerp(w, truncation)
         return w[:, None].expand(-1, self.synthesis.styles, -1)

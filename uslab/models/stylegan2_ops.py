@@ -97,7 +97,8 @@ class Filter(torch.autograd.Function):
             bottom, right = bottom - s_y + 1, right - s_x + 1
         alike = top == bottom >= 0 and left == right >= 0
         gradient = gradient if alike else F.pad(gradient, (left, right, top, bottom))
-        return Filter.apply(gradient, ctx.kernel.flip([0, 1]), (1, 1), (top, left) if alike else (0, 0)), None, None, None
+        start = (top, left) if alike else (0, 0)
+        return Filter.apply(gradient, ctx.kernel.flip([0, 1]), (1, 1), start), None, None, None
 
 
 def raised(x: Tensor, up_x: int, up_y: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pages: the one Jinja environment of the HTML that is written, its templates, and how times and figures are put there."""
+"""Pages: the one Jinja environment of the HTML that is written, its templates, and how times and figures look."""
 
 import base64
 from io import BytesIO

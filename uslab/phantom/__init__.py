@@ -6,7 +6,8 @@ from uslab.data import ImageSet
 
 __all__ = ["abdomen", "load"]
 
-SCENES = ("breast", "eus", "fetal_head", "liver", "ovary")  # each a module beside this file with make(n, size, seed, first)
+# Each a module beside this file with make(n, size, seed, first).
+SCENES = ("breast", "eus", "fetal_head", "liver", "ovary")
 
 
 def load(name: str, n: int, size: int, seed: int = 0, first: int = 0) -> ImageSet:

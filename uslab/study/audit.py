@@ -24,7 +24,7 @@ FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-s
 CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
 NOTABLE = 0.7       # area from which a single cue is worth a reader's while
 
-ADVICE = yaml.safe_load((Path(__file__).parent / "cues.yaml").read_text(encoding="utf-8"))     # of each cue of measure()
+ADVICE = yaml.safe_load((Path(__file__).parent / "cues.yaml").read_text(encoding="utf-8"))  # of each cue of measure()
 
 
 @dataclass(frozen=True)

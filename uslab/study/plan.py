@@ -68,8 +68,8 @@ def with_extras(
     wanted = {stratum: round(repeats * int((strata == stratum).sum())) for stratum in np.unique(strata)}
     total = sum(wanted.values())
     if total > len(early):
-        raise ValueError(f"{total} images cannot be repeated {distance} trials apart within {n} trials: show more images, "
-                         "or set repeats lower")
+        raise ValueError(f"{total} images cannot be repeated {distance} trials apart within {n} trials: "
+                         "show more images, or set repeats lower")
     # Each stratum in its share, as far as enough of it came early; what then lacks is taken from the others.
     early = rng.permutation(early)
     rank = np.array([(strata[items[early[:k]]] == strata[items[i]]).sum() for k, i in enumerate(early)], int)

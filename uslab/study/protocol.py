@@ -15,7 +15,7 @@ class Button:
     """One answer that a reader can give with one press."""
 
     label: str                      # what stands on it
-    choice: str                     # 'real' or 'synthetic'; in pairs 'left' or 'right', the image that is taken for real
+    choice: str                     # 'real' or 'synthetic'; in pairs 'left' or 'right', which is taken for real
     confidence: int | None = None   # 1 (a guess) to 3 (sure); None where the protocol does not ask
 
 

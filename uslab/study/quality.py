@@ -47,9 +47,9 @@ def correlations(
 ) -> pd.DataFrame:
     """Correlation of each column with the scores within methods: measure, r, rho, p of rho, q; sorted by p.
 
-    The mean of each method is taken out of both: methods differ in quality and in nearly every measure, so that over all
-    of them nearly every measure would go with quality. q is the false-discovery rate over all columns (Benjamini and
-    Hochberg 1995). Columns that never vary are left out.
+    The mean of each method is taken out of both: methods differ in quality and in nearly every measure, so that over
+    all of them nearly every measure would go with quality. q is the false-discovery rate over all columns (Benjamini
+    and Hochberg 1995). Columns that never vary are left out.
     """
     rows = []
     scores = np.asarray(scores, float) - pd.Series(scores).groupby(method).transform("mean").to_numpy()

@@ -117,7 +117,8 @@ class Store:
 
     def plans(self) -> list[list[list]]:
         """The rows of each slot's plan, as build.rows() makes them."""
-        rows = self.rows("select slot, position, trial, phase, block, stimuli, reversed from plan order by slot, position")
+        rows = self.rows("select slot, position, trial, phase, block, stimuli, reversed from plan order by "
+                         "slot, position")
         return [[list(row) for _, *row in own] for _, own in itertools.groupby(rows, lambda row: row[0])]
 
     def closed(self) -> bool:

@@ -249,7 +249,7 @@ class Study:
         return exports.tidy(table) if kind == "csv" else exports.imrmc(table, self.protocol, sealed["methods"])
 
     def key(self, path: str | Path | None = None) -> dict:
-        """The sealed key, checked against the commitment. path: key.json or its folder; None: SEALED/ beside public/."""
+        """The sealed key, checked against the commitment. path: key.json or its folder; None: SEALED/ by public/."""
         path = Path(path).expanduser() if path else self.folder / "SEALED"
         return unseal(path / "key.json" if path.is_dir() else path, self.about["key_commitment"])
 

@@ -53,7 +53,8 @@ def gather(folder: Path) -> list[Entry]:
             card = read_card(path)
             link = path.relative_to(folder).with_suffix("").as_posix()
             found[path.with_suffix("")] = Entry(link, card.status, path.stem, _values(path.stem, card), card, link)
-    taken = {where / "run.json" for where in found} | {where / one.notebook / "run.json" for where, one in found.items()}
+    taken = {where / "run.json" for where in found}
+    taken |= {where / one.notebook / "run.json" for where, one in found.items()}
     for path in sorted(folder.rglob("*.json")):
         record = _record(path) if path not in taken else {}
         if isinstance(record.get("metrics"), list) and "notebook" in record:
@@ -216,7 +217,7 @@ def _of_job(path: Path, folder: Path) -> Entry:
 
 
 def _values(stem: str, card: Card) -> dict[str, object]:
-    """Return the parameters of a run without a job.json: the notebook's own, those set, and those that run.json names."""
+    """Return the parameters of a run without a job.json: the notebook's own, those set, those that run.json names."""
     known = _defaults(notebooks.folder() / f"{stem}.ipynb")
     said = card.record | card.record.get("config", {})
     return known | {name: said[name] for name in known if name in said} | card.parameters
@@ -253,7 +254,8 @@ def _side_by_side(entries: list[Entry], names: list[str]) -> list[list[tuple]]:
     """Return, for each of the notebook's key pictures, (entry, caption, small picture) of all runs that have it."""
     most = max((len(entry.card.pictures) for entry in entries), default=0)
     return [[(entry, ", ".join(f"{name} {entry.parameters.get(name)}" for name in names) or entry.name,
-              _small(entry.card.pictures[i])) for entry in entries if i < len(entry.card.pictures)] for i in range(most)]
+              _small(entry.card.pictures[i])) for entry in entries if i < len(entry.card.pictures)]
+            for i in range(most)]
 
 
 def _small(png: str, width: int = 560) -> str:

@@ -35,7 +35,9 @@ def folds(images: ImageSet, k: int, seed: int = 0) -> list[tuple[ImageSet, Image
 
 def group_labels(images: ImageSet) -> list:
     """The name of each image's patient or exam; where none is known its number."""
-    return list(range(len(images))) if images.groups is None else [images.group_names[i] for i in images.groups.tolist()]
+    if images.groups is None:
+        return list(range(len(images)))
+    return [images.group_names[i] for i in images.groups.tolist()]
 
 
 def identities(images: ImageSet) -> tuple[str, ...]:

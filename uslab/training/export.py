@@ -53,7 +53,8 @@ def card(
     """card.md: what the generator is, what it was trained on, how good it is, how it is used, what it is not."""
     cards, hashes = (domains(facts[key]) for key in ("data", "data_sha256"))
     parts = [about | {"domain": domain and f"{domain}: ", "card": cards[domain], "sha256": hashes[domain],
-                      "licence": licence(cards[domain])} for domain, about in domains(facts["trained_on"], "images").items()]
+                      "licence": licence(cards[domain])}
+             for domain, about in domains(facts["trained_on"], "images").items()]
     scores = [({}, metric) if isinstance(metric, Score) else read(metric) for metric in metrics]
     return templates(escape=False).get_template("card.md.j2").render(
         name=name, facts=facts, parts=parts, scores=scores, limits=limits, simulated=simulated, size_mb=size_mb,
@@ -61,7 +62,7 @@ def card(
 
 
 def domains(fact: Any, key: str = "") -> dict[str, Any]:
-    """What a run says of each of its domains; of one without a name where it has only one, with `key` if it is a dict."""
+    """What a run says of each of its domains; of one without a name where there is one, with `key` if it is a dict."""
     return {"": fact} if not isinstance(fact, dict) or key in fact else fact
 
 

@@ -197,7 +197,8 @@ class Run:
                 "trained_on": each(self.data, described), "device": describe(self.device),
                 "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
                 **({"settings": self.settings} if self.settings else {}),
-                "steps": self.step, "images_seen": self.step * self.config.batch_size, "seconds": round(self.seconds, 1)}
+                "steps": self.step, "images_seen": self.step * self.config.batch_size,
+                "seconds": round(self.seconds, 1)}
 
     def export(
         self,
@@ -268,8 +269,8 @@ class Run:
             self._restore(saved)
             self.records = self._trimmed_log()
         where = f"the last good checkpoint, step {self.step}, is restored" if saved else "there is no checkpoint yet"
-        raise Diverged(f"{reason} at step {failed}; {where}. Lower the learning rate ({getattr(self.config, 'lr', '?')}) "
-                       "or the other knobs, in a new folder")
+        raise Diverged(f"{reason} at step {failed}; {where}. Lower the learning rate "
+                       f"({getattr(self.config, 'lr', '?')}) or the other knobs, in a new folder")
 
 
 @contextmanager

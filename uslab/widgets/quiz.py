@@ -13,7 +13,8 @@ CLASSES = ("real", "synthetic")
 BLOCK = 4       # items of a block hold both classes equally, so position tells nothing and runs stay short
 QUALITY = {     # the question that follows the choice, as the page is told it
     "name": "quality", "ask": "How good is the image?",
-    "options": [{"value": value, "text": str(value), "key": str(value), "word": word, "label": f"quality {value}, {word}"}
+    "options": [{"value": value, "text": str(value), "key": str(value), "word": word,
+                 "label": f"quality {value}, {word}"}
                 for value, word in enumerate(("poor", "fair", "good", "very good", "excellent"), start=1)],
 }
 CHOICE = {
@@ -47,8 +48,8 @@ class Quiz(Live):
     ):
         real, synthetic = _pixels("real", real), _pixels("synthetic", synthetic)
         if real.shape[2:] != synthetic.shape[2:]:
-            raise ValueError(f"real images are {_size(real)} and synthetic ones {_size(synthetic)}: the size alone would "
-                             "tell them apart; prepare both alike")
+            raise ValueError(f"real images are {_size(real)} and synthetic ones {_size(synthetic)}: the "
+                             "size alone would tell them apart; prepare both alike")
         if n < 2 or n % 2:
             raise ValueError(f"n is {n}; it must be even and at least 2, half real and half synthetic")
         for name, images in (("real", real), ("synthetic", synthetic)):
@@ -105,7 +106,7 @@ class Quiz(Live):
         criterion: float = 0.0,     # above 0 the reader says 'real' more readily
         seed: int = 0,
     ) -> None:
-        """Let a simulated reader answer what is left; results and summary say so. It takes no time, so rt_ms is missing.
+        """Let a simulated reader answer what is left; results and summary say so. Without a time, rt_ms is missing.
 
         Equal-variance signal detection: evidence for 'synthetic' is normal with mean +d'/2 for a synthetic image and
         -d'/2 for a real one, and the reader answers 'synthetic' where it exceeds the criterion.
@@ -125,7 +126,7 @@ class Quiz(Live):
         self._show()
 
     def receive(self, message: dict) -> None:
-        """An answer from the page, or its wish for the next image. A repeated answer is confirmed, not counted again."""
+        """An answer from the page, or its wish for the next image. A repeated answer is confirmed, not counted."""
         if message["type"] == "answer" and message["id"] <= len(self._rows) + 1:
             if message["id"] == len(self._rows) + 1:
                 self._record(message["reply"]["choice"], message["reply"].get("quality"), message["rt_ms"])
@@ -146,13 +147,15 @@ class Quiz(Live):
         if choice not in CLASSES:
             raise ValueError(f"the answer is {choice!r}; it must be 'real' or 'synthetic'")
         if self.quality and quality not in (1, 2, 3, 4, 5):
-            raise ValueError(f"quality is {quality!r}; this quiz asks for a whole number from 1 (poor) to 5 (excellent)")
+            raise ValueError(f"quality is {quality!r}; this quiz asks for a whole number from 1 (poor) "
+                             "to 5 (excellent)")
         if not self.quality and quality is not None:
             raise ValueError(f"quality is {quality!r}, but this quiz does not ask for it (quality=False)")
         truth = self._truth[item]
         self._rows.append({"item": item + 1, "truth": truth, "answer": choice, "correct": choice == truth,
                            "quality": quality, "rt_ms": rt_ms, "simulated": simulated})
-        return f"{'Right' if choice == truth else 'Wrong'}: image {item + 1} is {truth}. {self.why.get(truth, '')}".rstrip()
+        verdict = "Right" if choice == truth else "Wrong"
+        return f"{verdict}: image {item + 1} is {truth}. {self.why.get(truth, '')}".rstrip()
 
     def _show(self) -> None:
         """Send the current image, or the summary at the end."""
@@ -194,8 +197,8 @@ def summarise(
         lines.append(f"SIMULATED READER ({simulated}): {robots} of {len(rows)} answers")
     correct = sum(row["correct"] for row in rows)
     right = proportion(correct, len(rows))
-    lines.append(f"Accuracy {right.value:.2f} ({correct} of {len(rows)}), 95 % interval {right.low:.2f} to {right.high:.2f} "
-                 "(Wilson)")
+    lines.append(f"Accuracy {right.value:.2f} ({correct} of {len(rows)}), 95 % interval {right.low:.2f} to "
+                 f"{right.high:.2f} (Wilson)")
     counts = {}
     for truth in CLASSES:
         of = [row for row in rows if row["truth"] == truth]
