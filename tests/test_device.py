@@ -98,7 +98,7 @@ def test_classifiers_train_on_a_gpu(name):
     real = made(24, 32)
     with gpu():
         train, test = (part.to("cuda") for part in (real[:16], real[16:]))
-        found = tasks.classify(train, test, name, epochs=1, batch=8)
+        found = tasks.classify(train, test, name, epochs=1, batch_size=8)
         maps = tasks.grad_cam(found.model, test, 1)
     assert len(found.predictions) == 8 and not isinstance(maps, OnGPU) and maps.shape == (8, 1, 32, 32)
 
@@ -107,7 +107,7 @@ def test_classifiers_train_on_a_gpu(name):
 def test_a_segmentation_trains_on_a_gpu():
     real = made(12, 32)
     with gpu():
-        found = tasks.segment(real[:8].to("cuda"), real[8:].to("cuda"), epochs=1, batch=4)
+        found = tasks.segment(real[:8].to("cuda"), real[8:].to("cuda"), epochs=1, batch_size=4)
     assert not isinstance(found.masks, OnGPU) and len(found.dice) == 4
 
 
