@@ -117,4 +117,5 @@ def test_a_notebook_runs_on_a_gpu(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONSTARTUP", str(Path(__file__).with_name("emulated_kernel.py")))
     assert main(["run", str(notebook), "--profile", "smoke", "--out", str(tmp_path / "out")]) == 0
     if list((tmp_path / "out").rglob("checkpoint.json")):
-        assert "No GPU, 8 GB" in (tmp_path / "out" / notebook.stem / "run.json").read_text()
+        records = [path.read_text() for path in (tmp_path / "out").rglob("run.json")]
+        assert any("No GPU, 8 GB" in record for record in records), "it trained on something else"
