@@ -198,7 +198,7 @@ class Run:
                 "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
                 **({"settings": self.settings} if self.settings else {}),
                 "steps": self.step, "images_seen": self.step * self.config.batch_size,
-                "seconds": round(self.seconds, 1)}
+                "seconds": round(self.seconds, 3)}
 
     def export(
         self,
