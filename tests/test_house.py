@@ -18,7 +18,7 @@ FLOORS = [
 FLOOR = {"__init__": 0} | {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms}
 # These import by a name that they compute. All but one only do so in their own room; data/source.py, the one way in,
 # reaches by a table what lies above it, since a run, a generator and a phantom are places that images come from.
-BY_NAME = {"data/source.py", "models/store.py", "phantom/__init__.py", "study/__init__.py"}
+BY_NAME = {"data/__init__.py", "data/source.py", "models/store.py", "phantom/__init__.py", "study/__init__.py"}
 
 FILES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 

@@ -12,9 +12,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from uslab.cli.main import main
+from uslab.data.lock import locked
 from uslab.notebooks import UsageError
 from uslab.sweeps import report
-from uslab.sweeps.lock import locked
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from uslab.cli.main import main
+from uslab.data.lock import held, locked
 from uslab.sweeps import sweep
 from uslab.sweeps.estimate import extended, short_runs
-from uslab.sweeps.lock import held, locked
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml"))
@@ -155,7 +155,7 @@ def test_a_lock_is_held_once_and_ends_with_its_holder(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from uslab.sweeps.lock import locked
+from uslab.data.lock import locked
 with locked(Path({str(path)!r})):
     print(1, flush=True)
     time.sleep(100)"""

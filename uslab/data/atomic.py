@@ -1,8 +1,11 @@
-"""Write a file whole or not at all."""
+"""Write a file or a folder whole or not at all."""
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,14 @@ def write_atomically(
 ) -> None:
     """Write beside path, then move into place: a kill or a full disk leaves the old file whole.
 
+    Its folder is made. Each call writes to a part of its own name, so that two processes never write into one file.
     Raises OSError, naming the file, if it cannot be written.
     """
     from safetensors import SafetensorError  # which hides the OSError of a full disk
 
-    part = path.with_name(path.name + ".part")
+    part = beside(path, "part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(part)
         with open(part, "r+b") as file:
             os.fsync(file.fileno())
@@ -30,6 +35,34 @@ def write_atomically(
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically."""
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8", newline=""))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, atomically, indented for people."""
-    write_atomically(path, lambda part: part.write_text(json.dumps(value, indent=1) + "\n"))
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+@contextmanager
+def written_aside(
+    folder: Path,    # absent, empty, or an earlier one, which is replaced
+) -> Iterator[Path]:
+    """A new folder beside `folder` to write into; it takes its place at the end, and after an error it is gone."""
+    folder = folder.absolute()
+    part, old = beside(folder, "part"), beside(folder, "old")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A hidden name in the same folder that nobody else has: not another process, on another machine either."""
+    return path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}.{ending}")

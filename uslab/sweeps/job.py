@@ -17,10 +17,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from uslab.data.lock import held, locked
 from uslab.notebooks import batch
 from uslab.notebooks.batch import Job
 from uslab.notebooks.parameters import leave_out_address_grammar
-from uslab.sweeps.lock import held, locked
 
 BUSY = 75   # the exit code of a job that another process is at; EX_TEMPFAIL
 STATES = {0: "ok", 1: "failed", 130: "stopped", BUSY: "busy"}   # of an exit code; any other is "killed"
