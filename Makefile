@@ -1,6 +1,6 @@
 # make run    sets up .venv on first use, then runs every notebook on simulated images in the smoke profile
 # make test   unit tests, every notebook, and the browser tests where a Chromium is found
-# make quick  unit tests alone, without notebooks, browsers and all that is slow: some three minutes on two cores
+# make quick  unit tests alone, without notebooks, browsers and all that is slow: under two minutes on two cores
 # make lint   the code's style, with the length of its lines
 # make numeric  the tests whose numbers depend on the processor, as four machines would run them
 # make lab    opens the notebooks in JupyterLab

@@ -30,6 +30,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch):
+    """A cache of the test's own, so that it neither finds nor leaves anything in the user's."""
+    monkeypatch.setenv("USLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
 def make_notebook(tmp_path):
     """A function that writes a small notebook, with a smoke profile, into a folder of the test's own."""
 

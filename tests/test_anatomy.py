@@ -98,6 +98,7 @@ def test_the_explorer_draws_figures(slices):
         explorer.apply(tilt=45.0)
 
 
+@pytest.mark.slow
 def test_window_is_what_training_sees(slices):
     hu, _ = slices.planes(torch.arange(2))
     assert torch.equal(window(hu), slices.batch(torch.arange(2))["image"])

@@ -14,10 +14,7 @@ from uslab.data import ImageSet, audit, load
 from uslab.data.duplicates import SAME_FRAME, find, groups_of
 from uslab.phantom import load as simulate
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("USLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def callipers(image):
@@ -79,6 +76,7 @@ def faulty(heads):
                     group_names=tuple(f"p{i}" for i in range(11)))
 
 
+@pytest.mark.slow
 def test_the_audit_names_each_fault(heads):
     found = audit(faulty(heads))
     rows = {(row.file_a, row.file_b): row for row in found.duplicates.itertuples()}

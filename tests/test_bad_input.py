@@ -12,10 +12,7 @@ from PIL import Image
 from uslab.data import ImageSet, cache, load
 from uslab.data.files import read_grey, walk
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("USLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_a_truncated_png(tmp_path):

@@ -87,6 +87,7 @@ def test_an_interrupt_closes_it_on_the_step_reached(tmp_path):
     assert sheets(run) == [1, 2, 4] and list(run.sets()) == [4] and small_run(tmp_path).step == 4
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_closes_it(tmp_path):
     run = small_run(tmp_path)
     board, before = Board(run, 10, sheet=2), signal.getsignal(signal.SIGINT)

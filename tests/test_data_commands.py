@@ -15,10 +15,7 @@ from uslab.data import sources
 from uslab.data.download import DownloadError, fetch
 from uslab.data.sources import File, Source
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("USLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -49,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.files, running.ranges, running.limit, running.asked = {}, True, None, []
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield running
         running.shutdown()

@@ -66,9 +66,10 @@ def test_weights_are_halved_only_where_the_images_stay_the_same(tmp_path):
         for layer in run.gan.G.main:     # logits far from 0: a rounding of the weights shows in the grey levels
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.weight.mul_(60)
-    whole = run.gan.sample(8, 0)
     folder = run.export(tmp_path / "large")
-    assert store.about(folder)["dtype"] == "float32" and torch.equal(models.load(folder, "cpu").sample(8, 0), whole)
+    assert store.about(folder)["dtype"] == "float32"
+    weights = load_file(folder / "generator.safetensors")
+    assert all(torch.equal(value, weights[name]) for name, value in run.gan.G.state_dict().items())
 
 
 @pytest.mark.slow

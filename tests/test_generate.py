@@ -83,6 +83,7 @@ def test_a_class_can_be_asked_for(exported, tmp_path, capsys):
     assert "does not know the class 'c': choose one of a, b" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_phantoms_are_written_by_the_same_command_with_patients_and_masks(tmp_path):
     assert main(["generate", "phantom:liver", "--n", "35", "--size", "64", "--seed", "3", "--out",
                  str(tmp_path / "l")]) == 0
@@ -122,6 +123,7 @@ def test_label_images_are_translated_one_by_one(exported, tmp_path, capsys):
     assert "is a DCGAN, which translates nothing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ct_is_cut_and_translated_case_by_case(tmp_path):
     import nibabel
 

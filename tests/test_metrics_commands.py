@@ -10,11 +10,13 @@ import pytest
 import torch
 from made import save, scan
 from safetensors.torch import save_file
-from test_data_commands import own_cache, server  # noqa: F401, fixtures
+from test_data_commands import server  # noqa: F401, fixture
 
 from uslab import metrics
 from uslab.cli.main import main
 from uslab.data import load
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

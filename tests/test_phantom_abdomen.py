@@ -42,6 +42,7 @@ def test_a_volume_is_what_the_project_agrees_on(bodies):
         assert set(np.unique(body.labels)) == set(range(len(body.label_names)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, low, high", [
     ("liver", 50, 65), ("pancreas", 65, 105), ("aorta", 150, 300), ("spleen", 75, 125), ("kidney", 100, 180),
     ("fat", -120, -70), ("ribs", 200, 500), ("spine", 200, 600)])
@@ -51,6 +52,7 @@ def test_hounsfield_units_inside_each_organ(bodies, name, low, high):
         assert low < body.hu[binary_erosion(organ(body, name))].mean() < high
 
 
+@pytest.mark.slow
 def test_air_outside_and_noise_as_in_ct(bodies):
     for body in bodies:
         assert np.all(body.hu[[0, 0, -1, -1], [0, -1, 0, -1]] < -900)
@@ -58,6 +60,7 @@ def test_air_outside_and_noise_as_in_ct(bodies):
         assert body.hu.min() >= -1024 and body.hu.max() <= 3071
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, low, high", [("liver", 900, 2000), ("pancreas", 25, 110), ("stomach", 100, 500),
                                              ("aorta", 40, 120), ("spleen", 60, 300), ("kidney", 150, 420)])
 def test_organs_have_human_volumes_in_ml(bodies, name, low, high):
@@ -65,6 +68,7 @@ def test_organs_have_human_volumes_in_ml(bodies, name, low, high):
         assert low < organ(body, name).sum() * abs(np.linalg.det(body.affine[:3, :3])) / 1000 < high
 
 
+@pytest.mark.slow
 def test_organs_are_in_one_piece_and_there_are_two_kidneys(bodies):
     for body in bodies:
         for name, pieces in (("liver", 1), ("pancreas", 1), ("stomach", 1), ("aorta", 1), ("spleen", 1),
@@ -74,6 +78,7 @@ def test_organs_are_in_one_piece_and_there_are_two_kidneys(bodies):
             assert sizes[pieces - 1] > 0.7 * sizes[0], name
 
 
+@pytest.mark.slow
 def test_everything_is_on_its_side(bodies):
     """In the patient's millimetres: x to the right, y to the front, z to the head."""
     for body in bodies:
@@ -97,6 +102,7 @@ def test_the_stomach_reaches_the_organs_that_are_seen_from_it(bodies):
             assert far[organ(body, name)].min() < near, name
 
 
+@pytest.mark.slow
 def test_gas_lies_in_front_in_the_stomach(bodies):
     """The patient lies on the back, so gas floats towards the front."""
     with_gas = 0
@@ -172,6 +178,7 @@ def test_frames_show_the_organ_of_their_class(frames):
     assert counts.min() >= 6
 
 
+@pytest.mark.slow
 def test_vessels_are_darker_than_liver_and_pancreas(frames):
     levels = {name: [] for name in frames.mask_names}
     for image, mask in zip(frames.images[:, 0].numpy(), frames.masks[:, 0].numpy()):
@@ -183,6 +190,7 @@ def test_vessels_are_darker_than_liver_and_pancreas(frames):
     assert np.median(levels["aorta"]) < 0.5 * np.median(levels["pancreas"])
 
 
+@pytest.mark.slow
 def test_frames_are_strips_of_the_papers_shape(frames):
     """522 by 200 pixels, padded with black to a square; the fan reaches both sides."""
     rows = np.flatnonzero((frames.images[:, 0] > 0).any(0).any(1).numpy())

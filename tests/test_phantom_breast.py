@@ -134,6 +134,7 @@ def test_mask_is_the_outline_and_darker_than_its_surroundings():
             assert image[part > 0].mean() < 0.9 * image[ring > 0].mean()
 
 
+@pytest.mark.slow
 def test_normal_has_no_mass_and_masks_stay_in_the_picture(breasts):
     assert not breasts.masks[breasts.labels == 0].any()
     assert breasts.masks[breasts.labels > 0].flatten(1).any(1).all()
@@ -151,6 +152,7 @@ def test_classes_have_the_shares_of_busi_in_every_series():
     assert np.array_equal(series.lots(600, 1, breast.COUNTS)[:30], series.lots(30, 1, breast.COUNTS))
 
 
+@pytest.mark.slow
 def test_about_600_patients_of_one_class_each(breasts):
     groups = series.groups(780, 0, breast.EXAM_SIZES)
     assert groups[-1] + 1 == pytest.approx(600, rel=0.04)

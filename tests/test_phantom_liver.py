@@ -111,6 +111,7 @@ def test_fatty_is_above_five_percent_and_healthy_below(livers):
     assert np.array_equal(livers.table.fat > 5, livers.labels == 1)
 
 
+@pytest.mark.slow
 def test_patients_have_ten_frames_of_one_liver_and_the_real_shares(livers):
     assert livers.groups.bincount().tolist() == [10] * 12
     assert livers.table.groupby(livers.groups.numpy()).fat.nunique().eq(1).all()
@@ -119,6 +120,7 @@ def test_patients_have_ten_frames_of_one_liver_and_the_real_shares(livers):
     assert not set(first.groups.tolist()) & set(second.groups.tolist())
 
 
+@pytest.mark.slow
 def test_frames_of_a_patient_are_nearer_to_each_other_than_to_any_other_patient(livers):
     flat = livers.images.flatten(1).float()
     distance = torch.cdist(flat, flat, p=1) / flat.shape[1]

@@ -38,6 +38,7 @@ def test_counts_run_from_0_to_12():
     assert 3 < np.average(np.arange(13), weights=counts) < 4.5
 
 
+@pytest.mark.slow
 def test_ovary_and_follicles_are_whole_and_in_the_frame(pairs):
     for _, mask in pairs:
         assert cv2.connectedComponents((mask > 0).astype(np.uint8))[0] == 2
@@ -47,6 +48,7 @@ def test_ovary_and_follicles_are_whole_and_in_the_frame(pairs):
         assert np.all(mask[around] > 0)
 
 
+@pytest.mark.slow
 def test_follicles_are_darker_than_the_stroma(pairs):
     ratios = []
     for image, mask in pairs:
@@ -134,6 +136,7 @@ def test_images_of_one_patient_show_the_same_ovary():
     assert not set(first.groups.tolist()) & set(second.groups.tolist())
 
 
+@pytest.mark.slow
 def test_a_sketch_finds_edges_in_the_background(pairs):
     """Canny after a slight blur draws some per cent of the pixels outside the ovary, as in real images: 3.5 to 7.3."""
     shares = []

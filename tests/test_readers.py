@@ -14,10 +14,7 @@ from uslab.data import load, mmotu
 from uslab.data.overlays import burnt_in, crosses, lone
 from uslab.data.prepare import frame
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("USLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

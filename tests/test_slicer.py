@@ -240,6 +240,7 @@ def test_slices_show_the_organ_and_no_bone(slices, volumes):
     assert slices.cases.tolist() == [0] * 7 + [1] * 7 and 40 <= slices.depth.min() and slices.depth.max() <= 60
 
 
+@pytest.mark.slow
 def test_batches_are_cut_in_any_order(slices):
     whole = slices.images()
     batch = slices.batch(torch.tensor([9, 0, 13]))
@@ -249,6 +250,7 @@ def test_batches_are_cut_in_any_order(slices):
     assert slices[:5].sha256() != slices.sha256()
 
 
+@pytest.mark.slow
 def test_poses_are_saved_and_read_back(slices, volumes, tmp_path):
     slices.save(tmp_path / "poses.safetensors")
     again = Slices.load(tmp_path / "poses.safetensors", volumes)

@@ -13,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from test_data_commands import own_cache  # noqa: F401, fixture
 
 import uslab.data
 from uslab import phantom
@@ -22,6 +21,7 @@ from uslab.data.files import is_sheet, write_sheet
 from uslab.data.source import completed
 from uslab.study import Study, pack
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 SIDE = 64
 
 
@@ -72,6 +72,7 @@ def test_a_source_has_the_same_images_in_every_command(place, capsys, source):
         assert is_sheet(sheet)
 
 
+@pytest.mark.slow
 def test_measures_and_studies_take_every_source(place, capsys):
     assert main(["metrics", "phantom:fetal_head?n=12,seed=9", *COUNTS, "--size", str(SIDE), "--draws", "3",
                  "--out", "m"]) == 0

@@ -207,6 +207,7 @@ def test_frozen_stage_one_is_bit_identical_after_stage_two(first, tmp_path):
     assert not any(torch.equal(refiner[name], value) for name, value in run.gan.G.second.state_dict().items())
 
 
+@pytest.mark.slow
 def test_stylegan2_is_a_stage_one_too(tmp_path):
     style = preset("auto", 64, batch_size=4, z=8, channel_base=256, channel_max=8, path_weight=0.0)
     first = train(Run(tmp_path / "one", StyleGAN2, style, noise_set(10), device="cpu"), 2)

@@ -126,6 +126,7 @@ def test_methods_are_compared_on_what_all_readers_answered(liang):
     assert key["methods"] == ["A", "B"]
 
 
+@pytest.mark.slow
 def test_simulated_truth_comes_out_of_the_whole_pipeline(liang):
     study, _ = liang
     found = Analysis(pd.read_csv(study.folder / "UNBLINDED/answers.csv"), study.protocol, ["A", "B"])
@@ -184,6 +185,7 @@ def test_measures_are_of_single_images():
 
 # Report
 
+@pytest.mark.slow
 def test_report_stands_alone_and_names_nobody(liang):
     study, out = liang
     html, markdown = (out / "report.html").read_text(), (out / "report.md").read_text()
@@ -234,6 +236,7 @@ def test_roc_curves_of_hand_made_ratings():
     assert len(a.lines) == 4 and len(b.lines) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_roc_curves_have_the_areas_of_the_tables(liang):
     found = liang[0].analysis()
@@ -253,6 +256,7 @@ def test_roc_curves_have_the_areas_of_the_tables(liang):
     assert len(many.lines) == 1 + 12 + 2
 
 
+@pytest.mark.slow
 def test_the_radar_chart_and_the_dots_show_the_estimates(liang):
     found = liang[0].analysis()
     value = found.estimates[found.estimates.measure == "balanced accuracy"].set_index(["method", "reader"])
@@ -274,6 +278,7 @@ def test_the_radar_chart_and_the_dots_show_the_estimates(liang):
             assert ([row.low, row.high], [y, y]) in drawn and ([row.value], [y]) in drawn
 
 
+@pytest.mark.slow
 def test_report_tables_hold_what_was_analysed(liang):
     study, out = liang
     found = Analysis(pd.read_csv(study.folder / "UNBLINDED/answers.csv"), study.protocol, ["A", "B"])
@@ -363,6 +368,7 @@ def test_numbers_are_written_plainly():
 
 # Exports
 
+@pytest.mark.slow
 def test_imrmc_export_gives_the_same_areas(liang):
     from sklearn.metrics import roc_auc_score
 

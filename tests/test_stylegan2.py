@@ -68,6 +68,7 @@ def test_projection_is_the_features_product_over_the_root_of_their_number():
     torch.testing.assert_close(features, outputs[0][:, 0])
 
 
+@pytest.mark.slow
 def test_classes_are_learnt_and_drawn_as_often_as_seen():
     """Class 0 is dark and class 1 bright, one image in four is bright: told the class, G draws each as it is."""
     torch.manual_seed(0)
