@@ -22,6 +22,7 @@ def trained(folder, case, steps: int = 2, **values) -> Run:
     run = Run(folder, case.model, case.config, case.data, seed=3, device="cpu", **values)
     for batch in run.batches(steps):
         run.log(run.gan.step(batch))
+    run.gan.dtype = torch.float32       # a loaded generator computes in it, whatever the processor trained in
     return run
 
 

@@ -2,28 +2,31 @@
 
     generator.safetensors    the weights of the generator that samples, float16 or float32, under PyTorch's names
     conditions.safetensors   of a GAN from images: the conditions that sample() draws from
+    discriminator.safetensors    where another training is to begin with it
     config.json              model, config, what sampling needs beside the weights, and the facts of the training
     card.md, samples.png     for people
 """
 
+import hashlib
 import importlib
 import json
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.atomic import write_atomically, write_json
 from ..data.device import choose_device
 from . import checkpoint
-from .gan import GAN
+from .gan import GAN, state_of
 
 # Each the module beside this file that has the class, with its Config.
 MODELS = {"DCGAN": "dcgan", "StyleGAN2": "stylegan2", "CycleGAN": "cyclegan", "StackGAN": "stackgan",
           "PGSGAN": "pgsgan"}
 SHIPPED = Path(__file__).parents[1] / "generators"
 WEIGHTS, CONDITIONS, CONFIG = "generator.safetensors", "conditions.safetensors", "config.json"
+DISCRIMINATOR = "discriminator.safetensors"
 
 
 def place(source: str | Path) -> Path:
@@ -65,21 +68,75 @@ def exported(folder: Path, facts: dict) -> dict:
     """The state for GAN.of_state of an exported folder."""
     weights = {name: value.float() if value.is_floating_point() else value
                for name, value in load_file(folder / WEIGHTS).items()}
-    if facts["domains"]:
-        weights = {domain: {name.removeprefix(f"{domain}."): value for name, value in weights.items()
-                            if name.startswith(f"{domain}.")} for domain in facts["domains"]}
+    weights = by_domain(weights, facts["domains"])
     plain = {name: torch.tensor(value) if isinstance(value, list) else value for name, value in facts["state"].items()}
     tensors = load_file(folder / CONDITIONS) if (folder / CONDITIONS).is_file() else {}
     return {"G": weights, **plain, **tensors}
 
 
+def by_domain(weights: dict[str, Tensor], domains: list[str]) -> dict:
+    """Weights named DOMAIN.NAME as a dict for each domain; as they are where there are no domains."""
+    return {domain: {name.removeprefix(f"{domain}."): value for name, value in weights.items()
+                     if name.startswith(f"{domain}.")} for domain in domains} or weights
+
+
 def trained(folder: Path) -> dict:
     """The state for GAN.of_state of a run's folder."""
+    state = checkpoint.load(checkpoint_of(folder))["gan"]
+    return state | {"G": state.get("G_ema") or state["G"]}
+
+
+def checkpoint_of(folder: Path) -> Path:
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the run has not come to its first checkpoint; train it further")
-    state = checkpoint.load(path)["gan"]
-    return state | {"G": state.get("G_ema") or state["G"]}
+    return path
+
+
+def begin(
+    gan: GAN,                 # a new one
+    source: str | Path,       # as in load
+) -> None:
+    """Transfer learning: put what a trained GAN has learnt into a new one, G, D where there is one, and the average.
+
+    A weight of another name or shape stays as it was initialised, as in Karras 2020b's code. Raises FileNotFoundError
+    for a source that holds none, and ValueError if no weight of its generator fits or a frozen D would be a new one.
+    """
+    folder, facts = place(source), about(source)
+    if (folder / WEIGHTS).is_file():
+        state = {"G": exported(folder, facts)["G"]}
+        if (folder / DISCRIMINATOR).is_file():
+            names = list(gan.D) if isinstance(gan.D, dict) else []
+            state["D"] = by_domain(load_file(folder / DISCRIMINATOR), names)
+    else:
+        state = checkpoint.load(checkpoint_of(folder))["gan"]
+    if not taken(gan.G, state["G"]):
+        raise ValueError(f"no weight of {folder} fits this {type(gan).__name__}: it holds a {facts['model']} of "
+                         "another form")
+    if getattr(gan.config, "freeze_d", 0) and not ("D" in state and taken(gan.D, state["D"])):
+        raise ValueError(f"{folder} holds no discriminator that fits: freeze_d would freeze a new one; set it to 0")
+    if "D" in state:
+        taken(gan.D, state["D"])
+    if gan.G_ema is not None:
+        taken(gan.G_ema, state.get("G_ema") or state["G"])
+
+
+def signature(source: str | Path) -> str:
+    """What tells a trained GAN from others: the name of its folder, and the beginning of its weights' SHA-256."""
+    folder = place(source)
+    path = folder / WEIGHTS if (folder / WEIGHTS).is_file() else checkpoint_of(folder)
+    with open(path, "rb") as file:
+        return f"{folder.name}, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+
+
+def taken(network: nn.Module | dict[str, nn.Module], state: dict) -> int:
+    """Give a network, or those of each domain, the tensors of a state that fit by name and shape; their number."""
+    if isinstance(network, dict):
+        return sum(taken(part, state.get(domain, {})) for domain, part in network.items())
+    own = network.state_dict()
+    fit = {name: state[name] for name, value in own.items() if name in state and state[name].shape == value.shape}
+    network.load_state_dict(own | fit)
+    return len(fit)
 
 
 def write(
@@ -87,6 +144,7 @@ def write(
     folder: Path,                      # new, empty or of an earlier export
     facts: dict,                       # for config.json: of the training, with model and config
     conditions: bool = True,           # also write the conditions, which are images that the GAN was trained on
+    discriminator: bool = False,       # also write D, in float16, for begin()
 ) -> dict:
     """Write weights, conditions and config.json, and return what config.json says.
 
@@ -95,20 +153,20 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     state = gan.sampling_state()
     domains = [name for name, value in state["G"].items() if isinstance(value, dict)]
-    named = {f"{domain}.{name}": value for domain in domains for name, value in state["G"][domain].items()}
-    weights = named or state["G"]
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+    weights = named(state["G"])
     large = {name: value for name, value in state.items() if name != "G" and isinstance(value, Tensor)
              and value.ndim > 1}
     plain = {name: value.tolist() if isinstance(value, Tensor) else value for name, value in state.items()
              if name != "G" and name not in large}
-    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    halves = halved(weights)
     facts = facts | {"domains": domains, "state": plain, "dtype": "float16"}
 
     def put(name: str, tensors: dict[str, Tensor]) -> None:
         write_atomically(folder / name, lambda part: save_file(tensors, part, {"format": "pt"}))
 
     put(WEIGHTS, halves)
+    if discriminator:
+        put(DISCRIMINATOR, halved(named(state_of(gan.D))))
     if large:
         put(CONDITIONS, {name: value.cpu().contiguous() for name, value in large.items()})
     write_json(folder / CONFIG, facts)
@@ -122,6 +180,17 @@ def write(
         facts["state"] |= dict.fromkeys(large)
     write_json(folder / CONFIG, facts)
     return facts
+
+
+def named(state: dict) -> dict[str, Tensor]:
+    """The tensors of a network, or as DOMAIN.NAME those of each domain's, on the CPU."""
+    flat = {f"{domain}.{name}": value for domain, part in state.items() if isinstance(part, dict)
+            for name, value in part.items()} or state
+    return {name: value.detach().cpu().contiguous().clone() for name, value in flat.items()}
+
+
+def halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
 
 
 def size_mb(folder: Path) -> float:

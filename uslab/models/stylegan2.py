@@ -54,6 +54,8 @@ class Config:
     ada_kimg: float = knob(500.0, 0.01, 1000.0, log=True, help="thousands of images in which p can go from 0 to 1")
     policy: str = knob(POLICIES[0], options=POLICIES, help="DiffAugment's operations (Maack: translation, cutout)")
     classes: int = knob(0, 0, 100, help="classes that G and D are told (Karras 2020b's conditional networks); 0: none")
+    freeze_d: int = knob(0, 0, 30, help="convolutions of D, from the image on, that stay as they are (Mo 2020's "
+                                        "freeze-D, where a training starts from another)")
     fill: str = knob("grey", options=tuple(FILLS), help="what DiffAugment fills with; grey is the paper's zero")
 
     def __post_init__(self):
@@ -292,6 +294,12 @@ class Discriminator(nn.Module):
         if config.classes:
             self.mapping = nn.Sequential(Embedding(config.classes, width), *dense_layers(width, width, 8))
 
+    def learn(self, frozen: int = 0) -> None:
+        """Let all weights learn but those of so many convolutions, counted from the image on (Mo 2020)."""
+        self.requires_grad_(True)
+        for layer in [part for part in self.blocks.modules() if isinstance(part, Convolution)][:frozen]:
+            layer.requires_grad_(False)
+
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.blocks(images.contiguous(memory_format=torch.channels_last))
         x = self.last(minibatch_std(x, self.group))
@@ -325,7 +333,9 @@ class StyleGAN2(GAN):
         self.seen = torch.zeros(config.classes, device=self.device)     # training images of each class so far
 
     def build(self) -> tuple[nn.Module, nn.Module]:
-        return Generator(self.config), Discriminator(self.config)
+        G, D = Generator(self.config), Discriminator(self.config)
+        D.learn(self.config.freeze_d)
+        return G, D
 
     def adam(self, name: str) -> dict:
         config = self.config
@@ -369,7 +379,7 @@ class StyleGAN2(GAN):
             d_fake = self.D(self.augment(fake), labels).float()               # logits of D(T(G(z)))
         loss = F.softplus(-d_fake).mean()
         self.descend("G", loss)
-        self.D.requires_grad_(True)
+        self.D.learn(self.config.freeze_d)
         return {"loss_g": loss.detach()}
 
     def update_d(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:

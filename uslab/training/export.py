@@ -21,6 +21,7 @@ def export(
     folder: Path,
     metrics: list[Score | Mapping],
     limits: str,
+    discriminator: bool,
 ) -> Path:
     """See Run.export. Where and with what it was trained is what its run.json says, not where it is exported."""
     path = run.folder / "run.json"
@@ -36,7 +37,7 @@ def export(
         if any(there.get(key) != facts[key] for key in ("model", "config", "seed", "data", "data_sha256")):
             raise FileExistsError(f"{folder} holds something else: name another folder for the exported generator")
     simulated = all(part["source"] == "phantom" for part in domains(facts["trained_on"], "images").values())
-    facts = store.write(run.gan, folder, facts, conditions=simulated)
+    facts = store.write(run.gan, folder, facts, simulated, discriminator)
     write_sheet(folder / "samples.png", contact_sheet(run.gan.sample(SHEET, 0)))
     (folder / "card.md").write_text(card(folder.name, facts, metrics, limits, simulated, store.size_mb(folder)))
     return folder

@@ -21,7 +21,7 @@ from ..data.batches import Batches
 from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare, synchronise
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
-from ..models import checkpoint
+from ..models import checkpoint, store
 from ..score import Score
 from .record import environment, write_record
 
@@ -54,11 +54,14 @@ class Run:
         checkpoint_seconds: Time between two checkpoints.
         deterministic: On CUDA: algorithms that repeat to the bit, where there are some, but slower.
         data_seed: What the data were drawn with: phantoms, split, subset; None: seed.
+        start: A run's folder, an exported or a shipped generator whose weights the training begins with (transfer);
+            "": new weights.
     """
 
     def __init__(
         self, folder: str | Path, model: type, config, data: ImageSet | Mapping, seed: int = 0, device: str = "auto",
         log_every: int = 10, checkpoint_seconds: float = 60, deterministic: bool = False, data_seed: int | None = None,
+        start: str | Path = "",
     ):
         self.folder, self.config, self.seed = Path(folder), config, seed
         self.data_seed = seed if data_seed is None else data_seed
@@ -74,7 +77,8 @@ class Run:
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
                     "data": each(data, lambda part: part.card),
-                    "data_sha256": each(data, lambda part: part.sha256())}
+                    "data_sha256": each(data, lambda part: part.sha256()),
+                    "start": store.signature(start) if start else None}
         for name in ("samples", "sheets"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._claim(identity, {"data_seed": self.data_seed, "trained_on": each(data, described)})
@@ -88,6 +92,8 @@ class Run:
         self.gan = model(config, self.device, dtype)
         if saved:
             self._restore(saved)
+        elif start:
+            store.begin(self.gan, start)
         self.records = self._trimmed_log()
 
     def __repr__(self) -> str:
@@ -205,6 +211,7 @@ class Run:
         folder: str | Path,                           # its name is the generator's; an earlier export is replaced
         metrics: Iterable[Score | Mapping] = (),      # measures of its images, beside those in this run's run.json
         limits: str = "",                             # what a user must know beside what is true of every generator
+        discriminator: bool = False,                  # D too, for trainings that start from this one
     ) -> Path:
         """Write the generator as it is now to a folder that stands for itself, and return the folder.
 
@@ -214,7 +221,7 @@ class Run:
         """
         from .export import export
 
-        return export(self, Path(folder), list(metrics), limits)
+        return export(self, Path(folder), list(metrics), limits, discriminator)
 
     # Inside
 
@@ -230,7 +237,7 @@ class Run:
             write_json(path, identity | beside)
             return
         there = json.loads(path.read_text())
-        old, new = [{**value.pop("config"), **value} for value in ({key: there[key] for key in identity}, identity)]
+        old, new = [{**value.pop("config"), **value} for value in ({key: there.get(key) for key in identity}, identity)]
         differ = [f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
                   for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
         if differ:
