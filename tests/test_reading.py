@@ -1,5 +1,6 @@
 """The reader's page without a browser: what it tells, what it keeps, and that a saved notebook holds nothing of it."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -14,12 +15,12 @@ from test_widgets import STATE, Page
 
 from uslab.reader.page import EVENTS, Reading
 from uslab.reader.server import SERVED
-from uslab.study import SimulatedReader, Study
+from uslab.study import PROTOCOLS, SimulatedReader, Study
 
 # Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
 ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "exposure_ms", "mask_ms", "fixation_ms",
-                 "pad"}
+                 "blank_ms", "guard_ms", "undo", "again", "pad"}
 PAGE = COMMON | {"name", "title", "text", "fields", "buttons"}
 CLASS_WORDS = re.compile(r"\b(real|synthetic|fake|truth|dcgan)\b", re.IGNORECASE)
 
@@ -149,6 +150,49 @@ def test_in_two_windows_the_first_answer_counts(study):
     assert "answered in another window" in second.last["warning"]
     first.go_on()
     assert first.last["id"] == second.last["id"] and "another window" not in first.last["warning"]
+
+
+def test_the_latest_answer_is_given_anew_once_and_both_are_kept(tmp_path):
+    protocol = dataclasses.replace(PROTOCOLS["yesno_conf"], undo=True)
+    study = Study.build(pictures(60, 0), {"dcgan": pictures(40, 1)}, protocol, out=tmp_path / "s", n_per_method=10,
+                        practice=2, attention=0, repeats=0.0)
+    reader = Reader(study, study.invite("Dr A"))
+    for _ in range(2):
+        assert not reader.last["undo"]
+        reader.answer()
+        reader.go_on()
+    assert not reader.last["undo"]              # of practice the truth was told
+    first = reader.last
+    reader.answer(choice=0)
+    ahead = reader.last
+    assert ahead["undo"] and not ahead["again"]
+    reader.say(type="undo")
+    assert reader.last["again"] and reader.last["id"] == first["id"] and not reader.last["undo"]
+    reader.say(type="next")                     # kept after all
+    assert reader.last["id"] == ahead["id"] and reader.last["undo"]
+    reader.say(type="undo")
+    for _ in range(2):                          # the second is a retry
+        reader.say(type="answer", id=first["id"], again=True, reply={"choice": 5}, rt_ms=900.0, nonce="anew 1234",
+                   facts={})
+    assert reader.last["id"] == ahead["id"] and not reader.last["undo"]
+    reader.say(type="answer", id=first["id"], again=True, reply={"choice": 1}, rt_ms=900.0, nonce="a third time",
+               facts={})                        # only once
+    reader.answer(choice=2)
+    kinds = [kind for kind, in study.store.rows("select kind from log where trial is not null and reader = 'R01'")]
+    assert kinds == ["answer"] * 3 + ["correction", "answer"]
+    study.close()
+    row = study.unblind().iloc[2]
+    assert (row.choice, row.first_choice, row.corrected, row.rt_ms) == ("real", "synthetic", True, 512.5)
+    assert reader.widget.session.progress[0] == 4
+    plain = Study.build(pictures(60, 0), {"dcgan": pictures(40, 1)}, out=tmp_path / "p", n_per_method=4, practice=0,
+                        attention=0, repeats=0.0)
+    other = Reader(plain, plain.invite("Dr A"))
+    one = other.last["id"]
+    other.answer()
+    other.say(type="undo")
+    assert other.last["id"] != one
+    other.say(type="answer", id=one, again=True, reply={"choice": 5}, rt_ms=900.0, nonce="anew 1234", facts={})
+    assert not plain.store.rows("select 1 from log where kind = 'correction'")
 
 
 def test_who_comes_back_goes_on_where_they_were(study):

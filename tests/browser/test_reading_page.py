@@ -332,6 +332,28 @@ def test_all_images_come_in_messages_of_one_length(chromium, tmp_path):
     assert len(set(map(len, frames))) == 1
 
 
+def test_a_double_press_answers_one_image(reader, place):
+    study, _, _ = place
+    one = reader()
+    one.begin()
+    one.practise()
+    for gap in (0, 60, 150, 300):
+        done = len(answers(study, one.code))
+        one.at("[data-phase=choice]")
+        box = one.page.locator(".buttons button").nth(4).bounding_box()
+        for _ in range(2):
+            one.page.mouse.click(box["x"] + 20, box["y"] + 20)
+            one.page.wait_for_timeout(gap)
+        one.at("[data-phase=choice]")
+        assert len(answers(study, one.code)) == done + 1, gap
+        one.page.keyboard.press("3")            # the next counts, and says what came too early
+        one.page.wait_for_function("() => document.querySelector('.uslab-quiz').dataset.phase !== 'choice'")
+        one.page.wait_for_selector("[data-phase=choice], [data-name=done]")
+        row = answers(study, one.code)[-1]
+        assert len(answers(study, one.code)) == done + 2 and row["confidence"] == 1
+        assert len(row["client"]["early"]) == 1 and max(row["client"]["early"]) < 400 <= row["rt_ms"]
+
+
 LEAKY = """
 from pathlib import Path
 import ipywidgets as w

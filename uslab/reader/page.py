@@ -15,7 +15,7 @@ from uslab.widgets.live import Live, source
 FIXATION_MS = 500                   # a cross before each timed exposure, so that the eye is where the image will be
 EVENTS = {"ready", "blur", "focus", "hidden", "visible", "zooms"}    # what a page may enter in the record
 LONGEST_EVENT = 2000                # characters, and as many for the facts of an answer
-PAD = 1024                          # an image's message is padded to a multiple of this, whatever number it carries
+PAD = 4096                          # an image's message is padded to a multiple of this, whatever number it carries
 NUMBERS = 10**9                     # a kernel counts its messages from here, so that all counts have as many digits
 PAGES = yaml.safe_load((Path(__file__).parent / "pages.yaml").read_text(encoding="utf-8"))
 NOT_BLINDED = ("Not blinded: who can run code here can look up answers. For a study, send readers links of "
@@ -45,6 +45,7 @@ class Reading(Live):
             self.session = None
         self.served = os.environ.get(SERVED) == "1"
         self._stop: str | None = "welcome"      # the page to show before the next image, if any
+        self._again = False                     # the latest answer is being given anew
         self._notice = ""                       # what the reader must be told with the next image
         self._shown: dict[str, int] = {}        # how often each trial was sent
         super().__init__()
@@ -74,7 +75,8 @@ class Reading(Live):
             return self._page("closed" if done < n else "done")
         if self._stop:
             return self._before(trial)
-        self._item(trial)
+        again = self.session.last() if self._again else None
+        self._item(again or trial, bool(again))
 
     def receive(self, message: dict) -> None:
         """A message of the page. What fails is entered in the record and never told to the page."""
@@ -115,7 +117,8 @@ class Reading(Live):
             if message.get("sure"):
                 self.session.withdraw()
             self._stop = "withdraw"
-        self.resend()       # and so after 'next'
+        self._again = kind == "undo" or (self._again and kind != "next")
+        self.resend()
 
     def _opened(self) -> None:
         self.session.event("open", {"served": self.served, "server": os.environ.get("SERVER_SOFTWARE", "")})
@@ -127,9 +130,10 @@ class Reading(Live):
         before = self.session.next() if self.session.consented else None
         try:
             button = self.study.protocol.buttons[reply["choice"]] if "choice" in reply else None
-            ack = self.session.answer(trial, button and button.choice, button and button.confidence,
-                                      reply.get("quality"), message["rt_ms"], message["nonce"],
-                                      {**facts, "shows": self._shown.get(trial, 0)})
+            give = self.session.correct if message.get("again") else self.session.answer
+            ack = give(trial, button and button.choice, button and button.confidence, reply.get("quality"),
+                       message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)})
+            self._again = False
         except (ValueError, IndexError) as error:
             if self.session.consented:
                 self.session.event("refused", {"error": str(error)[:500], "trial": trial})
@@ -177,16 +181,19 @@ class Reading(Live):
         else:
             self._page(self._stop)
 
-    def _item(self, trial: Trial) -> None:
+    def _item(self, trial: Trial, again: bool) -> None:
         protocol = self.study.protocol
         h, w = trial.pixels.shape[1:]
         practice = trial.phase == "practice"
         message = self._common() | {
             "type": "item", "id": trial.trial, "done": trial.position - 1, "n": trial.n, "w": w, "h": h,
             "label": "Practice" if practice else "Pair" if protocol.pair else "Image",
-            "hint": "the answer follows each" if practice and trial.buttons else "", "steps": steps(protocol, trial),
+            "hint": ("your last image again" if again else
+                     "the answer follows each" if practice and trial.buttons else ""),
+            "again": again, "undo": not again and self.session.last() is not None, "steps": steps(protocol, trial),
             "zoom": protocol.zoom, "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
-            "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "pad": ""}
+            "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "blank_ms": protocol.blank_ms,
+            "guard_ms": protocol.guard_ms, "pad": ""}
         message["pad"] = " " * (-(len(json.dumps(message)) + envelope()) % PAD)
         self._notice = ""
         self._shown[trial.trial] = self._shown.get(trial.trial, 0) + 1

@@ -24,7 +24,7 @@ DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "a
 
 def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | None]:
     """The protocol, the design with the defaults of the preset or of DESIGN, and the preset's name if it is one."""
-    preset = protocol if protocol in PRESETS else None
+    preset = protocol if isinstance(protocol, str) and protocol in PRESETS else None
     defaults = DESIGN
     if preset:
         protocol, defaults = PRESETS[preset].protocol, DESIGN | PRESETS[preset].design

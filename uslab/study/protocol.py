@@ -31,6 +31,10 @@ class Protocol:
     exposure_ms: int | None = None      # an image is shown so long; None: until the answer
     mask_ms: int = 0                    # noise, the same for all, is shown so long after the exposure
     zoom: bool = True                   # the reader may magnify in whole steps
+    # The second press of a double click must not answer the next image, which nobody has seen yet.
+    blank_ms: int = 100                 # nothing is shown so long before an image
+    guard_ms: int = 400                 # no answer counts for so long after an image, or a question, came in sight
+    undo: bool = False                  # the latest answer may be given anew, once, until the next; both are kept
     instructions: str = ("You will see ultrasound images. Some are from patients or phantoms, others were made by a "
                          "computer. There is no time limit, and no answer can be changed.")
     consent: str = ("Your answers, their times and the form below are kept for this study. Your name is not asked. You "

@@ -74,14 +74,7 @@ class Session:
         rest = [row for row in self._plan if row["trial"] not in answered]
         if len(rest) <= ahead:
             return None
-        row, protocol = rest[ahead], self.study.protocol
-        buttons = protocol.buttons[::-1] if row["reversed"] else protocol.buttons
-        return Trial(
-            trial=row["trial"], pixels=np.stack([self.study.pack[name] for name in row["stimuli"].split(",")]),
-            buttons=tuple({"label": b.label, "choice": b.choice, "confidence": b.confidence} for b in buttons),
-            quality=protocol.quality, phase="practice" if row["phase"] == "practice" else "main", block=row["block"],
-            position=row["position"], n=row["n"], exposure_ms=protocol.exposure_ms, mask_ms=protocol.mask_ms,
-        )
+        return self._trial(rest[ahead])
 
     def answer(
         self,
@@ -99,31 +92,44 @@ class Session:
         already, from another window: go on with next(). Raises ValueError for what no reader can answer, for a trial
         that is not due yet, and after a withdrawal; store.Closed once the study is closed.
         """
-        row = self._by_trial.get(trial)
-        if row is None:
-            raise ValueError(f"there is no trial {trial!r} in the plan of {self.reader}")
-        if not isinstance(nonce, str) or not 8 <= len(nonce) <= 64:
-            raise ValueError("nonce must be text of 8 to 64 characters, new for each answer")
-        if not self.consented or self.withdrawn:
-            raise ValueError(f"{self.reader} has {'withdrawn' if self.withdrawn else 'not consented'}: no answer is "
-                             "taken")
-        self.study.protocol.check(choice, confidence, quality)
-        if rt_ms is not None and not (isinstance(rt_ms, (int, float)) and 0 <= rt_ms < 1e9):
-            raise ValueError(f"rt_ms is {rt_ms!r}; it is a time in milliseconds")
+        body = self._checked(trial, choice, confidence, quality, rt_ms, nonce, client)
+        row = self._by_trial[trial]
         answered = self._answered()
         due = next((r["trial"] for r in self._plan if r["trial"] not in answered), None)
         if trial not in answered and trial != due:
             raise ValueError(f"trial {trial} is not due yet: {due} is")
-        counts = self._store.answer(self.reader, trial, nonce, {
-            "choice": choice, "confidence": confidence, "quality": quality, "rt_ms": rt_ms, "client": client or {}})
+        counts = self._store.answer(self.reader, trial, nonce, body)
         reply = {"nonce": nonce, "counts": counts}
         if row["phase"] == "practice" and self.study.protocol.buttons:
             reply["truth"] = self._truth(row)
         return reply
 
+    def last(self) -> Trial | None:
+        """The image whose answer may still be given anew: the latest one, once; None where the protocol has no undo."""
+        row = self._correctable() if self.study.protocol.undo and self.next() else None
+        return row and self._trial(row)
+
+    def correct(
+        self,
+        trial: str,                     # Trial.trial of last()
+        choice: str | None = None,
+        confidence: int | None = None,
+        quality: int | None = None,
+        rt_ms: float | None = None,
+        nonce: str = "",
+        client: dict | None = None,
+    ) -> dict:
+        """Give the latest answer anew, as answer() takes it; both are kept, and the correction counts."""
+        body = self._checked(trial, choice, confidence, quality, rt_ms, nonce, client)
+        row = self._correctable()
+        repeated = self._store.rows("select 1 from log where reader = ? and nonce = ?", self.reader, nonce)
+        if not repeated and (not self.study.protocol.undo or row is None or row["trial"] != trial):
+            raise ValueError(f"the answer of trial {trial} cannot be given anew: only the latest can, and once")
+        return {"nonce": nonce, "counts": self._store.answer(self.reader, trial, nonce, body, "correction")}
+
     def event(self, kind: str, body: dict | None = None, trial: str | None = None) -> None:
         """Keep an event of the page: 'ready', 'blur', 'focus', 'resize', 'pause', 'resume', 'takeover', 'error', ..."""
-        if kind in ("answer", "consent", "withdraw", "build", "invite", "close", "unblind"):
+        if kind in ("answer", "correction", "consent", "withdraw", "build", "invite", "close", "unblind"):
             raise ValueError(f"{kind!r} is no event of a page")
         self._store.event(self.reader, kind, body, trial)
 
@@ -160,6 +166,36 @@ class Session:
         self._store.answer_all(self.reader, given)
 
     # Inside
+
+    def _checked(self, trial, choice, confidence, quality, rt_ms, nonce, client) -> dict:
+        """What the log keeps of an answer. Raises ValueError for what no reader can answer."""
+        if trial not in self._by_trial:
+            raise ValueError(f"there is no trial {trial!r} in the plan of {self.reader}")
+        if not isinstance(nonce, str) or not 8 <= len(nonce) <= 64:
+            raise ValueError("nonce must be text of 8 to 64 characters, new for each answer")
+        if not self.consented or self.withdrawn:
+            raise ValueError(f"{self.reader} has {'withdrawn' if self.withdrawn else 'not consented'}: no answer is "
+                             "taken")
+        self.study.protocol.check(choice, confidence, quality)
+        if rt_ms is not None and not (isinstance(rt_ms, (int, float)) and 0 <= rt_ms < 1e9):
+            raise ValueError(f"rt_ms is {rt_ms!r}; it is a time in milliseconds")
+        return {"choice": choice, "confidence": confidence, "quality": quality, "rt_ms": rt_ms, "client": client or {}}
+
+    def _trial(self, row: dict) -> Trial:
+        protocol = self.study.protocol
+        buttons = protocol.buttons[::-1] if row["reversed"] else protocol.buttons
+        return Trial(
+            trial=row["trial"], pixels=np.stack([self.study.pack[name] for name in row["stimuli"].split(",")]),
+            buttons=tuple({"label": b.label, "choice": b.choice, "confidence": b.confidence} for b in buttons),
+            quality=protocol.quality, phase="practice" if row["phase"] == "practice" else "main", block=row["block"],
+            position=row["position"], n=row["n"], exposure_ms=protocol.exposure_ms, mask_ms=protocol.mask_ms,
+        )
+
+    def _correctable(self) -> dict | None:
+        latest = self._store.rows("select kind, trial from log where reader = ? and kind in ('answer', 'correction') "
+                                  "order by seq desc limit 1", self.reader)
+        row = self._by_trial[latest[0][1]] if latest and latest[0][0] == "answer" else None
+        return row if row and row["phase"] != "practice" else None
 
     def _has(self, kind: str) -> bool:
         return bool(self._store.rows("select 1 from log where reader = ? and kind = ?", self.reader, kind))

@@ -28,7 +28,8 @@ create table if not exists plan (slot integer, position integer, trial text, pha
 create table if not exists log (seq integer primary key, at real not null, reader text not null, kind text not null,
                                 trial text, nonce text, body text not null, hash text not null);
 create unique index if not exists one_answer on log (reader, trial) where kind = 'answer';
-create unique index if not exists one_nonce on log (reader, nonce) where kind = 'answer';
+create unique index if not exists one_correction on log (reader, trial) where kind = 'correction';
+create unique index if not exists one_nonce on log (reader, nonce) where nonce is not null;
 """
 TRIGGERS = "".join(
     f"create trigger if not exists {table}_no_{verb} before {verb} on {table} "
@@ -86,14 +87,16 @@ class Store:
         with self._transaction():
             self._append(reader, kind, trial, None, body or {})
 
-    def answer(self, reader: str, trial: str, nonce: str, body: dict) -> bool:
-        """Append an answer exactly once; True if it counts, False if this trial had its answer from another window.
+    def answer(self, reader: str, trial: str, nonce: str, body: dict, kind: str = "answer") -> bool:
+        """Append an answer, or its 'correction', exactly once.
+
+        True if it counts, False if this trial had its answer from another window.
 
         The same nonce gives the same reply, however often it is sent. Raises ValueError if a nonce comes again with
         another trial, and Closed if the study is closed and this answer is new.
         """
         with self._transaction():
-            before = self._db.execute("select trial from log where kind = 'answer' and reader = ? and nonce = ?",
+            before = self._db.execute("select trial from log where reader = ? and nonce = ?",
                                       (reader, nonce)).fetchone()
             if before:
                 if before[0] != trial:
@@ -101,10 +104,10 @@ class Store:
                 return True
             if self.closed():
                 raise Closed("the study is closed: no answers are taken any more")
-            taken = self._db.execute("select 1 from log where kind = 'answer' and reader = ? and trial = ?",
-                                     (reader, trial)).fetchone()
+            taken = self._db.execute("select 1 from log where kind = ? and reader = ? and trial = ?",
+                                     (kind, reader, trial)).fetchone()
             if not taken:
-                self._append(reader, "answer", trial, nonce, body)
+                self._append(reader, kind, trial, nonce, body)
             return not taken
 
     def answer_all(self, reader: str, answers: list[tuple[str, str, dict]]) -> None:

@@ -8,7 +8,8 @@ from uslab.study.build import ATTENTION, orders, rows
 from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
 
 COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice",
-           "confidence", "quality", "rating", "correct", "rt_ms", "at", "file", "group"]
+           "confidence", "quality", "rating", "correct", "rt_ms", "corrected", "first_choice",
+           "first_confidence", "first_quality", "at", "file", "group"]
 
 
 def unblind(study, key_path, early: str | None) -> pd.DataFrame:
@@ -33,23 +34,29 @@ def answers(study, key: dict) -> pd.DataFrame:
     case: the stimulus, in pairs the synthetic one, under its opaque name. truth: 'real' or 'synthetic', in pairs 'left'
     or 'right', the real one's side; 'attention' for items of noise. rating: higher for 'synthetic', by choice and
     confidence, or by quality alone where there is no choice. correct: of attention items, whether the noise was seen
-    to be noise.
+    to be noise. An answer that the reader took back is in first_choice and so on, the time is that of the first.
     """
     withdrawn = {reader for reader, in study.store.rows("select reader from log where kind = 'withdraw'")}
     readers = {reader["reader"]: reader for reader in study.readers() if reader["reader"] not in withdrawn}
     plans = {name: {row[1]: row for row in rows(key, reader["slot"])} for name, reader in readers.items()}
     table = []
+    anew = {(reader, trial): json.loads(body) for reader, trial, body in study.store.rows(
+        "select reader, trial, body from log where kind = 'correction'")}
     for reader, trial, at, body in study.store.rows("select reader, trial, at, body from log where kind = 'answer' "
                                                     "order by seq"):
         if reader in readers:
             position, _, phase, block, names, _ = plans[reader][trial]
-            reply = json.loads(body)
+            first = json.loads(body)
+            reply = anew.get((reader, trial), first)
             table.append({"reader": reader, "simulated": readers[reader]["simulated"], "trial": trial,
                           "position": position, "phase": phase, "block": block, "at": at,
                           **judge([(name, key["stimuli"][name]) for name in names.split(",")], reply, study.protocol),
-                          **{name: reply[name] for name in ("choice", "confidence", "quality", "rt_ms")}})
+                          **{name: reply[name] for name in ("choice", "confidence", "quality")},
+                          "rt_ms": first["rt_ms"], "corrected": reply is not first,
+                          **{f"first_{name}": first[name] for name in ("choice", "confidence", "quality")}})
     frame = pd.DataFrame(table, columns=COLUMNS)
-    return frame.astype({"confidence": "Int64", "quality": "Int64", "correct": "boolean", "rating": float,
+    return frame.astype({"confidence": "Int64", "quality": "Int64", "first_confidence": "Int64",
+                         "first_quality": "Int64", "corrected": bool, "correct": "boolean", "rating": float,
                          "rt_ms": float, "simulated": bool})
 
 

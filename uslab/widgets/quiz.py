@@ -10,6 +10,7 @@ from uslab.score import detection, proportion
 from uslab.widgets.live import Live, source
 
 CLASSES = ("real", "synthetic")
+GUARD_MS = 400  # no press counts for so long after an image came in sight: it may be the second of a double click
 BLOCK = 4       # items of a block hold both classes equally, so position tells nothing and runs stay short
 QUALITY = {     # the question that follows the choice, as the page is told it
     "name": "quality", "ask": "How good is the image?",
@@ -164,6 +165,7 @@ class Quiz(Live):
         if done < self.n:
             h, w = self._images[done].shape
             self.tell({**about, "type": "item", "id": done + 1, "h": h, "w": w, "zoom": True,
+                       "guard_ms": GUARD_MS,
                        "steps": [CHOICE, QUALITY] if self.quality else [CHOICE],
                        "hint": "self-test: the answer follows each image"}, self._images[done])
         else:

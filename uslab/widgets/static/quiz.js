@@ -17,12 +17,12 @@ const kept = {
 };
 
 export default () => {
-  // What the kernel said last, and how far the reader has come with it. Phases: wait, show (not on the screen yet),
-  // the name of a question, feedback, page, summary.
+  // What the kernel said last, and how far the reader has come with it. Phases: wait, show (what is asked is not in sight
+  // yet, or for too short a time to be answered), the name of a question, feedback, page, summary.
   const state = { item: null, phase: "wait", step: 0, reply: {}, facts: {}, feedback: null, shown: Infinity,
-    pending: null, trouble: 0 };
+    open: Infinity, early: [], pending: null, trouble: 0 };
   const views = new Set();
-  let model = null, ask = null, timer = 0, asked = 0;
+  let model = null, ask = null, timer = 0, asked = 0, opening = 0;
   const draw = () => { for (const view of views) view.draw(); };
 
   function post(message) {
@@ -49,15 +49,31 @@ export default () => {
 
   // Wait for what the kernel shows next, and ask for it if nothing comes.
   function wait() {
-    state.phase = "wait";
+    Object.assign(state, { phase: "wait", feedback: null });
+    clearTimeout(opening);
     clearTimeout(asked);
     asked = setTimeout(() => { ask(); state.trouble = 1; draw(); }, RETRY);
     draw();
   }
 
+  // Let the next question, or the feedback, be answered a guard after it came in sight, and not before: the second press
+  // of a double click must not answer what nobody has seen. Such presses are kept with the next answer.
+  function open(since, phase) {
+    clearTimeout(opening);
+    state.open = since + (state.item.guard_ms ?? 0);
+    const now = () => { state.phase = phase; draw(); };
+    const left = state.open - performance.now();
+    if (left <= 0) return now();
+    state.phase = "show";
+    opening = setTimeout(now, left);
+    draw();
+  }
+
   function submit() {
     const facts = { ...state.facts, epoch_ms: Date.now(), pixel_ratio: devicePixelRatio };
-    const message = { type: "answer", id: state.item.id, reply: state.reply, rt_ms: state.rt, nonce: nonce(), facts };
+    if (state.early.length) facts.early = state.early.slice(-9).map((time) => Math.round(time - state.shown));
+    state.early = [];
+    const message = { type: "answer", id: state.item.id, again: Boolean(state.item.again), reply: state.reply, rt_ms: state.rt, nonce: nonce(), facts };
     if (state.item.seat) kept.put(state.item.seat, message);
     state.phase = "wait";
     deliver(message);
@@ -70,7 +86,10 @@ export default () => {
     if (state.item.seat) kept.drop(state.item.seat);
     const own = state.pending.id === state.item.id;
     Object.assign(state, { pending: null, trouble: 0 });
-    if (message.feedback && own) Object.assign(state, { feedback: message.feedback, phase: "feedback" });
+    if (message.feedback && own) {
+      state.feedback = message.feedback;
+      open(performance.now(), "feedback");
+    }
     else if (own) wait();
     draw();
   }
@@ -81,13 +100,15 @@ export default () => {
     if (message.type === "ack") return confirmed(message);
     clearTimeout(asked);
     if (!state.pending) state.trouble = 0;
-    if (state.phase === "feedback") return;
-    const same = state.item?.type === message.type && state.item.id === message.id;
+    if (state.feedback) return;
+    const same = state.item?.type === message.type && state.item.id === message.id && !state.item.again === !message.again;
     if (!same) {
-      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: {}, facts: { by: [] }, shown: Infinity, feedback: null });
+      clearTimeout(opening);
+      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: {}, facts: { by: [] }, shown: Infinity,
+        open: Infinity });
     }
-    const open = message.type === "item" ? (state.shown < Infinity ? message.steps[state.step].name : "show") : message.type;
-    if (state.pending?.id !== message.id) state.phase = open;
+    const inSight = performance.now() >= state.open ? message.steps?.[state.step].name : "show";
+    if (state.pending?.id !== message.id) state.phase = message.type === "item" ? inSight : message.type;
     const left = message.seat && !state.pending && kept.get(message.seat);
     if (left) {             // of this page before a reload
       if (left.id === message.id) state.phase = "wait";
@@ -101,24 +122,26 @@ export default () => {
 
   function press(value, time, by) {
     const { item } = state, step = item.steps?.[state.step];
+    if (item.type !== "item") return;
+    if (["wait", "show"].includes(state.phase) || time < state.open) {
+      state.early.push(time);
+      return;
+    }
     if (state.phase === "feedback") {
       post({ type: "next" });
       return wait();
     }
-    if (!step || state.phase !== step.name || time < state.shown) return;     // not on the screen yet
     if (state.step === 0) state.rt = time - state.shown;
     state.reply[step.name] = value;
     state.facts.by.push(by);
     if (++state.step === item.steps.length) return submit();
-    state.phase = item.steps[state.step].name;
-    draw();
+    open(time, item.steps[state.step].name);
   }
 
   function back() {
-    if (state.phase === "wait" || !state.step) return;
+    if (state.phase === "wait" || state.feedback || !state.step) return;
     state.facts.changed = (state.facts.changed ?? 0) + 1;
-    state.phase = state.item.steps[--state.step].name;
-    draw();
+    open(performance.now(), state.item.steps[--state.step].name);
   }
 
   // What the reader's screen is like, once: the refresh rate is the median of 30 frames.
@@ -149,8 +172,7 @@ export default () => {
     seen(time) {
       if (time > state.shown) return;
       state.shown = time;
-      if (state.phase === "show") state.phase = state.item.steps[0].name;
-      draw();
+      if (state.phase === "show") open(time, state.item.steps[0].name);
     },
     fact(name, value) { state.facts[name] = value; },
     send(message) {
@@ -172,8 +194,7 @@ export default () => {
         document.removeEventListener("visibilitychange", away);
         removeEventListener("blur", blur);
         removeEventListener("focus", focus);
-        clearTimeout(timer);
-        clearTimeout(asked);
+        for (const one of [timer, asked, opening]) clearTimeout(one);
       };
     },
     render({ el }) {
@@ -196,7 +217,7 @@ function mount(el, state, act) {
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
     role: "group", "aria-label": "questions about images" }, warning, head, marks, body, trouble);
   el.append(root);
-  let offered = [], drawn = null;
+  let offered = [], now = null, drawn = null;     // what the buttons answer, the options that they stand for, the item
 
   const zoom = (by) => {
     if (!state.item?.zoom) return;
@@ -206,6 +227,8 @@ function mount(el, state, act) {
   };
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
   const further = [tool("−", "smaller (key −)", () => zoom(-1)), tool("+", "larger (key +)", () => zoom(1))];
+  const anew = tool("Undo the last answer", "see the last image again and answer it anew", () => act.send({ type: "undo" }));
+  const keep = tool("Keep my answer", "leave the answer as it was and go on", () => act.send({ type: "next" }));
   const pause = tool("Pause", "pause: the image is hidden until you go on", () => { stage.say(""); act.send({ type: "pause" }); });
 
   root.addEventListener("keydown", (event) => {
@@ -243,6 +266,9 @@ function mount(el, state, act) {
   placed.observe(root);
 
   function offer(options) {
+    if (options === now && buttons.children.length) return;
+    now = options;
+    buttons.classList.toggle("many", options.length > 5);
     offered = options.map((option) => ({ ...option, keys: option.keys ?? [option.key] }));
     const had = root.contains(document.activeElement);
     buttons.replaceChildren(...offered.map((option) => {
@@ -261,28 +287,25 @@ function mount(el, state, act) {
     if (item !== drawn) {
       drawn = item;
       body.replaceChildren(stage.node, tools, question, buttons);
-      tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.seat ? [pause] : []));
+      tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
       stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
       fit();
       refocus(false);
     }
-    const step = item.steps.find((step) => step.name === phase);
-    question.className = "ask" + (phase === "feedback" ? (feedback.correct ? " right" : " wrong") : "");
-    if (phase !== "wait") buttons.classList.toggle("many", (step ?? item.steps[0]).options.length > 5 && phase !== "feedback");
-    if (step) {
+    const step = item.steps[state.step];
+    question.className = "ask" + (feedback ? (feedback.correct ? " right" : " wrong") : "");
+    if (phase === "wait") question.textContent = "one moment";
+    else if (feedback) {
+      question.replaceChildren(feedback.text, ...(feedback.why ? [element("small", { text: feedback.why })] : []));
+      offer(feedback.options ??= [{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
+    } else {
       const first = item.steps[0], chosen = first.options.find((option) => option.value === state.reply[first.name]);
       const earlier = step !== first && element("button", { type: "button", class: "back", text: "Back", onclick: act.back });
       question.replaceChildren(...(earlier ? [`${chosen.said ?? chosen.text}. `, step.ask, earlier] : [step.ask]));
       offer(step.options);
-    } else if (phase === "feedback") {
-      question.replaceChildren(feedback.text, ...(feedback.why ? [element("small", { text: feedback.why })] : []));
-      offer([{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
-    } else {
-      question.textContent = phase === "show" ? item.steps[0].ask : "one moment";
-      if (phase === "show" && !buttons.children.length) offer(item.steps[0].options);
-      for (const button of buttons.children) button.disabled = true;
-      offered = [];
     }
+    // Not `disabled`: such a button would lose the focus to the notebook, and what is pressed too early is kept.
+    for (const button of buttons.children) button.setAttribute("aria-disabled", phase === "wait" || phase === "show");
   }
 
   function draw() {
@@ -292,13 +315,11 @@ function mount(el, state, act) {
       return;
     }
     root.classList.add("uslab-live");
-    // A button that waits is disabled and would lose the focus to the notebook, and the keys with it.
-    if (phase === "wait" && document.activeElement?.tagName === "BUTTON") refocus(root.contains(document.activeElement));
     root.dataset.phase = phase;
     root.dataset.name = item.name ?? "";
     root.toggleAttribute("data-teaching", Boolean(item.marks));
-    const answered = item.marks && (phase === "feedback" ? [...item.marks, state.feedback.correct] : item.marks);
-    const done = (item.done ?? 0) + (phase === "feedback" ? 1 : 0);
+    const answered = item.marks && (state.feedback ? [...item.marks, state.feedback.correct] : item.marks);
+    const done = (item.done ?? 0) + (state.feedback ? 1 : 0);
     root.dataset.done = done;
     root.classList.toggle("pair", item.buffers.length > 1);
     root.classList.toggle("alone", Boolean(item.alone));
@@ -317,6 +338,7 @@ function mount(el, state, act) {
       if (item !== drawn) {
         drawn = item;
         offered = [];
+        now = null;
         const had = root.contains(document.activeElement);
         body.replaceChildren(item.type === "summary" ? summary(item) : makePage(item, act.send));
         refocus(had);

@@ -60,7 +60,7 @@ function makeStage() {
 
   return {
     node,
-    // Show a new item. `shown(time)` is called when it is on the screen, `gone(ms)` when its exposure, so long, is over.
+    // Show a new item, after a blank or a cross. `shown(time)` is called when it is on the screen, `gone(ms)` when its exposure, so long, is over.
     show(next, shown, gone) {
       item = next;
       level = 1;
@@ -86,9 +86,10 @@ function makeStage() {
           requestAnimationFrame(look);
         });
       };
-      if (!item.fixation_ms) return draw();
-      put(element("span", { class: "fixation", text: "+" }));
-      setTimeout(draw, item.fixation_ms);
+      const before = item.fixation_ms || item.blank_ms;
+      if (!before) return draw();
+      put(...(item.fixation_ms ? [element("span", { class: "fixation", text: "+" })] : []));
+      setTimeout(draw, before);
     },
     say(text) {
       turn++;
