@@ -47,6 +47,33 @@ def save(path, image: np.ndarray):
     return path
 
 
+def dicom(path, pixels, **changes):
+    """An ultrasound DICOM file of (H, W) or (H, W, 3) pixels; changes are elements by their keywords."""
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
+
+    data = pydicom.Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID, data.SOPClassUID = UltrasoundImageStorage, UltrasoundImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+    data.Rows, data.Columns = pixels.shape[:2]
+    data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+    data.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
+    data.PixelRepresentation = 0
+    data.BitsAllocated = 8 * pixels.dtype.itemsize
+    data.BitsStored = data.BitsAllocated
+    if pixels.ndim == 3:
+        data.PlanarConfiguration = 0
+    for name, value in changes.items():
+        setattr(data, name, value)
+    data.HighBit = data.BitsStored - 1
+    data.PixelData = pixels.tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
 def disc(height: int = 120, width: int = 160, centre=(80, 60), radius: int = 20) -> np.ndarray:
     """A white disc on black, (height, width) uint8."""
     return cv2.circle(np.zeros((height, width), np.uint8), centre, radius, 255, -1)

@@ -6,7 +6,6 @@ import stat
 import made
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from uslab.data import ImageSet, cache, load
@@ -28,16 +27,6 @@ def test_a_file_that_is_no_image(tmp_path, content):
     (tmp_path / "notes.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"notes\.png cannot be read as an image \(.*get it again or take it out"):
         load("folder", tmp_path)
-
-
-def test_sixteen_bits_keep_their_brightness(tmp_path):
-    grey = made.scan(1)
-    grey[0, 0] = 255
-    for bits in (10, 12, 16):
-        path = made.save(tmp_path / f"{bits}.png", grey.astype(np.uint16) << (bits - 8))
-        assert np.array_equal(read_grey(path)[0], grey)
-    path = made.save(tmp_path / "8.tif", grey.astype(np.uint16))
-    assert np.array_equal(read_grey(path)[0], grey)
 
 
 def test_colour_becomes_grey_and_its_share_is_known(tmp_path):
@@ -184,49 +173,3 @@ def test_a_set_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
     images.save(tmp_path / "set.safetensors")
     assert ImageSet.load(tmp_path / "set.safetensors").sha256() == images.sha256()
-
-
-def dicom(path, pixels, **changes):
-    import pydicom
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
-
-    data = pydicom.Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID, data.SOPClassUID = UltrasoundImageStorage, UltrasoundImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
-    data.Rows, data.Columns = pixels.shape[:2]
-    data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    data.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-    data.PixelRepresentation = 0
-    data.BitsAllocated = 8 * pixels.dtype.itemsize
-    data.BitsStored = data.BitsAllocated
-    if pixels.ndim == 3:
-        data.PlanarConfiguration = 0
-    for name, value in changes.items():
-        setattr(data, name, value)
-    data.HighBit = data.BitsStored - 1
-    data.PixelData = pixels.tobytes()
-    data.save_as(path, enforce_file_format=True)
-    return path
-
-
-def test_dicom_of_all_kinds_is_the_same_image(tmp_path):
-    grey = made.scan(1)
-    files = [dicom(tmp_path / "8.dcm", grey), dicom(tmp_path / "12.dcm", grey.astype(np.uint16) << 4, BitsStored=12),
-             dicom(tmp_path / "inverse.dcm", 255 - grey, PhotometricInterpretation="MONOCHROME1"),
-             dicom(tmp_path / "rgb.dcm", np.repeat(grey[..., None], 3, 2))]
-    assert all(np.array_equal(read_grey(path)[0], grey) for path in files)
-    images = load("folder", tmp_path, 64)
-    assert len(images) == 4 and len(images.groups.unique()) == 1  # four copies, so one group
-    assert torch.equal(images.images[0], images.images[3])
-
-
-def test_dicom_films_and_damaged_dicom_are_named(tmp_path):
-    path = dicom(tmp_path / "film.dcm", np.stack([made.scan(1)] * 2).reshape(240, 160), Rows=120, NumberOfFrames=2)
-    with pytest.raises(ValueError, match=r"film\.dcm holds 2 frames: save the frames that you want"):
-        read_grey(path)
-    path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ValueError, match=r"film\.dcm cannot be read as a DICOM image"):
-        read_grey(path)

@@ -163,7 +163,8 @@ def test_hc18_reads_exams_masks_and_millimetres(tmp_path):
         assert area_mm2 == pytest.approx(np.pi * 45 * 35, rel=0.02)
         assert row.hc_mask_mm == pytest.approx(row.hc_mm, rel=0.02)
     assert heads.images[0, 0, :12].max() == 0   # padded to the square
-    assert [note.split(":")[0] for note in heads.notes] == ["cropped to the scan region"]
+    assert [note.split(":")[0] for note in heads.notes] == [
+        "cropped to the scan region", "2 images are copies of others, pixel by pixel"]
     assert set(heads.table.height) == {270} and set(heads.table.width) == {400} and not heads.table.colour.any()
 
 
@@ -176,7 +177,7 @@ def test_an_open_outline_is_closed_by_an_ellipse_and_reported(tmp_path):
     write_hc18(tmp_path)
     cv2.imwrite(str(tmp_path / "training_set" / "011_HC_Annotation.png"), outline_of(gap=25))
     heads = load("hc18", tmp_path, 64)
-    assert heads.notes[1:] == ("open outlines replaced by a fitted ellipse: 011_HC.png",)
+    assert heads.notes[2:] == ("open outlines replaced by a fitted ellipse: 011_HC.png",)
     assert heads.table.outline.tolist() == ["closed", "closed", "open"]
 
 

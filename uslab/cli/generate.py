@@ -152,15 +152,16 @@ def translated_images(gan, files: list[Path], root: Path) -> Iterator:
     import pandas as pd
 
     from uslab.data import ImageSet
-    from uslab.data.files import opened, read_grey, stack
+    from uslab.data.files import opened, read_grey, stack, whites
     from uslab.data.written import labels
     from uslab.generators.lots import as_large_as
     from uslab.models.sketches import PALETTE
 
+    white = whites(files) if hasattr(gan, "translate") else {}
     for start in range(0, len(files), 8):
         part, values = files[start:start + 8], {}
         if hasattr(gan, "translate"):
-            pictures = [read_grey(file)[0] for file in part]
+            pictures = [read_grey(file, white)[0] for file in part]
         else:
             pictures = [labels(np.array(image if image.mode in "LP" else image.convert("L")))
                         for image in map(opened, part)]

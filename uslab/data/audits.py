@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .cache import remembered
+from .collect import COLOURED
 from .duplicates import SAME_FRAME, SAME_SWEEP, find
 from .imageset import ImageSet
 
@@ -94,7 +95,7 @@ class Audit:
     @cached_property
     def colour(self) -> pd.DataFrame:
         """Images with colour, as in colour Doppler: file, colour (share of the file's pixels). Grey copies hide it."""
-        return self.above("colour", 0.002)
+        return self.above("colour", COLOURED)
 
     def above(self, column: str, limit: float) -> pd.DataFrame:
         table = self.images.table

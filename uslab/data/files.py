@@ -1,99 +1,185 @@
-"""Read image files of any common kind as grey levels or as class numbers, with errors that name the file."""
+"""Read image files of any common kind as displayed grey levels or as masks, with errors that name the file."""
 
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from . import dicom
 from .atomic import write_atomically
 
 SHEET = "contact sheet of uslab"   # the mark of a picture of many images, in its file's comment
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
+SMALLEST = 32                      # pixels of the shorter side of an ultrasound image, at least
+White = dict[str, float]           # the level that is shown white: "I" of integers of more than 8 bits, "F" of floats
 
 
-def read_grey(path: Path) -> tuple[np.ndarray, float]:
-    """Grey levels (H, W) uint8 of an image file, and the share of its pixels that are coloured (0 for grey files).
+def read_grey(path: Path, white: White | None = None) -> tuple[np.ndarray, float]:
+    """Grey levels (H, W) uint8 as a viewer displays them, and the share of coloured pixels (0 for grey files).
 
-    Colours become luma; transparent pixels become black; more than 8 bits are scaled from the fewest bits that hold
-    the brightest pixel, so a 12-bit image in a 16-bit file keeps its brightness. A DICOM file must hold one frame.
-    Raises ValueError, naming the file, if it is damaged, cut off or no image.
+    Colours become luma; transparent pixels become black; a photograph stands upright as its EXIF says; a DICOM file
+    goes through its own tables and window (see dicom). Grey levels of more than 8 bits are linear from 0 to the white
+    level of the folder (see whites), of the file alone if none is given. Raises ValueError, naming the file, if it is
+    damaged, cut off, no image, or holds several frames.
     """
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return read_dicom(path)
-    image = opened(path)
+    if dicom.is_dicom(path):
+        if (frames := dicom.facts(path).frames) > 1:
+            raise ValueError(several(path, f"{frames} frames"))
+        return in_grey(next(dicom.pictures(path)))
+    image = flat(opened(path))
+    if not deep(image):
+        return in_grey(np.array(image))
+    values, level = levels(image, path), stated(image) or (white or whites([path]))[kind(image)]
+    return dicom.shown(values, 0, level), 0.0
+
+
+def read_mask(path: Path, shape: tuple[int, int], empty: bool = True) -> np.ndarray:
+    """A mask of one structure, (H, W) uint8, 1 in the structure, which is white, or all that is not 0 among few levels.
+
+    A smooth or lossy mask is cut at half its brightest level. Raises ValueError, naming the file, for another shape,
+    for several levels of which nothing says which is the structure, and for an empty mask where none may be (empty).
+    """
+    image = None if dicom.is_dicom(path) else flat(opened(path))
+    values = levels(image, path) if image is not None and deep(image) else read_grey(path)[0]
+    if values.shape != shape:
+        raise ValueError(f"{path} is {values.shape}, its image {shape}: a mask has the size of its image")
+    found = np.unique(values)
+    found, top = found[found > 0], found[-1]
+    if not empty and not found.size:
+        raise ValueError(f"{path} is empty, but its image has a lesion: get it again or take both out")
+    if 1 < found.size < 8 and found[0] <= top / 2:
+        raise ValueError(f"{path} holds the levels {', '.join(f'{level:g}' for level in found)}: a mask is of one "
+                         "structure; save the one that is meant in white on black")
+    return (values > top / 2).astype(np.uint8)
+
+
+def whites(paths: Iterable[Path]) -> White:
+    """The levels that are shown white in files of more than 8 bits, one for all, so that their differences stay.
+
+    16 bits where a file uses the highest of them; floats from 0 to 1, or to 255. Raises ValueError where neither is
+    so, as with 12 bits in 16, of which nothing says that they are 12: then it has to be stated.
+    """
+    top: dict[str, tuple[float, Path]] = {}
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                needed = deep(image) and not stated(image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):   # the reader will name it
+            continue
+        if needed:
+            image = opened(path)
+            highest = float(levels(image, path).max())
+            top[kind(image)] = max(top.get(kind(image), (-1.0, path)), (highest, path))
+    found = {}
+    for name, (highest, path) in top.items():
+        ranges = (1.0, 255.0) if name == "F" else (65535.0,) if highest > 32767 else ()
+        found[name] = next((white for white in ranges if highest <= white), 0.0)
+        if not found[name]:
+            raise ValueError(f"{path} reaches the level {highest:g}, and nothing says which level is white: state it, "
+                             "such as 4095 for 12 bits, in the column white of labels.csv or as `uslab data import "
+                             "--white`")
+    return found
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """The image in L, RGB or a mode of more than 8 bits; transparent pixels are black."""
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode in ("LA", "PA", "RGBA"):
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa"):
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
-    if image.mode == "1":
-        image = image.convert("L")
-    if image.mode == "L":
-        return np.array(image), 0.0
-    if image.mode.startswith("I") or image.mode == "F":
-        return eight_bits(np.array(image), path), 0.0
-    return luma(np.array(image.convert("RGB")))
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return image if image.mode == "L" or deep(image) else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """A mask of one structure, (H, W) uint8, 1 where the file is not black. Raises ValueError for another shape."""
-    mask = (read_grey(path)[0] > 127).astype(np.uint8)
-    if mask.shape != shape:
-        raise ValueError(f"{path} is {mask.shape}, its image {shape}: a mask has the size of its image")
-    return mask
+def deep(image: Image.Image) -> bool:
+    """Whether the pixels have more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def kind(image: Image.Image) -> str:
+    return "F" if image.mode == "F" else "I"
+
+
+def tag(image: Image.Image, number: int, default: int) -> int:
+    """The first value of a TIFF's tag."""
+    value = getattr(image, "tag_v2", {}).get(number, default)
+    return value[0] if isinstance(value, tuple) else value
+
+
+def stated(image: Image.Image) -> float:
+    """The white level that a file of more than 8 bits states: a TIFF of 10 or 12 bits; 0 where it states none."""
+    bits = tag(image, 258, 16)      # BitsPerSample
+    return 2.0 ** bits - 1 if deep(image) and 8 < bits < 16 else 0.0
+
+
+def levels(image: Image.Image, path: Path) -> np.ndarray:
+    """Grey levels of more than 8 bits as stored, from black on. Raises ValueError for negative or undefined ones."""
+    values = np.array(image)
+    if tag(image, 262, 1) == 0:     # WhiteIsZero, which Pillow does not turn where there are 16 bits
+        values = 2 ** tag(image, 258, 16) - 1 - values
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError(f"{path} holds negative or undefined grey levels: save it as 8- or 16-bit grey")
+    return values
+
+
+def in_grey(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Grey levels of (H, W) or RGB (H, W, 3) uint8; the share of coloured pixels, whose channels differ by over 40."""
+    if pixels.ndim == 2:
+        return pixels, 0.0
+    return np.array(Image.fromarray(pixels).convert("L")), float((np.ptp(pixels, axis=2) > 40).mean())
+
+
+def several(path: Path, what: str) -> str:
+    return (f"{path} holds {what}: write those that you want as single images, with `uslab data import FOLDER --out "
+            "SET --every 10`")
 
 
 def opened(path: Path) -> Image.Image:
+    """The picture, decoded and upright. Raises ValueError, naming the file, for anything but one whole picture."""
     try:
-        image = Image.open(path)
-        image.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")         # of metadata that does not matter here
+            image = Image.open(path)
+            if image.format == "PNG":
+                image.verify()      # its checksums; decoding ends before the last of them
+                image = Image.open(path)
+            frames = pages(image)
+            image.load()
+            mark = is_sheet(image)
+            ImageOps.exif_transpose(image, in_place=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: get the data set again, or unpack it again") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:      # Pillow's plugins raise many kinds for damaged files
         reason = "its content is not that of an image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path} cannot be read as an image ({reason}): it is damaged, cut off or something else "
                          "under this name; get it again or take it out") from None
-    if is_sheet(image):
+    if frames > 1:
+        raise ValueError(several(path, f"{frames} pages"))
+    if mark:
         raise ValueError(f"{path} is a contact sheet, a picture of many images and not one of them: take it out, or "
                          "name single images, such as those that `uslab generate RUN --out DIR` writes")
     return image
 
 
-def read_dicom(path: Path) -> tuple[np.ndarray, float]:
-    import pydicom
-
-    try:
-        dicom = pydicom.dcmread(path)
-        pixels = dicom.pixel_array
-    except Exception as error:  # pydicom raises many kinds for damaged files
-        raise ValueError(f"{path} cannot be read as a DICOM image ({error}): get it again or take it out") from None
-    if int(dicom.get("NumberOfFrames") or 1) > 1:
-        raise ValueError(f"{path} holds {dicom.NumberOfFrames} frames: save the frames that you want as single images")
-    kind = dicom.PhotometricInterpretation
-    if kind.startswith("YBR"):
-        pixels = pydicom.pixels.convert_color_space(pixels, kind, "RGB")
-    if pixels.ndim == 3:
-        return luma(pixels.astype(np.uint8))
-    pixels = pixels.astype(np.int64) - (pixels.min() if dicom.PixelRepresentation else 0)
-    grey = np.right_shift(pixels, max(0, int(dicom.BitsStored) - 8)).clip(0, 255).astype(np.uint8)
-    return (255 - grey if kind == "MONOCHROME1" else grey), 0.0
-
-
-def eight_bits(values: np.ndarray, path: Path) -> np.ndarray:
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError(f"{path} holds negative or undefined grey levels: save it as 8- or 16-bit grey")
-    bits = max(8, int(values.max()).bit_length())
-    return (values / 2 ** (bits - 8)).astype(np.uint8)
-
-
-def luma(rgb: np.ndarray) -> tuple[np.ndarray, float]:
-    """Grey levels of a (H, W, 3) uint8 image and the share of coloured pixels: channels that differ by over 40."""
-    grey = np.array(Image.fromarray(rgb).convert("L"))
-    return grey, float((np.ptp(rgb, axis=2) > 40).mean())
+def pages(image: Image.Image) -> int:
+    """How many pictures the file holds; a TIFF's reduced copies and a photograph's second view are not counted."""
+    if image.format == "MPO":
+        return 1
+    count = getattr(image, "n_frames", 1)
+    if image.format == "TIFF" and count > 1:
+        reduced = 0
+        for index in range(count):
+            image.seek(index)
+            reduced += bool(tag(image, 254, 0) & 5)     # NewSubfileType: a reduced copy or a mask
+        image.seek(0)
+        count -= reduced
+    return count
 
 
 def write_sheet(path: Path, sheet: np.ndarray) -> None:
@@ -117,6 +203,11 @@ def is_run(folder: Path) -> bool:
 
 def walk(root: Path) -> list[Path]:
     """All image files under a folder, sorted; links to folders are followed, but never in a loop."""
+    return [path for path in files_under(root) if path.name.lower().endswith(SUFFIXES) or dicom.is_dicom(path)]
+
+
+def files_under(root: Path) -> list[Path]:
+    """All files under a folder but hidden ones, sorted."""
     found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -125,9 +216,28 @@ def walk(root: Path) -> list[Path]:
             continue
         seen.add(real)
         folders.sort()
-        found += [Path(folder, name) for name in sorted(files)
-                  if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        found += [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
     return found
+
+
+def left_out(root: Path, used: Iterable[Path]) -> tuple[str, ...]:
+    """A note that counts the files under a folder that are not used, by their endings; none if all are."""
+    used = {os.path.realpath(path) for path in used}
+    rest = [path for path in files_under(root) if os.path.realpath(path) not in used]
+    kinds = Counter(path.suffix.lower() or "without an ending" for path in rest)
+    words = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
+    return (f"left out: {words}, such as {rest[0].relative_to(root).as_posix()}",) if rest else ()
+
+
+def check_sizes(paths: list[Path], shapes: list[tuple[int, int]]) -> None:
+    """Raise ValueError, naming it, for an image too small for ultrasound or far smaller than the others of its set."""
+    sides = [max(shape) for shape in shapes]
+    for path, shape in zip(paths, shapes):
+        if min(shape) < SMALLEST:
+            raise ValueError(f"{path} has only {shape[1]}x{shape[0]} pixels: no ultrasound image; take it out")
+        if max(shape) <= np.median(sides) / 4:
+            raise ValueError(f"{path} has {shape[1]}x{shape[0]} pixels, the others about {np.median(sides):.0f} on "
+                             "their longer side: a thumbnail? Take it out")
 
 
 def stack(images: Iterable[np.ndarray]) -> torch.Tensor:

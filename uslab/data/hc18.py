@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from . import tables
 from .collect import Item, collect, numbered
-from .files import read_grey
+from .files import left_out, read_grey
 from .imageset import ImageSet
 
 TABLE = "training_set_pixel_size_and_HC.csv"
@@ -34,7 +35,7 @@ def read(
     """
     folder, table = root / "training_set", read_table(root)
     expected = {name for file in table.file for name in (file, outline_name(file))}
-    present = {path.name for path in folder.glob("*.png")}
+    present = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png" and path.name[0] != "."}
     if missing := sorted(expected - present):
         raise FileNotFoundError(
             f"{folder / missing[0]} is missing, and {len(missing) - 1} more that {TABLE} lists: the download or the "
@@ -44,13 +45,12 @@ def read(
 
     outlines = [Outline(folder, *row) for row in table.itertuples(index=False)]
     groups, names = numbered(table.file.str.extract(r"^(\d+)_")[0])
-    images = collect([Item(folder / outline.file, outline.file, outline) for outline in outlines], size, card="hc18",
-                     mask_names=("background", "head"), groups=groups, group_names=names,
-                     table=table.drop(columns="file"))
+    items = [Item(folder / outline.file, outline.file, outline, outline.pixel_mm) for outline in outlines]
+    images = collect(items, size, card="hc18", mask_names=("background", "head"), groups=groups, group_names=names,
+                     table=table[["hc_mm"]], notes=left_out(folder, (folder / name for name in expected)))
     opened = [outline.file for outline in outlines if outline.open]
     note = f"open outlines replaced by a fitted ellipse: {', '.join(opened)}"
     return replace(images, notes=(*images.notes, note) if opened else images.notes, table=images.table.assign(
-        pixel_mm=images.table.pixel_mm * images.table.scale,
         hc_mask_mm=[outline.hc_mask_mm for outline in outlines],
         outline=["open" if outline.open else "closed" for outline in outlines]))
 
@@ -62,12 +62,9 @@ def read_table(root: Path) -> pd.DataFrame:
         do = f"unpack {zipped} there" if zipped.exists() else HELP
         raise FileNotFoundError(f"{root / 'training_set'} is not a folder: {do}")
     path = root / TABLE
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: {HELP}")
-    table = pd.read_csv(path)
-    if list(table.columns) != COLUMNS or table.empty:
-        raise ValueError(f"{path} has the columns {list(table.columns)} and {len(table)} rows, expected "
-                         f"{COLUMNS}: {HELP}")
+    table = tables.read_table(path, HELP)
+    if list(table.columns) != COLUMNS:
+        raise ValueError(f"{path} has the columns {list(table.columns)}, expected {COLUMNS}: {HELP}")
     table.columns = ["file", "pixel_mm", "hc_mm"]
     for column in ("pixel_mm", "hc_mm"):
         values = pd.to_numeric(table[column], errors="coerce")
@@ -75,9 +72,10 @@ def read_table(root: Path) -> pd.DataFrame:
             raise ValueError(f"{path}: {column} of {table.file[~(values > 0)].iloc[0]} is not a positive "
                              f"number: {HELP}")
         table[column] = values
-    names = table.file.astype(str)
-    if not (good := names.str.fullmatch(r"\d+_\d*HC\.png")).all():
-        raise ValueError(f"{path}: {names[~good].iloc[0]!r} is no HC18 file name such as 010_2HC.png: {HELP}")
+    if not (good := table.file.str.fullmatch(r"\d+_\d*HC\.png")).all():
+        raise ValueError(f"{path}: {table.file[~good].iloc[0]!r} is no HC18 file name such as 010_2HC.png: {HELP}")
+    if (twice := table.file.duplicated()).any():
+        raise ValueError(f"{path} lists {table.file[twice].iloc[0]} twice: remove one of the rows")
     return table
 
 

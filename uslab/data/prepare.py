@@ -65,6 +65,19 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     return slice(y, y + h), slice(x, x + w)
 
 
+def isotropic(
+    image: np.ndarray,     # (H, W) uint8
+    high: float,           # height of its pixels, mm, or nan
+    wide: float,           # width of its pixels, mm, or nan
+    labels: bool = False,  # values are class numbers: no values in between
+) -> np.ndarray:
+    """The image on square pixels of the given width; as it is where they are square or not known."""
+    if not abs(high / wide - 1) > 0.01:
+        return image
+    return cv2.resize(image, (image.shape[1], round(image.shape[0] * high / wide)),
+                      interpolation=cv2.INTER_NEAREST if labels else cv2.INTER_LINEAR)
+
+
 def square(
     image: np.ndarray,   # (H, W) uint8
     size: int,           # side of the result, pixels

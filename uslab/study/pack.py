@@ -34,14 +34,16 @@ def read(
     Files of a folder keep their own sizes: they are read as grey levels and nothing else is done to them here.
     """
     from uslab.data import own, source
-    from uslab.data.files import read_grey
+    from uslab.data.files import check_sizes
 
     try:
         if source.kind(given) == "folder":
             folder = Path(given).expanduser()
             table = own.listed(folder)
-            return Source(name, [read_grey(folder / file)[0] for file in table.file], table.file.tolist(),
-                          table.group.tolist() if "group" in table else None, own.simulated(table))
+            images = own.greys(folder, table)
+            check_sizes([folder / file for file in table.file], [image.shape for image in images])
+            return Source(name, images, table.file.tolist(), table.group.tolist() if "group" in table else None,
+                          own.simulated(table))
         images = source.open(given, size=side if source.kind(given) == "phantom" else None)
     except (OSError, ValueError) as error:
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
