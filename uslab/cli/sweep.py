@@ -58,6 +58,9 @@ def add_parser(commands) -> None:
     )
     report.add_argument("folder", metavar="DIR", type=Path, help="such as the --out of a sweep")
     report.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: into the folder itself)")
+    report.add_argument("--claims", metavar="FILE", type=Path,
+                        help="instead: write a verdict on each claim of the papers as Markdown, from the records in "
+                        "DIR/NOTEBOOK, such as notebooks/results")
     report.set_defaults(command=gather)
 
 
@@ -103,6 +106,14 @@ def run(options: argparse.Namespace) -> int:
 
 def gather(options: argparse.Namespace) -> int:
     """Carry out `uslab report`."""
+    if options.claims:
+        from uslab.data.atomic import write_atomically
+        from uslab.notebooks.verdicts import claims, markdown
+
+        text = markdown(claims(results=options.folder))
+        write_atomically(options.claims, lambda part: part.write_text(text))
+        print(options.claims)
+        return 0
     from uslab.sweeps.report import write
 
     print(write(options.folder, options.out or options.folder))

@@ -17,6 +17,7 @@ from .parameters import (
     run,
     source_hash,
 )
+from .verdicts import claims
 
-__all__ = ["PROFILES", "TIME_LIMITS", "Failure", "UsageError", "checked", "defaults", "find", "folder", "parsed",
-           "profile_file", "profile_values", "provenance", "read", "results", "run", "source_hash"]
+__all__ = ["PROFILES", "TIME_LIMITS", "Failure", "UsageError", "checked", "claims", "defaults", "find", "folder",
+           "parsed", "profile_file", "profile_values", "provenance", "read", "results", "run", "source_hash"]

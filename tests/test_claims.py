@@ -1,0 +1,85 @@
+"""The verdict on a claim: from which records, over which trainings, and when there is none."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from uslab import notebooks
+from uslab.notebooks import verdicts as claims
+from uslab.score import Score
+
+
+def record(seed, rows, **values):
+    return {"seed": seed, "data_seed": 0, "points": rows, **values}
+
+
+CLAIM = {"rows": "points", "first": {"measure": "FD", "method": "ada"}, "second": {"measure": "FD", "method": "none"}}
+
+
+def pair(seed, ada, none, **values):
+    return record(seed, [{"method": "ada", "FD": ada}, {"method": "none", "FD": none}], **values)
+
+
+def test_a_difference_is_paired_by_training():
+    score = claims.effect(CLAIM, [pair(0, 90, 100), pair(1, 180, 200), pair(2, 270, 300)])
+    assert score.value == pytest.approx(-20) and score.n == 3
+    assert score.low == pytest.approx(-20 - 4.302653 * 10 / math.sqrt(3), abs=1e-4)
+    # Two set sizes of one seed are one training of each method and size, not two replicates.
+    twice = claims.effect(CLAIM, [pair(0, 90, 100, n=50), pair(0, 80, 100, n=100), pair(1, 1, 2), pair(2, 1, 2)])
+    assert twice.n == 3 and twice.value == pytest.approx((-15 - 1 - 1) / 3)
+
+
+def test_ends_may_stand_in_records_of_their_own():
+    claim = {"rows": "points", "last": True, "first": {"measure": "FD", "n_train": 999},
+             "second": {"measure": "FD", "n_train": 100}}
+    records = [record(0, [{"FD": 500}, {"FD": 100}], n_train=100), record(0, [{"FD": 400}, {"FD": 60}], n_train=999)]
+    assert claims.effect(claim, records).value == -40
+
+
+def test_scores_with_names_are_read_by_name():
+    claim = {"first": {"measure": "FD", "model": "a"}, "second": {"measure": "FD", "model": "b"}}
+    rows = [{"name": name, "value": value, "model": model}
+            for name, model, value in (("FD", "a", 1.0), ("KD", "a", 50.0), ("FD", "b", 3.0), ("KD", "b", 0.0))]
+    assert claims.effect(claim, [{"seed": 0, "data_seed": 0, "metrics": rows}]).value == -2
+
+
+@pytest.mark.parametrize("missing", [[], [pair(0, None, 3)], [record(0, [{"method": "ada", "FD": 1}])], [{"seed": 1}]])
+def test_what_the_records_do_not_hold_is_not_measured(missing):
+    assert claims.effect(CLAIM, missing).n == 0
+    assert claims.verdict(claims.effect(CLAIM, missing), "lower") == "undecided"
+
+
+@pytest.mark.parametrize("low, high, n, expected, told", [
+    (-3, -1, 3, "lower", "supported"), (1, 3, 3, "lower", "contradicted"), (-1, 1, 9, "lower", "undecided"),
+    (1, 3, 3, "higher", "supported"), (-3, -1, 3, "higher", "contradicted"), (-3, -1, 2, "lower", "undecided"),
+    (math.nan, math.nan, 3, "lower", "undecided")])
+def test_a_verdict_needs_three_trainings_and_an_interval_on_one_side(low, high, n, expected, told):
+    assert claims.verdict(Score("x", (low + high) / 2, low, high, n), expected) == told
+
+
+@pytest.mark.parametrize("low, high, told", [(-1, 2, "supported"), (-1, 6, "undecided"), (6, 9, "contradicted")])
+def test_the_same_needs_a_margin(low, high, told):
+    assert claims.verdict(Score("x", 0, low, high, 5), "same", 5) == told
+    for expected, margin in (("same", 0), ("lower", 5), ("smaller", 0)):
+        with pytest.raises(ValueError, match="claims.yaml"):
+            claims.verdict(Score("x", 0, low, high, 5), expected, margin)
+
+
+def test_a_correlation_has_an_interval():
+    rows = pd.DataFrame({"a": range(10), "b": [0, 1, 2, 3, 4, 5, 6, 7, 9, 8], "data_seed": 0})
+    score = claims.correlation(rows, "a", "b")
+    assert score.value == pytest.approx(1 - 6 * 2 / 990) and 0.9 < score.low < score.value < score.high < 1
+    far = rows.assign(data_seed=1, a=rows.a + 100, b=rows.b - 100)      # another split moves both, the other way
+    assert claims.correlation(pd.concat([rows, far]), "a", "b").value > 0.98
+    assert claims.correlation(rows[:3], "a", "b").n == 3 and math.isnan(claims.correlation(rows[:3], "a", "b").value)
+
+
+def test_every_claim_of_the_file_has_a_row_and_the_page_is_what_the_records_say():
+    table = notebooks.claims()
+    papers = {"B": 4, "M": 5, "G": 5, "C": 3, "L": 5}       # claims of each paper, parts of one with a letter behind
+    assert {initial: len({name.rstrip("b") for name in table.id if name[0] == initial}) for initial in papers} == papers
+    assert (table.verdict == "undecided")[table["what was run"] == "nothing yet"].all()
+    page = notebooks.folder().parent / "docs" / "claims.md"
+    assert page.read_text() == claims.markdown(table), "make it anew with uslab report --claims"
+    assert (notebooks.claims("05_pgsgan_ovary").paper == "Liang 2020").all()
