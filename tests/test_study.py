@@ -241,6 +241,7 @@ def test_images_come_from_as_many_patients_as_there_are():
     ({"practice": 3}, "practice is 3; it must be even"),
     ({"repeats": 15}, "repeats is 15; it is a share"),
     ({"n_per_method": 0}, "n_per_method is 0"),
+    ({"margin": 0.5}, "margin is 0.5; it must lie between 0 and 0.5"),
     ({"n_per_method": 500}, "real: 502 different images are needed, but there are 60"),
     ({"protocol": "2afc", "n_real": 4}, "n_real cannot be set with pairs"),
     ({"real": np.zeros((4, 3, 8, 8), np.uint8)}, "real: give an ImageSet, a folder, or grey images"),
@@ -536,3 +537,11 @@ def test_a_plain_copy_while_readers_answer_loses_no_answer(make, tmp_path):
         except ValueError as error:
             assert "is damaged" in str(error)
     assert sound
+
+
+def test_a_study_of_another_version_is_refused_in_one_line(make):
+    study = make()
+    path = study.public / "study.json"
+    path.write_text(json.dumps(study.about | {"version": 1}))
+    with pytest.raises(ValueError, match="another version of uslab .format 1, this one reads 2"):
+        Study.open(study.folder)

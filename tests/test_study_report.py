@@ -83,8 +83,8 @@ def test_a_reader_with_one_answer_supports_no_equivalence():
     found = answers(rows)
     assert found.leaning == ["R01", "R02"]
     assert found.by_method["equivalence p"].isna().all()
-    assert found.by_method["what follows"].str.startswith("open: a reader gave nearly always the same answer").all()
-    assert found.flags["always the same answer"].tolist() == ["synthetic", "synthetic"]
+    assert found.by_method["what follows"].str.startswith(
+        "open: a verdict on equivalence is withheld, for R01 answered 'synthetic' in 100% of the images; R02").all()
     assert found.always == ("synthetic", pytest.approx(80 / 120)) and found.equivalence.empty
     assert np.isnan(found.learning.value)
 
@@ -107,7 +107,8 @@ def test_verdicts_claim_no_more_than_they_may():
     assert verdict(0.51, 0.58, 0.01, 0.1) == "differs from chance, but lies within 0.1 of it"
     assert verdict(0.6, 0.8, 0.9, 0.1) == "told apart better than by chance"
     assert verdict(0.2, 0.43, 0.9, 0.1).startswith("below chance")      # Liang's 0.43, were it so
-    assert verdict(0.4, 0.6, float("nan"), 0.1).startswith("open: a reader")
+    assert verdict(0.4, 0.6, float("nan"), 0.1, withheld="R01 is careless").endswith("withheld, for R01 is careless")
+    assert verdict(0.6, 0.8, float("nan"), 0.1, withheld="R01 is careless") == "told apart better than by chance"
     assert verdict(0.4, 0.6, 0.3, 0.1, told=False).startswith("open: neither a difference from real images")
 
 
@@ -307,7 +308,7 @@ def test_reports_of_other_protocols(tmp_path, protocol, pictures):
     text = text_of((out / "report.html").read_text())
     if protocol == "bautista2022":
         assert "Always answering 'synthetic' would be right in 83.8% of the images" in text
-        assert "R01 gave one answer in 90% of the images or more" in text and "not estimable" in text
+        assert "in 100% of the images" in text and "not estimable" in text
         assert "calling" not in text and "the clinician called every image synthetic" in text.lower()
         measures = pd.read_csv(out / "tables/quality_measures.csv")
         assert len(measures) > 100 and "Frechet distance belongs to a set" in text
@@ -348,17 +349,6 @@ def test_the_margin_is_sealed_before_anybody_answers(tmp_path):
     assert "Shaded: the margin of equivalence, 0.2" in text
     text = (study.report(tmp_path / "b", margin=0.05).parent / "report.md").read_text()
     assert text.count("chosen afterwards: the study was built with 0.2") == 4 and "exploratory" in text
-
-
-def test_a_study_whose_key_holds_no_margin_still_reports(tmp_path, monkeypatch):
-    study = finished(tmp_path, "yesno", [SimulatedReader(0.0)], "A", attention=0, repeats=0)
-    key = study.key()
-    del key["design"]["margin"]     # as studies were sealed before the margin was part of the design
-    monkeypatch.setattr(study, "key", lambda path=None: key)
-    text = (study.report(tmp_path / "old").parent / "report.md").read_text()
-    assert "chosen afterwards: the study was built with none" in text and study.analysis().margin == 0.1
-    with pytest.raises(ValueError, match="margin is 0.5; it must lie between 0 and 0.5"):
-        finished(tmp_path / "c", "yesno", [SimulatedReader()], margin=0.5)
 
 
 def test_numbers_are_written_plainly():

@@ -1,22 +1,20 @@
 """From answers with their truth to tables: each reader, each method, agreement, several readers, learning, times."""
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from uslab.score import Score, detection, proportion, table
-from uslab.study import agreement, mrmc
+from uslab.study import agreement, mrmc, rules
 from uslab.study import statistics as st
-from uslab.study.build import ATTENTION
 from uslab.study.protocol import LEFT, REAL, SYNTHETIC, Protocol
 
 ALL = "all"             # of all methods, or of all readers, together
 MARGIN = 0.1            # of equivalence, where the organiser names none
-LEANING = 0.9           # share of one answer from which a reader does not tell images apart but holds to a habit
 NUMBERS = ("value", "low", "high", "n")
-TOO_FAST = 300          # ms: faster answers are not judgements of an image
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class Analysis:
     protocol: Protocol
     methods: list[str]      # in the order in which they were given
     margin: float = MARGIN  # of equivalence with chance
+    rules: dict = field(default_factory=lambda: rules.RULES | {"fast_ms": 700})   # as they were declared at build
 
     @cached_property
     def main(self) -> pd.DataFrame:
@@ -83,25 +82,31 @@ class Analysis:
 
     @cached_property
     def flags(self) -> pd.DataFrame:
-        """One row a reader: what makes their answers doubtful."""
-        rows = []
-        for reader in self.readers:
-            own = self.answers[self.answers.reader == reader]
-            main, watch = own[own.phase == "main"], own[own.truth == ATTENTION]
-            given = main.choice if self.protocol.buttons else main.quality
-            times = main.rt_ms.dropna()
-            rows.append((reader, len(main), f"{given.iloc[0]}" if given.nunique() == 1 and len(main) > 1 else "",
-                         f"{int(watch.correct.sum())} of {len(watch)}" if len(watch) else "none shown",
-                         int((times < TOO_FAST).sum()), round(times.median() / 1000, 1) if len(times) else np.nan))
-        return pd.DataFrame(rows, columns=["reader", "answers", "always the same answer", "attention items seen",
-                                           f"answers under {TOO_FAST} ms", "median time (s)"])
+        """One row a reader: what the rules look at, and which of them the reader fails."""
+        return rules.by_reader(self.answers, self.protocol, self.rules)
+
+    @cached_property
+    def failing(self) -> dict[str, str]:
+        """Readers who fail a rule, and how."""
+        return {row.reader: row.fails for row in self.flags.itertuples() if row.fails}
+
+    @cached_property
+    def withheld(self) -> str:
+        """Why no equivalence may be concluded, in words: careless readers look like images that are alike."""
+        return rules.withheld(self.answers, self.protocol, self.rules, self.readers)
+
+    @cached_property
+    def without(self) -> "Analysis | None":
+        """The analysis without readers who fail a rule, as was declared; None if none does, or not half remain."""
+        if not self.failing or len(self.failing) > len(self.readers) / 2:
+            return None
+        return dataclasses.replace(self, answers=self.answers[~self.answers.reader.isin(list(self.failing))])
 
     @cached_property
     def leaning(self) -> list[str]:
-        """Readers who gave one answer nearly always. Their accuracy is near chance, and says nothing of the images."""
-        column = "choice" if self.protocol.buttons else "quality"
-        share = self.main.groupby("reader")[column].agg(lambda given: given.value_counts(normalize=True).iloc[0])
-        return sorted(share.index[share >= LEANING])
+        """Readers who gave one answer nearly always: their odds of a right answer say nothing."""
+        share = self.flags.set_index("reader")["share of the most frequent answer"]
+        return sorted(share.index[share >= self.rules["one_answer"]])
 
     @cached_property
     def always(self) -> tuple[str, float]:
@@ -139,7 +144,7 @@ class Analysis:
     def by_method(self) -> pd.DataFrame:
         """One row a method: value with interval over readers, p of equivalence within the margin, and what follows.
 
-        There is no test of equivalence if a reader leans to one answer: any image is then near chance.
+        There is no test of equivalence if the rules withhold it: to careless readers any images are alike.
         """
         columns = ["method", "value", "low", "high", "readers", "equivalence p", "what follows"]
         if self.comparison is None:
@@ -147,8 +152,8 @@ class Analysis:
         single, rows = self.comparison.single, []
         for i, method in enumerate(self.methods):
             row = single[single.method == i].iloc[0]        # random readers, if there are at least two
-            p = np.nan if self.leaning else mrmc.equivalence(row.value, row.error, row.df, self.margin)
-            follows = verdict(row.low, row.high, p, self.margin, bool(self.protocol.buttons))
+            p = np.nan if self.withheld else mrmc.equivalence(row.value, row.error, row.df, self.margin)
+            follows = verdict(row.low, row.high, p, self.margin, bool(self.protocol.buttons), self.withheld)
             rows.append((method, row.value, row.low, row.high,
                          "like these" if "random readers" in row.analysis else "this one", p, follows))
         return pd.DataFrame(rows, columns=columns)
@@ -162,9 +167,10 @@ class Analysis:
             for reader in self.readers:
                 own = self.main[self.main.reader == reader]
                 k, n = int(own.correct.sum()), len(own)
-                found, p = proportion(k, n), np.nan if reader in self.leaning else st.equivalence(k, n, self.margin)
+                held = rules.withheld(self.answers, self.protocol, self.rules, [reader])
+                found, p = proportion(k, n), np.nan if held else st.equivalence(k, n, self.margin)
                 rows.append((reader, f"{k} of {n}", st.against_chance(k, n), p,
-                             verdict(found.low, found.high, p, self.margin)))
+                             verdict(found.low, found.high, p, self.margin, withheld=held)))
         return pd.DataFrame(rows, columns=["reader", "right", "p against chance", "equivalence p", "what follows"])
 
     # Agreement
@@ -271,11 +277,14 @@ def tidy(rows: list[dict], *columns: str) -> pd.DataFrame:
     return table(rows).rename(columns={"name": "measure"}).reindex(columns=list(columns))
 
 
-def verdict(low: float, high: float, p: float, margin: float, told: bool = True) -> str:
+def verdict(low: float, high: float, p: float, margin: float, told: bool = True, withheld: str = "") -> str:
     """What an interval of accuracy or area and an equivalence test allow to say, and no more.
 
     told: readers were asked to tell images apart; else they rated quality, and 0.5 is no difference from real images.
+    withheld: why the rules allow no conclusion of equivalence.
     """
+    if withheld and low <= 0.5 <= high:
+        return f"open: a verdict on equivalence is withheld, for {withheld}"
     if not told:
         if p < 0.05:
             return f"rated like real images, within an area of {margin:g}"
@@ -289,6 +298,4 @@ def verdict(low: float, high: float, p: float, margin: float, told: bool = True)
         return "told apart better than by chance"
     if high < 0.5:
         return "below chance: told apart, but called the wrong way round"
-    if np.isnan(p):
-        return "open: a reader gave nearly always the same answer, so nearness to chance says nothing of the images"
     return f"open: neither a difference from chance is shown, nor that it lies within {margin:g} of chance"

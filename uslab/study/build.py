@@ -13,13 +13,13 @@ import numpy as np
 
 import uslab
 from uslab.study import pack, plan
-from uslab.study.protocol import PRESETS, PROTOCOLS, REAL, SYNTHETIC, Protocol
-from uslab.study.store import Store
+from uslab.study.protocol import ATTENTION, PRESETS, PROTOCOLS, REAL, SYNTHETIC, Protocol
+from uslab.study.rules import declared
+from uslab.study.store import FORMAT, Store
 
-ATTENTION = "attention"
 HELD_OUT = 1000     # added to the seed of phantoms that stand for real images, so that no training set holds them
-DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 2, "readers": 20,
-          "margin": 0.1}
+DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 5, "readers": 20,
+          "margin": 0.1, "rules": {}}
 
 
 def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | None]:
@@ -43,6 +43,7 @@ def build(
     """Study.build's work; see there."""
     protocol, design, preset = resolve(protocol, **design)
     check(synthetic, design, protocol)
+    design["rules"] = declared(design["rules"], protocol)
     if consent is not None:
         if not consent.strip():
             raise ValueError("the consent text is empty: readers must know what they agree to")
@@ -66,7 +67,7 @@ def build(
     public.mkdir(parents=True)
     sealed.mkdir(mode=0o700)
     about = {
-        "version": 1, "id": secrets.token_hex(8), "title": title, "protocol": protocol.to_dict(), "preset": preset,
+        "version": FORMAT, "id": secrets.token_hex(8), "title": title, "protocol": protocol.to_dict(), "preset": preset,
         "design": design, "n_methods": len(synthetic),
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "pack_sha256": pack.write(public / pack.PACK, pixels), "key_commitment": pack.seal(sealed / "key.json", key),

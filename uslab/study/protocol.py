@@ -8,6 +8,7 @@ import yaml
 
 REAL, SYNTHETIC = "real", "synthetic"
 LEFT, RIGHT = "left", "right"
+ATTENTION = "attention"       # the phase and truth of items of noise, which find readers who do not look
 
 
 @dataclass(frozen=True)

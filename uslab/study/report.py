@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from uslab.pages import environment, png
 from uslab.score import Score, holm
 from uslab.study import figures, planner, quality
-from uslab.study.analysis import ALL, LEANING, Analysis
+from uslab.study.analysis import ALL, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
 from uslab.study.plan import DISTANCE
 from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
@@ -74,8 +74,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
     else:
         blinding = (f"{sum(not s for s in served)} of {len(served)} pages were opened where a reader could run code, "
                     "or answers came by the Python interface: blinded for honest readers only.")
-    margin = key["design"].get("margin")    # keys of older studies hold none
-    built_with = "none" if margin is None else f"{margin:g}"
+    margin = key["design"]["margin"]
     return {
         "pair": protocol.pair, "buttons": bool(protocol.buttons), "simulated": simulated, "phantom": key["phantom"],
         "measure": "accuracy" if protocol.pair else "balanced accuracy" if protocol.buttons else "area",
@@ -88,10 +87,10 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "complete": int((status.state == "complete").sum()), "withdrawn": int((status.state == "withdrawn").sum()),
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
                  + f"; {sum(form.get('seen') == 'yes' for form in forms)} had seen the data set before.",
-        "answers": len(found.main), "leaning": LEANING, "notable": NOTABLE, "notes": how(found),
+        "answers": len(found.main), "notable": NOTABLE, "notes": how(found),
         "margin": f"{found.margin:g}", "sealed": found.margin == margin,
         "set_when": "set when the study was built" if found.margin == margin else
-                    f"chosen afterwards: the study was built with {built_with}",
+                    f"chosen afterwards: the study was built with {margin:g}",
         "needed": planner.images_for_one_reader(margin=found.margin) if found.margin >= 0.02 else None,
         "preset": PRESETS.get(study.about["preset"]),
     }
@@ -141,7 +140,8 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
            for name, rows in (("integrity", checks), ("side_channels", cues.channels))},
         "flow": words(study.status().drop(columns=["label", "last", "simulated"])), "flags": words(found.flags),
         **{f"readers_{method}": spread(own, "reader", "measure") for method, own in estimates.items()},
-        "methods": merged(found.by_method), "agreement_between": merged(found.between),
+        "methods": merged(found.by_method), "methods_without": words(pd.DataFrame()) if found.without is None else
+        merged(found.without.by_method), "agreement_between": merged(found.between),
         "agreement_within": merged(found.within), "equivalence": words(found.equivalence), "times": words(found.times),
         "cues": merged(cues.notable, "area")[["method", "cue", "area", "advice"]], "copies": words(cues.copies),
     }

@@ -156,10 +156,11 @@ class Session:
         """Answer all that is left as a SimulatedReader does. They take no time, so rt_ms is missing."""
         if not self.simulated:
             raise ValueError(f"{self.reader} is a person: simulated readers are invited by Study.autoplay")
-        answered, given = self._answered(), []
+        answered, given, own = self._answered(), [], {name: rng.normal() for name in sorted(stimuli)}
         for i, row in enumerate(self._plan):
             if row["trial"] not in answered:
-                shown = [(stimuli[name]["truth"], stimuli[name]["method"]) for name in row["stimuli"].split(",")]
+                shown = [(stimuli[name]["truth"], stimuli[name]["method"], own[name])
+                         for name in row["stimuli"].split(",")]
                 reply = reader.respond(self.study.protocol, shown, i / max(1, len(self._plan) - 1), rng)
                 body = {**reply, "rt_ms": None, "client": {"simulated": True}}
                 given.append((row["trial"], rng.bytes(16).hex(), body))

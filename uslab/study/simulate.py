@@ -22,28 +22,35 @@ class SimulatedReader:
     criterion: float = 0.0                      # above 0 the reader leans to 'real'
     lapse: float = 0.0                          # share of trials that are answered at random, 0 to 1
     drift: float = 0.0                          # by so much d' grows from the first to the last trial: learning
+    consistency: float = 0.5    # share of the evidence's variance that an image keeps when it is shown again, 0 to 1
     seed: int = 0
 
-    def sees(self, truth: str, method: str, time: float, rng: np.random.Generator) -> float:
-        """Evidence that one image is synthetic; time runs from 0, the first trial, to 1. Noise is plain to see."""
+    def sees(self, truth: str, method: str, time: float, rng: np.random.Generator, own: float | None = None) -> float:
+        """Evidence that one image is synthetic; time runs from 0, the first trial, to 1. Noise is plain to see.
+
+        own: the part that this image keeps, standard normal; None: it is not shown again.
+        """
         if truth not in (REAL, SYNTHETIC):
             return 6.0
         middle = float(np.mean([*self.dprime.values()])) if isinstance(self.dprime, dict) else self.dprime
         middle += self.drift * (time - 0.5)
+        scatter = rng.normal()
+        if own is not None:
+            scatter = np.sqrt(self.consistency) * own + np.sqrt(1 - self.consistency) * scatter
         if truth == REAL:
-            return rng.normal(-middle / 2)
-        own = self.dprime.get(method, middle) + self.drift * (time - 0.5) if isinstance(self.dprime, dict) else middle
-        return rng.normal(own - middle / 2)
+            return scatter - middle / 2
+        mean = self.dprime.get(method, middle) + self.drift * (time - 0.5) if isinstance(self.dprime, dict) else middle
+        return scatter + mean - middle / 2
 
     def respond(
         self,
         protocol: Protocol,
-        shown: list[tuple[str, str]],       # truth and method of the image, or of the left and the right one
+        shown: list[tuple],                 # truth, method and perhaps `own` of the image, or of the left and right one
         time: float,                        # 0 first trial, 1 last
         rng: np.random.Generator,
     ) -> dict:
         """choice, confidence and quality as Session.answer takes them."""
-        evidence = [self.sees(truth, method, time, rng) for truth, method in shown]
+        evidence = [self.sees(truth, method, time, rng, *own) for truth, method, *own in shown]
         if rng.random() < self.lapse:
             evidence = list(rng.normal(0, 1, len(evidence)))
         reply = {"choice": None, "confidence": None, "quality": None}

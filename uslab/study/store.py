@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FORMAT = 2      # of a study's folder; what was built in another is refused, not misread
 DATABASE, MIRROR = "answers.db", "answers.jsonl"
 COLUMNS = ("seq", "at", "reader", "kind", "trial", "nonce", "body")
 NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "drvfs", "davfs", "afs", "ncp")   # file systems without shared memory

@@ -10,7 +10,7 @@ from typing import Any
 from uslab.study.pack import PACK, Pack, unseal
 from uslab.study.protocol import Protocol
 from uslab.study.session import Session
-from uslab.study.store import Store
+from uslab.study.store import FORMAT, Store
 
 
 class Study:
@@ -32,6 +32,9 @@ class Study:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: name the folder that `uslab study build` wrote")
         self.about = json.loads(path.read_text(encoding="utf-8"))
+        if self.about.get("version") != FORMAT:
+            raise ValueError(f"{path} was written by another version of uslab (format {self.about.get('version')}, "
+                             f"this one reads {FORMAT}): finish the study with that version, or build it anew")
         self.protocol = Protocol.from_dict(self.about["protocol"])
         self.store = Store(self.public)
 
@@ -49,7 +52,8 @@ class Study:
         cls, real: Any, synthetic: dict[str, Any], protocol: str | Protocol = "yesno_conf", *, out: str | Path,
         n_per_method: int | None = None, n_real: int | None = None, repeats: float | None = None,
         practice: int | None = None, attention: int | None = None, readers: int | None = None,
-        margin: float | None = None, seed: int = 0, title: str = "Reader study", consent: str | None = None,
+        margin: float | None = None, rules: dict | None = None, seed: int = 0, title: str = "Reader study",
+        consent: str | None = None,
         size: int | None = None, crop: bool = False, acknowledge_text: bool = False,
     ) -> "Study":
         """Build a study. Nothing given stays in it but pixels: no file name, metadata, size or format reaches a reader.
@@ -66,9 +70,10 @@ class Study:
             n_real: Real images; default: as many as synthetic ones.
             repeats: Share of the images shown twice, for agreement within readers; 0.15.
             practice: Trials with feedback before, never analysed, even; 4.
-            attention: Items of pure noise, to find readers who do not look; 2.
+            attention: Items of pure noise, to find readers who do not look; 5.
             readers: Readers that can be invited at most, each with an order of their own; 20.
             margin: Of equivalence: accuracies within 0.5 +- margin count as guessing; 0.1.
+            rules: Other values for rules.RULES, by which readers are flagged and equivalence is withheld.
             seed: The same seed chooses the same images; orders need the sealed secret too.
             title: Readers see it.
             consent: The text that readers agree to; default: the protocol's.
@@ -80,7 +85,7 @@ class Study:
 
         build(real, synthetic, protocol, seed, Path(out).expanduser(), title, consent, size, crop, acknowledge_text,
               n_per_method=n_per_method, n_real=n_real, repeats=repeats, practice=practice, attention=attention,
-              readers=readers, margin=margin)
+              readers=readers, margin=margin, rules=rules)
         return cls(out)
 
     def __repr__(self) -> str:
@@ -213,13 +218,14 @@ class Study:
         margin: float | None = None,    # of equivalence with chance; None: the one that was sealed with the key
     ):
         """Every table of the report, an analysis.Analysis. Raises ValueError before unblinding."""
-        from uslab.study.analysis import MARGIN, Analysis
+        from uslab.study.analysis import Analysis
         from uslab.study.unblind import answers
 
         self._unblinded()
         sealed = self.key(key)
-        margin = sealed["design"].get("margin", MARGIN) if margin is None else margin   # old keys hold none
-        return Analysis(answers(self, sealed), self.protocol, sealed["methods"], margin)
+        design = sealed["design"]
+        margin = design["margin"] if margin is None else margin
+        return Analysis(answers(self, sealed), self.protocol, sealed["methods"], margin, design["rules"])
 
     def report(
         self,
