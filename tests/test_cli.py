@@ -186,9 +186,9 @@ def test_unknown_names_and_profiles_say_what_there_is(make_notebook, tmp_path, c
     assert "no notebook 'gut': there are good" in capsys.readouterr().err
     assert main(["run", "good", "--profile", "paper"]) == 2
     assert "no profile 'paper': expected" in capsys.readouterr().err
-    make_notebook("bad_profile", profile="profile: smoke\nlr: 2e-4\n")
+    make_notebook("bad_profile", profile="profile: smoke\nlr: fast\n")
     assert main(["run", "bad_profile", "--profile", "smoke"]) == 2
-    assert "lr takes a value like 0.0002 (float), not '2e-4'" in capsys.readouterr().err
+    assert "lr takes a value like 0.0002 (float), not 'fast'" in capsys.readouterr().err
 
 
 # Without the engine's own client, runs of such a notebook hang for ever within some 40 cells.

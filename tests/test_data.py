@@ -66,7 +66,7 @@ def test_save_and_load_are_exact(tmp_path):
     assert loaded.sha256() == whole.sha256() and loaded.table.equals(whole.table)
     assert (loaded.classes, loaded.group_names, loaded.card) == (whole.classes, whole.group_names, whole.card)
     (tmp_path / "set.safetensors").write_bytes(b"not a file of ours")
-    with pytest.raises(ValueError, match=r"set\.safetensors is not a saved ImageSet"):
+    with pytest.raises(ValueError, match=r"set\.safetensors is damaged, was cut off or is no"):
         ImageSet.load(tmp_path / "set.safetensors")
 
 

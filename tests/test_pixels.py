@@ -38,7 +38,8 @@ def test_ybr_is_converted_once():
 
 
 @pytest.mark.parametrize(("name", "mean", "coloured"), [
-    ("examples_palette.dcm", 19.44, True), ("examples_jpeg2k.dcm", 35.6, True), ("examples_rgb_color.dcm", 35.33, True)])
+    ("examples_palette.dcm", 19.44, True), ("examples_jpeg2k.dcm", 35.6, True), ("examples_rgb_color.dcm", 35.33, True),
+])
 def test_palette_jpeg_2000_and_rgb_have_their_true_brightness(name, mean, coloured):
     grey, colour = read_grey(sample(name))
     assert grey.mean() == pytest.approx(mean, abs=0.3) and grey.min() == 0

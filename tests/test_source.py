@@ -121,7 +121,7 @@ def test_numbers_are_completed_and_never_changed():
     (".", "s belongs to the run .*, whose sheets and sets are no single images: .*`uslab generate .* --out DIR"),
     ("moved", r"moved/1\.png is a contact sheet.*take it out"), ("old/samples", "samples belongs to the run .*old"),
     ("empty", "empty is a run that kept no set of samples: write some with `uslab generate empty --out DIR`"),
-    ("weights.safetensors", r"weights\.safetensors is no saved ImageSet, holds no tensor 'images', or is damaged"),
+    ("weights.safetensors", r"weights\.safetensors is no saved ImageSet and holds no tensor 'images'"),
     ("float.safetensors", r"float\.safetensors: images must be uint8"),
 ])
 def test_every_command_refuses_in_one_line(place, capsys, source, message):

@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from uslab.cli.options import side
 from uslab.notebooks import UsageError
 
 SOURCE = ("phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images, a run's folder, generator:NAME, or a "
@@ -24,7 +25,7 @@ def add_parser(commands) -> None:
             part.add_argument("--root", metavar="DIR", type=Path,
                               help="folder of a data set (default: $USLAB_DATA/NAME, else a per-user folder)")
         if out:
-            part.add_argument("--size", metavar="PIXELS", type=int,
+            part.add_argument("--size", metavar="PIXELS", type=side,
                               help=f"side of the images (default: {SIZE}; of saved and generated images their own)")
             part.add_argument("--out", metavar="FILE", type=Path,
                               help=f"where to write the picture or page (default: SOURCE_{out})")

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from uslab.cli.options import seed, whole
 from uslab.notebooks import UsageError
 
 
@@ -12,12 +13,12 @@ def add_parser(commands) -> None:
     def add(name: str, function, text: str, examples: str = ""):
         part = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=examples,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
-        part.set_defaults(command=run, function=function)
+        part.set_defaults(command=function)
         return part
 
     def add_common(part, what: str) -> None:
         part.add_argument("source", metavar="SOURCE", help=what)
-        part.add_argument("--seed", metavar="N", type=int, default=0, help="which images (default: 0)")
+        part.add_argument("--seed", metavar="N", type=seed, default=0, help="which images (default: 0)")
         part.add_argument("--out", metavar="DIR", type=Path, required=True,
                           help="folder for the images and labels.csv; begun and interrupted, it is completed")
         part.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
@@ -26,8 +27,9 @@ def add_parser(commands) -> None:
                "examples:\n  uslab generate dcgan_fetal_head_64 --n 500 --out heads\n"
                "  uslab generate phantom:liver --n 100 --size 128 --out livers")
     add_common(part, "a run's folder, an exported or shipped generator (`uslab generators`), or phantom:NAME")
-    part.add_argument("--n", metavar="N", type=int, default=100, help="images (default: 100)")
-    part.add_argument("--size", metavar="PIXELS", type=int, default=256, help="side of a phantom (default: 256)")
+    part.add_argument("--n", metavar="N", type=whole(1), default=100, help="images (default: 100)")
+    part.add_argument("--size", metavar="PIXELS", type=whole(64, 512), default=256,
+                      help="side of a phantom (default: 256)")
     part.add_argument("--condition", metavar="CLASS", help="of a generator that knows classes: images of one alone")
 
     part = add("translate", translate, "translate CT into ultrasound with a CycleGAN, or label images with a PGSGAN",
@@ -37,18 +39,9 @@ def add_parser(commands) -> None:
     add_common(part, "a run's folder, or an exported or shipped generator")
     part.add_argument("images", metavar="DIR", type=Path, help="CT cases, or images that are translated one by one")
     part.add_argument("--organ", metavar="NAME", help="of CT cases: what planes show (default: as it was trained)")
-    part.add_argument("--planes", metavar="N", type=int, default=20, help="planes of each CT case (default: 20)")
+    part.add_argument("--planes", metavar="N", type=whole(1), default=20, help="planes of each CT case (default: 20)")
 
     add("generators", show, "list the generators that come with the package")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Carry out a command; what is refused becomes a message without a traceback."""
-    try:
-        options.function(options)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    return 0
 
 
 def show(options: argparse.Namespace) -> None:
@@ -65,8 +58,6 @@ def show(options: argparse.Namespace) -> None:
 def generate(options: argparse.Namespace) -> None:
     from uslab.data.written import Folder
 
-    if options.n < 1:
-        raise UsageError(f"--n is {options.n}: give at least 1")
     kind, _, name = options.source.partition(":")
     settings = {"source": options.source, "size": options.size} if kind == "phantom" else weights_of(options.source)
     folder = Folder(options.out, settings | {"seed": options.seed, "condition": options.condition})

@@ -1,17 +1,24 @@
 """The command `uslab`. Nothing heavy is imported here before a command needs it."""
 
-import argparse
+import errno
 import os
 import sys
+import traceback
 
 from uslab import __version__
 from uslab.cli import data, generate, metrics, run, study, sweep
+from uslab.cli.options import Parser
 from uslab.notebooks.parameters import leave_out_address_grammar
 
+# Errors beside OSError and ValueError that files, disks and values cause, of modules that are imported by then.
+ERRORS = {"sqlite3": "Error", "safetensors": "SafetensorError", "cv2": "error"}
+HELP = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space of yours", errno.EACCES: "change who may use "
+        "it, or name another place", errno.EROFS: "name another place with --out"}
 
-def parser() -> argparse.ArgumentParser:
+
+def parser() -> Parser:
     """Return the command line's grammar; its help is the command's documentation."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="uslab",
         description="GAN synthesis of ultrasound images: run the notebooks of the papers.",
         epilog="`uslab COMMAND --help` explains a command.",
@@ -26,9 +33,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for a request that cannot be carried out."""
-    options = parser().parse_args(arguments)
-    leave_out_address_grammar()
+    debug = False
     try:
+        options = parser().parse_args(arguments)
+        debug = "debug" in options
+        leave_out_address_grammar()
         return options.command(options) or 0
     except KeyboardInterrupt:  # between two notebooks
         print("Stopped", file=sys.stderr)
@@ -36,7 +45,22 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # as in `uslab ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ValueError) as error:  # what a reader, a study or a measure refuses, and UsageError
-        print(f"uslab: {error}", file=sys.stderr)
+    except (OSError, ValueError, *refusals()) as error:  # what a file or a value causes, and UsageError
+        if debug:
+            traceback.print_exc()
+        print(f"uslab: {in_words(error)}", file=sys.stderr)
         return 2
 
+
+def refusals() -> tuple[type[Exception], ...]:
+    """The classes of ERRORS, of the modules that are imported."""
+    return tuple(getattr(sys.modules[module], name) for module, name in ERRORS.items() if module in sys.modules)
+
+
+def in_words(error: Exception) -> str:
+    """The error as one line, that of the operating system with the file and what to do."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        advice = HELP.get(error.errno)
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" + (f": {advice}" if advice else "")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines) or type(error).__name__

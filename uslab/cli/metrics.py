@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from uslab import pages
+from uslab.cli.options import seed, side, whole
 from uslab.notebooks import UsageError, batch
 
 
@@ -27,12 +28,13 @@ def add_parser(commands) -> None:
     metrics.add_argument("synthetic", metavar="SYNTHETIC", nargs="*", help="synthetic images; several are compared")
     metrics.add_argument("--train", metavar="SOURCE",
                          help="the generator's training images: adds the test for copies and a sheet of neighbours")
-    metrics.add_argument("--size", metavar="PIXELS", type=int,
+    metrics.add_argument("--size", metavar="PIXELS", type=side,
                          help="side of the images (default: their own, if it is the same in all folders)")
     metrics.add_argument("--space", choices=("lite0", "inception"), default="lite0",
                          help="of the distances: lite0 needs no download (default), inception gives FID and KID")
-    metrics.add_argument("--draws", metavar="N", type=int, default=20, help="half-samples of an interval (default: 20)")
-    metrics.add_argument("--seed", metavar="N", type=int, default=0, help="of pairs and half-samples (default: 0)")
+    metrics.add_argument("--draws", metavar="N", type=whole(2), default=20,
+                         help="half-samples of an interval (default: 20)")
+    metrics.add_argument("--seed", metavar="N", type=seed, default=0, help="of pairs and half-samples (default: 0)")
     metrics.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: runs/ and the time)")
     metrics.add_argument("--get-inception", action="store_true", help="download the Inception-v3 weights, then stop")
     metrics.set_defaults(command=measure)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from uslab import notebooks
+from uslab.cli.options import number
 from uslab.notebooks import batch
 
 
@@ -33,7 +34,7 @@ def add_parser(commands) -> None:
                      help="where everything is written (default: runs/ and the time); never overwritten")
     run.add_argument("-p", dest="settings", metavar=("NAME", "VALUE"), nargs=2, action="append", default=[],
                      help="set a parameter of the notebooks; may be repeated")
-    run.add_argument("--timeout", metavar="SECONDS", type=float,
+    run.add_argument("--timeout", metavar="SECONDS", type=number(0),
                      help="time limit for each cell, 0 for none (default: 10 minutes in smoke, an hour in class, "
                      "two weeks in paper)")
     run.add_argument("--resume", action="store_true",

@@ -6,6 +6,7 @@ Heavy imports wait for their command.
 import argparse
 from pathlib import Path
 
+from uslab.cli.options import number, seed, side, whole
 from uslab.notebooks import UsageError
 
 
@@ -44,16 +45,16 @@ def add_parser(commands) -> None:
     part.add_argument("--protocol", metavar="NAME", default="yesno_conf",
                       help="yesno, yesno_conf (default), 2afc, likert, yesno_likert, timed, or a paper's design: "
                       "liang2020, bautista2022, bautista2022_balanced")
-    for name, kind, text in (("n", int, "synthetic images of each method (default: 20)"),
-                             ("n-real", int, "real images (default: as many as synthetic ones)"),
-                             ("repeats", float, "share of the images shown twice (default: 0.15)"),
-                             ("practice", int, "trials with feedback before, even (default: 4)"),
-                             ("attention", int, "items of pure noise (default: 2)"),
-                             ("readers", int, "readers that can be invited at most (default: 20)"),
-                             ("margin", float, "accuracies within 0.5 +- N are equivalent to guessing (default: 0.1)"),
-                             ("size", int, "side of the images in pixels (default: the smallest origin's)")):
+    for name, kind, text in (("n", whole(1), "synthetic images of each method (default: 20)"),
+                             ("n-real", whole(1), "real images (default: as many as synthetic ones)"),
+                             ("repeats", number(0, 1), "share of the images shown twice (default: 0.15)"),
+                             ("practice", whole(0), "trials with feedback before, even (default: 4)"),
+                             ("attention", whole(0), "items of pure noise (default: 2)"),
+                             ("readers", whole(1), "readers that can be invited at most (default: 20)"),
+                             ("margin", number(0, 0.5), "accuracies within 0.5 +- N count as guessing (default: 0.1)"),
+                             ("size", side, "side of the images in pixels (default: the smallest origin's)")):
         part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
-    part.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of images (default: 0)")
+    part.add_argument("--seed", type=seed, default=0, metavar="N", help="of the choice of images (default: 0)")
     part.add_argument("--title", default="Reader study", metavar="TEXT", help="readers see it")
     part.add_argument("--consent", metavar="FILE", type=Path, help="text that readers agree to (default: a short one)")
     part.add_argument("--crop", action="store_true", help="crop all images to the scan region and paint over text")
@@ -67,7 +68,7 @@ def add_parser(commands) -> None:
                       help="a new reader, whose link is printed, this once; repeatable")
     part.add_argument("--host", metavar="ADDRESS", default="127.0.0.1",
                       help="address to listen on (default: 127.0.0.1, reached from this machine alone)")
-    part.add_argument("--port", metavar="NUMBER", type=int, default=8866, help="(default: 8866)")
+    part.add_argument("--port", metavar="NUMBER", type=whole(1, 65535), default=8866, help="(default: 8866)")
     part.add_argument("--address", metavar="URL",
                       help="the server as readers see it, such as https://study.example.org/, for their links")
     add("status", status, "say who has answered how much, and whether the log is whole")
@@ -79,7 +80,7 @@ def add_parser(commands) -> None:
     part.add_argument("--early", metavar="REASON", help="look before the study is closed; the report gives the reason")
     part = add("report", report, "write the report as HTML, Markdown and CSV", key=True)
     part.add_argument("--out", metavar="DIR", type=Path, help="new folder (default: STUDY_report)")
-    part.add_argument("--margin", type=float, metavar="M",
+    part.add_argument("--margin", type=number(0, 0.5), metavar="M",
                       help="of equivalence (default: the one given to build); the report says so if it is another")
     part = add("export", export, "write all answers with their truth for other programs", key=True)
     part.add_argument("--kind", choices=("csv", "imrmc"), default="csv",
@@ -88,11 +89,12 @@ def add_parser(commands) -> None:
 
     part = add("plan", plan, "say how many images and readers a power or an equivalence margin needs", folder=False)
     group = part.add_mutually_exclusive_group(required=True)
-    group.add_argument("--accuracy", type=float, metavar="P", help="true accuracy that is to be told from 0.5")
-    group.add_argument("--margin", type=float, metavar="M", help="show that an accuracy of 0.5 lies within 0.5 +- M")
-    part.add_argument("--spread", type=float, default=0.05, metavar="S",
+    group.add_argument("--accuracy", type=number(0, 1), metavar="P", help="true accuracy that is to be told from 0.5")
+    group.add_argument("--margin", type=number(0, 0.5), metavar="M",
+                       help="show that an accuracy of 0.5 lies within 0.5 +- M")
+    part.add_argument("--spread", type=number(0, 0.5), default=0.05, metavar="S",
                       help="standard deviation of accuracy between readers (default: 0.05)")
-    part.add_argument("--correlation", type=float, default=0.1, metavar="R",
+    part.add_argument("--correlation", type=number(0, 1), default=0.1, metavar="R",
                       help="of two readers' being right about one image (default: 0.1)")
 
 

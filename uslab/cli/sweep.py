@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from uslab.cli.options import number, whole
 from uslab.notebooks import UsageError
 
 
@@ -33,14 +34,14 @@ def add_parser(commands) -> None:
     sweep.add_argument("--out", metavar="DIR", type=Path,
                        help="where everything is written (default: runs/ and the file's name)")
     sweep.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set, in place of the file's")
-    sweep.add_argument("--workers", metavar="N", type=int,
+    sweep.add_argument("--workers", metavar="N", type=whole(1),
                        help="runs at a time (default: one a GPU, or without a GPU one for every two cores)")
-    sweep.add_argument("--threads", metavar="N", type=int,
+    sweep.add_argument("--threads", metavar="N", type=whole(1),
                        help="processor threads for each run (default: the cores, shared among the workers)")
     sweep.add_argument("--cluster", metavar="ADDRESS",
                        help="run on Dask workers: a scheduler's address such as tcp://node1:8786, or slurm, which "
                        "starts --workers jobs as jobqueue.slurm in Dask's configuration says")
-    sweep.add_argument("--timeout", metavar="SECONDS", type=float,
+    sweep.add_argument("--timeout", metavar="SECONDS", type=number(0),
                        help="time limit for each cell of the notebook, 0 for none (default: as in `uslab run`)")
     sweep.add_argument("--retry", action="store_true", help="run those again that failed; they go on from a checkpoint")
     sweep.add_argument("--dry-run", action="store_true",
@@ -71,9 +72,6 @@ def run(options: argparse.Namespace) -> int:
 
     told = sweep.read(options.file, options.root)
     out = options.out or Path("runs") / options.file.stem
-    for name in ("workers", "threads"):
-        if (value := getattr(options, name)) is not None and value < 1:
-            raise UsageError(f"--{name} is {value}: it must be at least 1")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
     jobs = sweep.jobs(told, out, options.timeout)

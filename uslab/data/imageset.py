@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .atomic import write_atomically
+from .reading import read_tensors
 
 TENSORS = ("images", "labels", "masks", "groups")
 NAMES = ("classes", "mask_names", "group_names", "notes", "seen")   # the fields that are tuples of words
@@ -145,14 +146,11 @@ class ImageSet:
     @classmethod
     def load(cls, path: str | Path) -> "ImageSet":
         """Read a set that save() wrote. Raises ValueError, naming the file, if it is something else."""
-        from safetensors import SafetensorError, safe_open
-
+        tensors, words = read_tensors(path)
         try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {})["imageset"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, KeyError) as error:
+            about = json.loads(words["imageset"])
+            table = pd.DataFrame(**about.pop("table"))
+            names = {name: tuple(about.pop(name, ())) for name in NAMES}
+            return cls(table=table, **tensors, **names, **about)
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a saved ImageSet, or is damaged ({error}); save it again") from error
-        table = pd.DataFrame(**about.pop("table"))
-        names = {name: tuple(about.pop(name, ())) for name in NAMES}
-        return cls(table=table, **tensors, **names, **about)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .atomic import write_atomically
 from .imageset import ImageSet
+from .reading import read_tensors
 from .slicer import Slicer, View, candidates, kept, label_of
 from .volume import Volume
 
@@ -154,14 +155,10 @@ class Slices:
         volumes: Mapping[str, Volume],   # the CTs, by case, that the poses belong to
     ) -> "Slices":
         """Read what save() wrote. Raises ValueError, naming the file, if it is damaged or of other CTs."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                about = json.loads((file.metadata() or {})["slices"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, KeyError) as error:
-            raise ValueError(f"{path} holds no saved poses, or is damaged ({error}); save them again") from error
+        tensors, words = read_tensors(path)
+        if "slices" not in words:
+            raise ValueError(f"{path} holds no saved poses; save them again")
+        about = json.loads(words["slices"])
         view, slicers = View(**about["view"]), {}
         for case, digest in about["ct"].items():
             if case not in volumes or voxels(volumes[case]) != digest:

@@ -1,7 +1,6 @@
 """The one way in: whatever names images, from a phantom to a run, becomes an ImageSet."""
 
 import importlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from .ct import Cases
 from .files import is_run
 from .imageset import ImageSet
+from .reading import read_json, read_tensors
 
 # Each a module beside this file with read(root, size); the name that users know is not always the module's.
 READERS = {"busi": "busi", "ct": "ct", "eus": "eus", "folder": "own", "hc18": "hc18", "mmotu": "mmotu",
@@ -153,19 +153,16 @@ def from_array(images: Any) -> ImageSet:
 
 def saved(path: Path) -> ImageSet:
     """A saved ImageSet, or a file with the tensor 'images' alone, as runs keep them."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            images = None if "imageset" in (file.metadata() or {}) else file.get_tensor("images")
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no saved ImageSet, holds no tensor 'images', or is damaged ({error})") from None
-    if images is None:
+    tensors, words = read_tensors(path)
+    if "imageset" in words:
         return ImageSet.load(path)
+    if "images" not in tensors:
+        raise ValueError(f"{path} is no saved ImageSet and holds no tensor 'images'")
+    images = tensors["images"]
     table, card = pd.DataFrame({"file": [f"{path.name} {i}" for i in range(len(images))]}), "folder"
     if path.absolute().parent.name == "samples" and is_run(path.absolute().parents[1]):
         table["synthetic"] = True
-        trained_on = json.loads((path.absolute().parents[1] / "config.json").read_text()).get("data", card)
+        trained_on = read_json(path.absolute().parents[1] / "config.json").get("data", card)
         # Of two domains, the last is the one that is translated to.
         card = trained_on if isinstance(trained_on, str) else list(trained_on.values())[-1]
     try:
@@ -178,7 +175,7 @@ def last_set(run: Path) -> Path:
     """The last set of samples that a run kept, of a step that its checkpoint has reached."""
     sets = {int(path.stem): path for path in (run / "samples").glob("*.safetensors") if path.stem.isdecimal()}
     checkpoint = run / "checkpoint.json"
-    reached = json.loads(checkpoint.read_text())["step"] if checkpoint.is_file() else max(sets, default=0)
+    reached = read_json(checkpoint).get("step", 0) if checkpoint.is_file() else max(sets, default=0)
     steps = [step for step in sets if step <= reached]
     if not steps:
         raise FileNotFoundError(f"{run} is a run that kept no set of samples: write some with "

@@ -12,6 +12,7 @@ from PIL import Image
 from .atomic import write_atomically, write_json
 from .imageset import ImageSet
 from .own import COLUMNS, TABLE
+from .reading import read_json
 
 SETTINGS = "generate.json"
 
@@ -30,7 +31,7 @@ class Folder:
         if not path.exists() or not any(path.iterdir()):
             path.mkdir(parents=True, exist_ok=True)
             write_json(kept, settings)
-        there = json.loads(kept.read_text()) if kept.is_file() else {}
+        there = read_json(kept) if kept.is_file() else {}
         differ = [name for name in settings if there.get(name) != settings[name]]
         if differ:
             raise FileExistsError(f"{path} holds something else (its {', '.join(differ)} differ): name another folder "

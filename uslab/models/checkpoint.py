@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data.atomic import write_atomically, write_json
+from ..data.reading import read_tensors
 
 
 def save(path: Path, state: dict) -> None:
@@ -22,12 +22,10 @@ def save(path: Path, state: dict) -> None:
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict:
     """The state that save() wrote, tensors on the device. Raises ValueError, naming the file, if it is damaged."""
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            return _unpack(json.loads(file.metadata()["state"]), tensors)
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged or no checkpoint ({error}): delete it to begin anew") from error
+    tensors, words = read_tensors(path, str(device))
+    if "state" not in words:
+        raise ValueError(f"{path} is no checkpoint: delete it to begin anew")
+    return _unpack(json.loads(words["state"]), tensors)
 
 
 def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

@@ -1,16 +1,14 @@
 """Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..data.reading import read_json, read_tensors
 from . import dcgan, stylegan2
 from .attention import SelfAttention
 from .config import check, knob
@@ -201,7 +199,7 @@ class StackGAN(LatentGAN):
         """
         path = Path(config.stage1) / "config.json"
         if "style" not in state:
-            stage1 = json.loads(path.read_text()) if config.stage == 2 and path.is_file() else {}
+            stage1 = read_json(path) if config.stage == 2 and path.is_file() else {}
             state = state | {"style": stage1["config"] if stage1.get("model") == "StyleGAN2" else None}
         gan = cls(config, device, first=blank(config, state["style"]) if config.stage == 2 else None)
         gan.load_sampling_state(state)
@@ -274,7 +272,7 @@ def stage_one(config: Config) -> Generator | StyleFirst:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: train stage 1 first (Config(stage=1, ...)), and give its run's "
                                 "folder as stage1")
-    trained = json.loads((folder / "config.json").read_text())
+    trained = read_json(folder / "config.json")
     if trained["model"] == "StyleGAN2":
         size, z = trained["config"]["size"], trained["config"]["z"]
         if (size, z) != (config.size1, config.z):
@@ -288,9 +286,9 @@ def stage_one(config: Config) -> Generator | StyleFirst:
     try:
         if trained["model"] not in FIRST:
             raise KeyError(f"it is of {trained['model']}")
-        first.load_state_dict({name.removeprefix(start): value for name, value in load_file(path).items()
+        first.load_state_dict({name.removeprefix(start): value for name, value in read_tensors(path)[0].items()
                                if name.startswith(start)})
-    except (SafetensorError, RuntimeError, KeyError) as error:
+    except (ValueError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise ValueError(f"{path} does not hold stage I of this config ({reason}): size1, z, ngf, spectral "
                          "and attention must be those that it was trained with") from error

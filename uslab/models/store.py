@@ -9,15 +9,15 @@
 
 import hashlib
 import importlib
-import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..data.atomic import write_atomically, write_json
 from ..data.device import choose_device
+from ..data.reading import read_json, read_tensors
 from . import checkpoint
 from .gan import GAN, state_of
 
@@ -41,7 +41,7 @@ def place(source: str | Path) -> Path:
 
 def about(source: str | Path) -> dict:
     """What the config.json of such a folder says: model, config, data, and of an exported one the training's facts."""
-    return json.loads((place(source) / CONFIG).read_text())
+    return read_json(place(source) / CONFIG)
 
 
 def load(
@@ -56,8 +56,8 @@ def load(
     if facts.get("model") not in MODELS:
         raise ValueError(f"{folder} holds a {facts.get('model')}: there are {', '.join(MODELS)}")
     module = importlib.import_module(f".{MODELS[facts['model']]}", __package__)
-    state = exported(folder, facts) if (folder / WEIGHTS).is_file() else trained(folder)
     try:
+        state = exported(folder, facts) if (folder / WEIGHTS).is_file() else trained(folder)
         return getattr(module, facts["model"]).of_state(module.Config(**facts["config"]), state, choose_device(device))
     except (TypeError, RuntimeError, KeyError) as error:
         raise ValueError(f"the weights and the config of {folder} do not fit this version of "
@@ -67,10 +67,10 @@ def load(
 def exported(folder: Path, facts: dict) -> dict:
     """The state for GAN.of_state of an exported folder."""
     weights = {name: value.float() if value.is_floating_point() else value
-               for name, value in load_file(folder / WEIGHTS).items()}
+               for name, value in read_tensors(folder / WEIGHTS)[0].items()}
     weights = by_domain(weights, facts["domains"])
     plain = {name: torch.tensor(value) if isinstance(value, list) else value for name, value in facts["state"].items()}
-    tensors = load_file(folder / CONDITIONS) if (folder / CONDITIONS).is_file() else {}
+    tensors = read_tensors(folder / CONDITIONS)[0] if (folder / CONDITIONS).is_file() else {}
     return {"G": weights, **plain, **tensors}
 
 
@@ -107,7 +107,7 @@ def begin(
         state = {"G": exported(folder, facts)["G"]}
         if (folder / DISCRIMINATOR).is_file():
             names = list(gan.D) if isinstance(gan.D, dict) else []
-            state["D"] = by_domain(load_file(folder / DISCRIMINATOR), names)
+            state["D"] = by_domain(read_tensors(folder / DISCRIMINATOR)[0], names)
     else:
         state = checkpoint.load(checkpoint_of(folder))["gan"]
     if not taken(gan.G, state["G"]):

@@ -14,10 +14,12 @@ from .parameters import (
     profile_file,
     profile_values,
     read,
+    read_yaml,
     run,
     source_hash,
 )
 from .verdicts import claims
 
 __all__ = ["PROFILES", "TIME_LIMITS", "Failure", "UsageError", "checked", "claims", "defaults", "find", "folder",
-           "parsed", "profile_file", "profile_values", "provenance", "read", "results", "run", "source_hash"]
+           "parsed", "profile_file", "profile_values", "provenance", "read", "read_yaml", "results", "run",
+           "source_hash"]

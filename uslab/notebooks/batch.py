@@ -32,9 +32,12 @@ def plan(
     """Return the jobs, or raise UsageError before anything runs: unknown notebook, profile, parameter or type."""
     limit = TIME_LIMITS[profile] if time_limit is None else time_limit or None
     reserved = {"out": "--out", "profile": "--profile"}
-    for name, _ in settings:
+    names_set = [name for name, _ in settings]
+    for name in names_set:
         if name in reserved:
             raise UsageError(f"set {name} with {reserved[name]}, not with -p")
+        if names_set.count(name) > 1 or name == "data" and data is not None or name == "root" and root is not None:
+            raise UsageError(f"{name} is given twice: which one shall it be?")
     if root is not None and not root.is_dir():
         raise UsageError(f"--root {root} is not a folder")
     jobs = []

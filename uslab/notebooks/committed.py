@@ -1,7 +1,6 @@
 """Results of longer runs that are committed beside the notebooks: one run.json a run, and a picture with its name."""
 
-import json
-
+from ..data.reading import read_json
 from ..pages import duration
 from .parameters import folder
 
@@ -18,7 +17,7 @@ def results(stem: str, pattern: str = "*", **expected) -> list[dict]:
     """
     records = []
     for path in sorted((folder() / "results" / stem).glob(f"{pattern}.json")):
-        record, picture = json.loads(path.read_text()), path.with_suffix(".jpg")
+        record, picture = read_json(path), path.with_suffix(".jpg")
         known = record.get("config", {}) | record
         if all(known.get(name) == value for name, value in expected.items()):
             records.append(record | {"picture": str(picture) if picture.is_file() else None})

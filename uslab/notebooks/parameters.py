@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from . import yaml12
 
 PROFILES = ("smoke", "class", "paper")
 # Seconds a cell may take. A cell that trains is one cell, so the limit is far above what a profile aims at.
@@ -94,8 +94,18 @@ def profile_values(notebook: Path, profile: str) -> dict[str, object]:
     if not path.is_file():
         raise UsageError(f"{notebook.stem} has no profile {profile!r}: expected {path}")
     known = defaults(notebook)
-    values = yaml.safe_load(path.read_text()) or {}
-    return {name: checked(notebook.stem, known, name, value) for name, value in values.items()}
+    return {name: checked(notebook.stem, known, name, value) for name, value in read_yaml(path).items()}
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """Return the keys and values of a YAML file; raise UsageError, naming it, for anything else."""
+    try:
+        value = yaml12.load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(value, dict | None):
+        raise UsageError(f"{path} must hold keys and values, as in `seed: 3`")
+    return value or {}
 
 
 def parsed(
@@ -106,31 +116,54 @@ def parsed(
 ) -> object:
     """Return the value that the text means for a parameter: text as it is, anything else as YAML."""
     if isinstance(known.get(name), str):
-        return text
-    value = yaml.safe_load(text)
-    if isinstance(value, str):
-        try:
-            value = float(value)  # YAML takes 2e-4, without a point, for text
-        except ValueError:
-            pass
-    return checked(stem, known, name, value)
+        return checked(stem, known, name, text)
+    try:
+        value = yaml12.load(text)
+    except ValueError as error:
+        raise UsageError(f"{stem}: {name} cannot be {text!r}: {error}") from None
+    return checked(stem, known, name, value, text)
 
 
-def checked(stem: str, known: dict[str, object], name: str, value: object) -> object:
+def checked(
+    stem: str,                   # the notebook, for the message
+    known: dict[str, object],    # its parameters with their defaults
+    name: str,
+    value: object,
+    text: str | None = None,     # as it was typed, where it was
+) -> object:
     """Return the value in its parameter's type, or raise UsageError for an unknown name or another type."""
     if name not in known:
         raise UsageError(f"{stem} has no parameter {name!r}: there are {', '.join(known)}")
     default = known[name]
-    if default is None or value is None or type(value) is type(default):
+    try:
+        return fitted(default, value)
+    except TypeError:
+        raise UsageError(f"{stem}: {name} takes a value like {default!r} ({type(default).__name__}), not "
+                         f"{value if value is not None or text is None else text!r}") from None
+    except ValueError as error:
+        raise UsageError(f"{stem}: {name} is {value!r}, {error}") from None
+
+
+def fitted(default: object, value: object) -> object:
+    """Return the value in the default's type, in lists member by member; raise TypeError or ValueError if it is none.
+
+    Whole numbers are counts, sizes and seeds: they fall below 0 only where the default does.
+    """
+    if default is None:
         return value
+    if isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
+        return [fitted(default[0], member) for member in value] if default else list(value)
     if type(default) is float and type(value) is int:
         return float(value)
     if type(default) is int and type(value) is float and value.is_integer():
-        return int(value)
-    if isinstance(default, (list, tuple)) and isinstance(value, (list, tuple)):
-        return list(value)
-    expected = type(default).__name__
-    raise UsageError(f"{stem}: {name} takes a value like {default!r} ({expected}), not {value!r}")
+        value = int(value)
+    if type(value) is not type(default):
+        raise TypeError
+    if type(value) is int and value < 0 <= default:
+        raise ValueError("but it must not be negative")
+    if isinstance(value, str):
+        value.encode()      # raises UnicodeEncodeError, a ValueError, for the name of a file that is no text
+    return value
 
 
 def run(
@@ -146,8 +179,8 @@ def run(
 
     try:
         papermill.execute_notebook(
-            notebook,
-            output,
+            verbatim(notebook),
+            verbatim(output),
             parameters=parameters,
             engine_name="uslab",
             kernel_name="python3",
@@ -159,6 +192,11 @@ def run(
     except PapermillExecutionError as error:
         return Failure(error.ename, error.evalue, error.source, error.exec_count)
     return None
+
+
+def verbatim(path: Path) -> str:
+    """Return a path in which papermill finds nothing to fill in: it takes what stands in braces for a parameter."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def read(notebook: Path):

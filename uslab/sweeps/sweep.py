@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from uslab import notebooks
 from uslab.notebooks import PROFILES, TIME_LIMITS, UsageError, checked
 from uslab.notebooks.batch import Job
@@ -32,12 +30,7 @@ def read(
     root: Path | None = None,      # folder of the data on this machine; None keeps the file's
 ) -> Sweep:
     """Read a sweep file; raise UsageError for anything that its notebook could not be run with."""
-    try:
-        text = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{file} cannot be read as YAML: {error}") from None
-    if not isinstance(text, dict):
-        raise UsageError(f"{file} must hold keys and values: {', '.join(KEYS)}")
+    text = notebooks.read_yaml(file)
     if unknown := [str(key) for key in text if key not in KEYS]:
         raise UsageError(f"{file}: unknown key {', '.join(unknown)}; there are {', '.join(KEYS)}")
     for key, kind in (("notebook", str), ("grid", dict), ("parameters", dict), ("calibrate", dict)):

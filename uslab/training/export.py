@@ -1,12 +1,12 @@
 """A run's generator as a folder to share: weights, config and samples, with a card that says what they are."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
+from ..data.reading import read_json
 from ..data.sources import SOURCES
 from ..models import store
 from ..pages import environment as templates
@@ -25,7 +25,7 @@ def export(
 ) -> Path:
     """See Run.export. Where and with what it was trained is what its run.json says, not where it is exported."""
     path = run.folder / "run.json"
-    record = json.loads(path.read_text()) if path.is_file() else {}
+    record = read_json(path) if path.is_file() else {}
     record = record if record.get("steps") == run.step else {}
     trained = {key: record[key] for key in ("device", "seconds", "settings", "versions") if key in record}
     facts = run.facts() | {"versions": environment()} | trained

@@ -1,7 +1,6 @@
 """run.json: what ran, on what, and what came out."""
 
 import contextlib
-import json
 import platform
 import subprocess
 from functools import cache
@@ -11,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..data.atomic import write_json
+from ..data.reading import read_json
 from ..score import Score
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python", "opencv-python-headless")
@@ -42,7 +42,7 @@ def write_record(path: str | Path, metrics: list[Score | dict], **facts: Any) ->
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    there = json.loads(path.read_text()) if path.is_file() else {}
+    there = read_json(path) if path.is_file() else {}
     own = "notebook" not in there and facts.get("data_sha256") in (None, there.get("data_sha256"))
     write_json(path, {**(there if own else {}), **facts, "versions": environment(), "metrics": [
         metric.as_dict() if isinstance(metric, Score) else metric for metric in metrics]})

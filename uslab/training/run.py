@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data import ImageSet
@@ -21,6 +21,7 @@ from ..data.batches import Batches
 from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare, synchronise
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
+from ..data.reading import read_json, read_tensors
 from ..models import checkpoint, store
 from ..score import Score
 from .record import environment, write_record
@@ -195,11 +196,11 @@ class Run:
     def sets(self) -> dict[int, Tensor]:
         """All sets that save_set kept, by step."""
         paths = sorted((self.folder / "samples").glob("*.safetensors"))
-        return {int(path.stem): load_file(path)["images"] for path in paths if int(path.stem) <= self.step}
+        return {int(path.stem): read_tensors(path)[0]["images"] for path in paths if int(path.stem) <= self.step}
 
     def facts(self) -> dict:
         """What run.json says of the run: model, config, data, seed, device, precision, steps, images, seconds."""
-        return {**json.loads((self.folder / "config.json").read_text()), "data_seed": self.data_seed,
+        return {**read_json(self.folder / "config.json"), "data_seed": self.data_seed,
                 "trained_on": each(self.data, described), "device": describe(self.device),
                 "dtype": str(self.gan.dtype).removeprefix("torch."), "deterministic": self.deterministic,
                 **({"settings": self.settings} if self.settings else {}),
@@ -236,7 +237,7 @@ class Run:
         if not path.exists():
             write_json(path, identity | beside)
             return
-        there = json.loads(path.read_text())
+        there = read_json(path)
         old, new = [{**value.pop("config"), **value} for value in ({key: there.get(key) for key in identity}, identity)]
         differ = [f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
                   for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

@@ -1,0 +1,49 @@
+"""What the options of all commands share: numbers with a range, and refusals in one line."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+from uslab.notebooks import UsageError
+
+SEED = 2**32 - 1    # the largest seed that NumPy, scikit-learn and PyTorch all take
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, and which has --debug at every command."""
+
+    def __init__(self, *arguments, **values):
+        super().__init__(*arguments, **values)
+        self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                          help="show where in the program an error came up")
+
+    def error(self, message: str):
+        raise UsageError(f"{message} (`{self.prog} --help` explains the command)")
+
+
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """The type of an option that takes a whole number from least to most."""
+    return _ranged(int, least, most, "a whole number")
+
+
+def number(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """The type of an option that takes a finite number from least to most."""
+    return _ranged(float, least, most, "a number")
+
+
+def _ranged(kind: type, least: float, most: float, what: str) -> Callable:
+    def read(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most or value == math.inf:
+            limits = f"from {least:g} to {most:.10g}" if most < math.inf else f"of at least {least:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what} {limits}")
+        return value
+
+    return read
+
+
+seed = whole(0, SEED)
+side = whole(32, 4096)      # of images, pixels
