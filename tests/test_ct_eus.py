@@ -4,6 +4,7 @@ import made
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from uslab.data import load
 
@@ -118,6 +119,44 @@ def test_folders_of_frames_are_patients(tmp_path):
     made.save(tmp_path / "loose.png", made.scan(1))
     with pytest.raises(ValueError, match=r"loose\.png lies in no patient's folder, nor do 0 more"):
         load("eus", tmp_path)
+
+
+def strips(root, shape=(200, 522)):
+    """Sixty frames of five patients, as the paper's were after their crop: dark corners and a dark lower edge."""
+    rows, columns = np.indices(shape)
+    outside = rows < np.abs(columns - shape[1] / 2) / 4 - 20
+    for patient in range(5):
+        for i in range(12):
+            frame = np.where(outside, 0, made.scan(patient, *shape, speckle=i))
+            frame[shape[0] - 1 - i:] = 0
+            made.save(root / f"EUS{patient + 1}" / f"{i:02}.png", frame.astype(np.uint8))
+    return root
+
+
+@pytest.mark.parametrize("crop", ["patient", "none"])
+def test_frames_that_were_cropped_before_are_taken_as_they_are(tmp_path, crop):
+    frames = load("eus", strips(tmp_path), crop=crop)
+    assert frames.images.shape == (60, 1, 200, 522) and (frames.table.scale == 1).all()
+    assert (frames.table.cropped == 0).all() and frames.groups.bincount().tolist() == [12] * 5
+    assert np.array_equal(frames.images[13, 0], np.array(Image.open(tmp_path / frames.table.file[13])))
+    half = load("eus", tmp_path, size=261, crop=crop)
+    assert half.images.shape == (60, 1, 100, 261) and (half.table.scale == 2).all()
+    with pytest.raises(ValueError, match="crop is 'fan': choose one of each, patient, none"):
+        load("eus", tmp_path, crop="fan")
+
+
+def test_frames_of_one_patient_are_cropped_to_one_scale(tmp_path):
+    """A frame of which less is lit has the same millimetres a pixel as the others of its patient."""
+    for patient, width in (("anna", 160), ("berta", 120)):
+        for i, dark in enumerate((0, 30, 50)):
+            frame = np.zeros((150, 240), np.uint8)
+            frame[10:130, 20:20 + width - dark] = made.scan(i, 120, width - dark)
+            made.save(tmp_path / patient / f"{i}.png", frame)
+    frames = load("eus", tmp_path, size=80)
+    scales = frames.table.groupby(frames.groups.numpy()).scale.agg(["nunique", "first"])
+    assert scales["nunique"].tolist() == [1, 1] and scales["first"].tolist() == pytest.approx([2, 1.5], rel=0.03)
+    alone = load("eus", tmp_path, size=80, crop="each")
+    assert alone.table.scale.nunique() > 2
 
 
 def test_a_half_lepset_is_refused(tmp_path):

@@ -1,10 +1,12 @@
 """What all readers of single images share: prepare every frame and put the set together."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from .duplicates import find, groups_of
 from .files import White, check_sizes, read_grey, stack, whites
 from .imageset import ImageSet
 
+CROPS = "each", "patient", "none"
 COLOURED = 0.002        # share of an image's pixels from which it has colour, as colour Doppler does
 
 
@@ -50,6 +53,7 @@ def collect(
     notes: tuple[str, ...] = (),
     source: str = "real",
     white: White | None = None,          # levels shown white, of the whole folder; None: as whites() finds them
+    crop: str = "each",            # to the scan region: "each" image by itself, once a "patient", or "none"
     **values,                      # card, labels, classes, groups, group_names of the ImageSet
 ) -> ImageSet:
     """Read, prepare and stack images; the table tells for each its file, its size on disk and what was changed.
@@ -58,13 +62,23 @@ def collect(
     `cropped`, the share that lay outside the fan; `overlay`, the share painted over (text, callipers); `colour`, the
     share of coloured pixels; `pixel_mm`, millimetres per pixel of the returned image, where a file says so. Masks are
     never cropped away. Without groups, near-duplicates become groups, and a note says so.
+
+    Cropped once a patient, frames of one patient keep one scale, and those that were cropped before are taken as they
+    are. Where this or "none" leaves one shape, it is kept: `size` is its longest side, and nothing is padded.
     """
+    if crop not in CROPS:
+        raise ValueError(f"crop is {crop!r}: choose one of {', '.join(CROPS)}")
     white = whites(item.path for item in items) if white is None else white
+    read, by_patient = partial(take, white=white), crop == "patient" and values.get("groups") is not None
     with ThreadPoolExecutor() as pool:  # decoding releases Python's lock
-        taken = list(pool.map(partial(take, white=white), items))
+        taken = list(pool.map(read, items, repeat(prepare.WHOLE if crop == "none" else None)))
+        if by_patient:
+            taken = list(pool.map(read, items, common_boxes(taken, values["groups"])))
     check_sizes([item.path for item in items], [each.shape for each in taken])
     size = size or max(max(each.frame.image.shape) for each in taken)
-    images = stack(prepare.square(each.frame.image, size) for each in taken)
+    kept = (by_patient or crop == "none") and len({each.frame.image.shape for each in taken}) == 1
+    shaped = prepare.resized if kept else prepare.square
+    images = stack(shaped(each.frame.image, size) for each in taken)
     scale = [max(each.frame.image.shape) / size for each in taken]
     about = pd.DataFrame({
         "file": [item.file for item in items],
@@ -77,7 +91,7 @@ def collect(
     if not all(np.isnan(each.pixel_mm) for each in taken):
         about["pixel_mm"] = [each.pixel_mm * factor for each, factor in zip(taken, scale)]
     if mask_names:
-        values["masks"] = stack(prepare.square(each.mask, size, labels=True) for each in taken)
+        values["masks"] = stack(shaped(each.mask, size, labels=True) for each in taken)
     if values.get("groups") is None:
         pairs = remembered(images, lambda: find([each.frame.image for each in taken]))
         values["groups"], values["group_names"] = groups_of(pairs, about.file.tolist())
@@ -98,7 +112,17 @@ def collect(
                     **values)
 
 
-def take(item: Item, white: White) -> Taken:
+def common_boxes(taken: list[Taken], groups: torch.Tensor) -> list[prepare.Box]:
+    """For each the box that holds the scan regions of all frames of its patient and shape."""
+    frames: dict[tuple, list[prepare.Frame]] = defaultdict(list)
+    keys = list(zip(groups.tolist(), (each.frame.shape for each in taken)))
+    for key, each in zip(keys, taken):
+        frames[key].append(each.frame)
+    boxes = {key: prepare.common_box(of_patient) for key, of_patient in frames.items()}
+    return [boxes[key] for key in keys]
+
+
+def take(item: Item, box: prepare.Box | None, white: White) -> Taken:
     """Read and prepare one image. The region and the millimetres that a DICOM file states are kept to."""
     image, colour = read_grey(item.path, white)
     check_sizes([item.path], [image.shape])
@@ -111,7 +135,7 @@ def take(item: Item, white: White) -> Taken:
     image, mask = (each if each is None else prepare.isotropic(each, *pixel_mm, labels)
                    for each, labels in ((image, False), (mask, True)))
     try:
-        frame = prepare.frame(image, None if mask is None else mask > 0)
+        frame = prepare.frame(image, None if mask is None else mask > 0, box)
     except ValueError as error:
         raise ValueError(f"{item.path}: {error}; take it out") from None
     return Taken(frame, None if mask is None else mask[frame.box], shape, colour, pixel_mm[1], notes)

@@ -14,7 +14,8 @@ HELP = "ask for LEPset or lay out your own frames as data_cards/eus.md describes
 
 def read(
     root: Path,           # folder that holds labeled/ and perhaps unlabeled/, or one folder of frames a patient
-    size: int | None,     # side of the square images; None: the longest side among the prepared frames
+    size: int | None,     # longest side of the images; None: the longest among the prepared frames
+    crop: str = "patient",  # to the scan region: once a "patient", for one scale of all its frames, "each" or "none"
 ) -> ImageSet:
     """All frames with their patient, and in LEPset's layout their class: NPC, PC or unlabeled.
 
@@ -27,7 +28,7 @@ def read(
             raise FileNotFoundError(f"{root} holds neither labeled/ nor folders of frames: {HELP}")
         if loose := [file for file in files if len(file.parts) < 2]:
             raise ValueError(f"{root / loose[0]} lies in no patient's folder, nor do {len(loose) - 1} more: {HELP}")
-        return frames(root, files, [file.parts[0] for file in files], size)
+        return frames(root, files, [file.parts[0] for file in files], size, crop)
     files, patients, labels = [], [], []
     for label, name in enumerate(CLASSES):
         if not (root / "labeled" / name).is_dir():
@@ -46,10 +47,10 @@ def read(
         patients.append("/".join(files[-1].parts[:-1][:2]))
         labels.append(len(CLASSES))
     classes = CLASSES if max(labels) < len(CLASSES) else (*CLASSES, "unlabeled")
-    return frames(root, files, patients, size, labels=torch.tensor(labels), classes=classes)
+    return frames(root, files, patients, size, crop, labels=torch.tensor(labels), classes=classes)
 
 
-def frames(root: Path, files: list[Path], patients: list[str], size: int | None, **values) -> ImageSet:
+def frames(root: Path, files: list[Path], patients: list[str], size: int | None, crop: str, **values) -> ImageSet:
     groups, names = numbered(patients)
-    return collect([Item(root / file, file.as_posix()) for file in files], size, card="eus", groups=groups,
-                   group_names=names, **values)
+    return collect([Item(root / file, file.as_posix()) for file in files], size, crop=crop, card="eus",
+                   groups=groups, group_names=names, **values)

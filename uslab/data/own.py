@@ -23,6 +23,7 @@ HELP = "data_cards/folder.md shows how labels.csv looks"
 def read(
     root: Path,           # the folder; its sub-folders are read too
     size: int | None,     # side of the square images; None: the longest side among the prepared frames
+    crop: str = "each",   # to the scan region: "each" image by itself, once a "patient" (group), or "none"
 ) -> ImageSet:
     """All images of a folder, with labels, patients and masks from labels.csv where it is there.
 
@@ -48,7 +49,7 @@ def read(
     if "generator" in table:
         about = about.assign(synthetic=~table.generator.str.startswith("phantom:"))
     used = [root / name for name in (*table.file, *table.get("mask", []), TABLE, "generate.json") if name]
-    return collect(items, size, card="folder", source="phantom" if simulated(table) else "real", table=about,
+    return collect(items, size, crop=crop, card="folder", source="phantom" if simulated(table) else "real", table=about,
                    mask_names=("background", "structure") if "mask" in table else (), white=white_of(root, table),
                    notes=left_out(root, used), **values)
 

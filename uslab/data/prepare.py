@@ -1,5 +1,6 @@
 """The one preparation of every image, real or synthetic: crop to the fan, clean, square, resize."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -7,13 +8,18 @@ import numpy as np
 
 from .overlays import burnt_in
 
+Box = tuple[slice, slice]             # rows and columns
+WHOLE = slice(None), slice(None)      # the box of an image that is taken as it is
+FILLED = 0.95                         # of both sides: a frame whose scan region fills so much was cropped before
+
 
 @dataclass(frozen=True)
 class Frame:
     """One prepared frame and what was changed on the way."""
 
     image: np.ndarray           # (h, w) uint8, black outside the scan region
-    box: tuple[slice, slice]    # the rows and columns of the file that were kept
+    shape: tuple[int, int]      # height and width of what was cropped
+    box: Box                    # its rows and columns that were kept
     cropped: float              # share of the file's pixels that lay outside the box, 0 to 1
     overlay: float              # share of the kept pixels that were painted over: text, callipers
 
@@ -21,18 +27,21 @@ class Frame:
 def frame(
     image: np.ndarray,                 # (H, W) uint8, as in the file
     keep: np.ndarray | None = None,    # (H, W) bool: never cropped away, such as an annotated lesion
+    box: Box | None = None,            # what to keep; None: the scan region; WHOLE: the image as it is
 ) -> Frame:
     """Crop to the scan region, blacken what lies outside it, and paint over text and callipers inside it.
 
     Bars, rulers, traces and text beside the fan go with the crop. Raises ValueError if the image is black.
     """
     image = np.ascontiguousarray(image)
+    if box == WHOLE:
+        return Frame(image, image.shape, box, 0.0, 0.0)
     region = fan(image) if keep is None else fan(image) | keep
-    box = bounding_box(region)
+    box = box or bounding_box(region)
     overlay = burnt_in(image) & region
     clean = cv2.inpaint(image, overlay.astype(np.uint8), 3, cv2.INPAINT_TELEA) if overlay.any() else image
     clean = np.where(region, clean, 0)[box]
-    return Frame(clean, box, 1 - clean.size / image.size, float(overlay[box].mean()))
+    return Frame(clean, image.shape, box, 1 - clean.size / image.size, float(overlay[box].mean()))
 
 
 def fan(image: np.ndarray) -> np.ndarray:
@@ -65,6 +74,17 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     return slice(y, y + h), slice(x, x + w)
 
 
+def common_box(
+    frames: Iterable[Frame],    # of one shape, which show scans of one scale
+) -> Box:
+    """The smallest box that holds what was kept of each; WHOLE where that is nearly all, as of frames cropped before.
+    """
+    shapes, boxes = zip(*((frame.shape, frame.box) for frame in frames))
+    box = tuple(slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*boxes))
+    filled = all(side.stop - side.start >= FILLED * length for side, length in zip(box, shapes[0]))
+    return WHOLE if filled else box
+
+
 def isotropic(
     image: np.ndarray,     # (H, W) uint8
     high: float,           # height of its pixels, mm, or nan
@@ -88,6 +108,16 @@ def square(
     top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
     padded = cv2.copyMakeBorder(image, top, side - image.shape[0] - top, left, side - image.shape[1] - left,
                                 cv2.BORDER_CONSTANT, value=0)
-    if labels:
-        return cv2.resize(padded, (size, size), interpolation=cv2.INTER_NEAREST)
-    return cv2.resize(padded, (size, size), interpolation=cv2.INTER_AREA if size < side else cv2.INTER_CUBIC)
+    return resized(padded, size, labels)
+
+
+def resized(
+    image: np.ndarray,     # (H, W) uint8
+    size: int,             # longest side of the result, pixels
+    labels: bool = False,  # values are class numbers: no values in between
+) -> np.ndarray:
+    """The image in its own shape."""
+    side = max(image.shape)
+    height, width = (max(1, round(length * size / side)) for length in image.shape)
+    smooth = cv2.INTER_AREA if size < side else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST if labels else smooth)

@@ -22,7 +22,9 @@ MAKERS = {"phantom": "uslab.phantom", "generator": "uslab.generators"}
 N, SIZE = 100, 256      # images of a maker, and the side of a phantom, where nobody says
 
 
-def open(source: Any, root: str | Path | None = None, size: int | None = None) -> ImageSet:
+def open(
+    source: Any, root: str | Path | None = None, size: int | None = None, crop: str | None = None,
+) -> ImageSet:
     """The images of any source that a command, a notebook or a study can name.
 
         phantom:NAME                  simulated ultrasound, such as phantom:liver or phantom:liver?n=50,seed=3
@@ -40,14 +42,15 @@ def open(source: Any, root: str | Path | None = None, size: int | None = None) -
         source: What names the images, as above; a Path is always a file or folder.
         root: Folder of a data set; default: see folder().
         size: Side of the square images, pixels; None: their own, of a phantom 256.
+        crop: As load() takes it; of other sources nothing is cropped.
     """
     what = kind(source)
     if what == "data set" and source == "ct":
         raise ValueError("ct holds volumes, not images: look at it with `uslab data check ct` or uslab.data.load('ct')")
     if what == "data set":
-        return load(source, root, size)
+        return load(source, root, size, crop)
     if what == "folder":
-        return load("folder", Path(source), size)
+        return load("folder", Path(source), size, crop)
     if what == "phantom":
         name, asked = parsed(source)
         return importlib.import_module(MAKERS[what]).load(name, asked.get("n", N), size or SIZE, asked.get("seed", 0))
@@ -59,7 +62,7 @@ def open(source: Any, root: str | Path | None = None, size: int | None = None) -
     else:
         path = Path(source).expanduser()
         images = saved(last_set(path) if what == "run" else path)
-    side = images.images.shape[2]
+    side = max(images.images.shape[2:])
     if size not in (None, side):
         raise ValueError(f"{source if isinstance(source, (str, Path)) else 'the set'} holds images of {side} px, which "
                          f"are taken as they are: leave out the size or give that one")
@@ -121,7 +124,9 @@ def folder(name: str, root: str | Path | None = None) -> Path:
     return Path(platformdirs.user_data_dir("uslab", appauthor=False)) / name
 
 
-def load(name: str, root: str | Path | None = None, size: int | None = None) -> ImageSet | Cases:
+def load(
+    name: str, root: str | Path | None = None, size: int | None = None, crop: str | None = None,
+) -> ImageSet | Cases:
     """Read a real data set from its official layout on disk; 'ct' gives Cases, which reads a Volume when asked for it.
 
     Raises ValueError for an unknown name; what a reader raises names the file and what to do.
@@ -130,6 +135,9 @@ def load(name: str, root: str | Path | None = None, size: int | None = None) -> 
         name: One of READERS, such as 'hc18'.
         root: Folder that holds the official layout; default: see folder().
         size: Side of the square images, pixels; None: the native longest side.
+        crop: Of 'eus' and 'folder', to the scan region: "each" image by itself (the default of 'folder'), once a
+            "patient" (that of 'eus'), so that all its frames have one scale, or "none". Frames that come out in one
+            shape of the latter two keep it, `size` being its longest side. Other sets have no choice.
     """
     if name not in READERS:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(READERS)}, or use uslab.phantom.load")
@@ -138,7 +146,8 @@ def load(name: str, root: str | Path | None = None, size: int | None = None) -> 
         raise FileNotFoundError(
             f"{root} is not a folder; data_cards/{name}.md says how to get {name}. Pass its folder as root, or set "
             f"USLAB_DATA to the folder that holds {name}/; a folder of your own by this name is ./{name}")
-    return importlib.import_module(f".{READERS[name]}", __package__).read(root, size)
+    return importlib.import_module(f".{READERS[name]}", __package__).read(
+        root, size, **({"crop": crop} if crop and name in ("eus", "folder") else {}))
 
 
 def from_array(images: Any) -> ImageSet:

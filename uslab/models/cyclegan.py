@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import check, knob
@@ -18,8 +19,7 @@ DOMAINS = ("us", "ct")     # G["us"] makes ultrasound from CT, G["ct"] CT from u
 class Config:
     """Every hyperparameter; the defaults are Zhu 2017's and his code's, which Grimwood 2021 (section 2.3) kept."""
 
-    size: int = knob(256, 32, 1024, help="width of the images, pixels; their height is free. Both less the margin are "
-                                         "multiples of 4")
+    size: int = knob(256, 32, 1024, help="width of the images, pixels; their height is free")
     batch_size: int = knob(1, 1, 64, help="images of each domain a step (Grimwood: 1)")
     lr: float = knob(2e-4, 1e-5, 1e-2, log=True, help="learning rate of both Adam optimisers (Grimwood, section 2.3)")
     beta1: float = knob(0.5, 0.0, 0.99, help="Adam's decay of the mean gradient (Zhu's code)")
@@ -41,7 +41,8 @@ class Config:
                          help="how the generators enlarge: transposed convolutions (Zhu), or nearest neighbours and a "
                               "convolution, against checkerboards")
     flip: float = knob(0.5, 0.0, 1.0, help="probability of a horizontal flip (Grimwood, section 2.3)")
-    margin: int = knob(40, 0, 200, help="pixels that a random crop takes off height and width (Grimwood: 40 of 522)")
+    margin: int = knob(40, 0, 200, help="pixels that a random crop takes off height and width (Grimwood: 40 of 522), "
+                                      "and up to 3 more, so that multiples of 4 are left")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Zhu's code)")
     ema: float = knob(0.0, 0.0, 0.9999, help="share of the averaged generators, which then translate, that stays in a "
                                              "step; 0: none, as Zhu")
@@ -138,12 +139,13 @@ class ImagePool:
 def augment(
     images: Tensor,      # (B, 1, H, W) uint8
     flip: float,         # probability of a horizontal flip
-    margin: int,         # pixels by which height and width shrink
+    margin: int,         # pixels by which height and width shrink, to the next multiple of 4
 ) -> Tensor:
-    """Flip and crop each image by itself; (B, 1, H - margin, W - margin) uint8."""
+    """Flip and crop each image by itself; (B, 1, h, w) uint8, which a generator can halve twice."""
     mirrored = (torch.rand(len(images)) < flip).tolist()
-    corners = torch.randint(margin + 1, (len(images), 2)).tolist()
-    height, width = (side - margin for side in images.shape[2:])
+    height, width = ((side - margin) // 4 * 4 for side in images.shape[2:])
+    room = images.shape[2] - height, images.shape[3] - width
+    corners = [[int(torch.randint(pixels + 1, ())) for pixels in room] for _ in images]
     cropped = [image[:, y:y + height, x:x + width] for image, (y, x) in zip(images, corners)]
     return torch.stack([image.flip(2) if mirror else image for image, mirror in zip(cropped, mirrored)])
 
@@ -188,9 +190,9 @@ class CycleGAN(ConditionalGAN):
             height, width = batch[domain].shape[2:]
             if width != config.size:
                 raise ValueError(f"the {domain} images are {width} pixels wide, but Config.size is {config.size}")
-            if (height - config.margin) % 4 or (width - config.margin) % 4:
-                raise ValueError(f"{height}x{width} images less a margin of {config.margin} are no multiples of 4: "
-                                 "choose another margin")
+            if min(height, width) < config.margin + 4:
+                raise ValueError(f"{height}x{width} images less a margin of {config.margin} are nothing: choose a "
+                                 "smaller margin")
         self.keep(batch["ct"])
         ct, us = (normalise(augment(batch[domain], config.flip, config.margin).float()) for domain in ("ct", "us"))
         return self.update(ct, us)
@@ -254,11 +256,17 @@ class CycleGAN(ConditionalGAN):
 
     def translate(
         self,
-        images: Tensor,       # (n, 1, H, W) uint8, H and W multiples of 4
+        images: Tensor,       # (n, 1, H, W) uint8
         to: str = "us",       # 'us' or 'ct': the domain that is made
     ) -> Tensor:
         """Each image in the other domain, uint8 (n, 1, H, W); whole, without the margin of training."""
-        return self.images(lambda part: self.sampler[to](normalise(part.float())), images, 16)
+        height, width = images.shape[2:]
+
+        def made(part: Tensor) -> Tensor:
+            even = F.pad(normalise(part.float()), (0, -width % 4, 0, -height % 4), "reflect")    # can be halved twice
+            return self.sampler[to](even)[:, :, :height, :width]
+
+        return self.images(made, images, 16)
 
     def sample(self, n: int, seed: int, condition: Tensor | None = None) -> Tensor:
         """n synthetic ultrasound images, uint8 (n, 1, H, W), of condition, CT planes (n, 1, H, W) uint8.
