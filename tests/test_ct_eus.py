@@ -81,6 +81,34 @@ def test_ct_names_what_is_damaged(tmp_path, damage, error, message):
         load("ct", tmp_path)[0]
 
 
+def test_a_bit_that_flipped_in_an_archive_is_found(tmp_path):
+    path = totalsegmentator(tmp_path) / "ct.nii.gz"
+    whole, first = path.read_bytes(), load("ct", tmp_path)[0]
+    rng, refused = np.random.default_rng(0), 0
+    for place in rng.choice(np.arange(20, len(whole)), 60, replace=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            same = np.array_equal(load("ct", tmp_path)[0].hu, first.hu)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} cannot be read as NIfTI")
+            refused += 1
+        else:
+            assert same
+    assert refused > 50     # the rest hit the name in the header
+
+
+def test_folders_without_a_ct_are_named_and_large_values_do_not_wrap(tmp_path):
+    case = totalsegmentator(tmp_path)
+    (case.parent / "s0009").mkdir()
+    assert "left out, without ct.nii.gz: s0009" in repr(load("ct", tmp_path))
+    hu = body()[0].astype(np.int32)
+    hu[0, 0, 0] = 40000
+    write(case / "ct.nii.gz", hu)
+    assert load("ct", tmp_path)[0].hu[0, 0, 0] == 40000
+
+
 def test_ct_on_real_volumes(real_data):
     cases = load("ct", real_data / "ct")
     assert cases.names == ("s0001", "s0002")

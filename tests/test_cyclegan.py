@@ -299,7 +299,7 @@ def test_samples_are_translations():
 
 @pytest.mark.parametrize(("values", "shape", "message"), [
     ({"margin": 40}, (40, 56), "40x56 images less a margin of 40 are nothing"),
-    ({}, (40, 64), "images are 64 pixels wide, but Config.size is 56"),
+    ({}, (40, 64), "images are 40x64 px, but CycleGAN with Config.size 56 takes them 56 px wide"),
 ])
 def test_images_of_another_size_are_refused(values, shape, message):
     gan = CycleGAN(dataclasses.replace(SMALL, denoise="off", **values))

@@ -3,6 +3,7 @@
 import shutil
 
 import cv2
+import made
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +66,11 @@ def test_save_and_load_are_exact(tmp_path):
     loaded = ImageSet.load(tmp_path / "set.safetensors")
     assert loaded.sha256() == whole.sha256() and loaded.table.equals(whole.table)
     assert (loaded.classes, loaded.group_names, loaded.card) == (whole.classes, whole.group_names, whole.card)
+    content = bytearray((tmp_path / "set.safetensors").read_bytes())
+    content[-1] ^= 4        # a pixel, a label or a group
+    (tmp_path / "set.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"set\.safetensors is not a saved ImageSet, or is damaged"):
+        ImageSet.load(tmp_path / "set.safetensors")
     (tmp_path / "set.safetensors").write_bytes(b"not a file of ours")
     with pytest.raises(ValueError, match=r"set\.safetensors is damaged, was cut off or is no"):
         ImageSet.load(tmp_path / "set.safetensors")
@@ -85,6 +91,8 @@ def test_the_hash_sees_every_pixel_and_label():
     ({"images": torch.zeros(2, 3, 4, 4, dtype=torch.uint8)}, r"\(N, 1, H, W\)"),
     ({"source": "synthetic"}, "source must be 'phantom' or 'real', not 'synthetic'"),
     ({"groups": torch.tensor([0, 5])}, "groups holds 5, but only 2 names"),
+    ({"groups": torch.tensor([0, -1])}, "groups must be integers from 0 on, not torch.int64 from -1 on"),
+    ({"masks": torch.zeros(2, 1, 4, 4), "mask_names": ("a",)}, "masks must be uint8, not torch.float32"),
     ({"table": pd.DataFrame({"file": ["a"]})}, "table has 1 rows for 2 images"),
 ])
 def test_a_set_that_does_not_fit_together_is_refused(change, message):
@@ -214,6 +222,8 @@ def break_csv(root, text):
      r"011_HC\.png: the outline measures \d+ mm at 0\.25 mm per pixel"),
     (lambda root: break_csv(root, ("010_HC.png,0.5", "010_HC.png,-1")), ValueError, r"pixel_mm of 010_HC\.png is not"),
     (lambda root: break_csv(root, ("010_HC.png", "a.png")), ValueError, "'a.png' is no HC18 file name"),
+    (lambda root: break_csv(root, ("010_2HC.png", "010_HC.png")), ValueError, "HC.csv lists 010_HC.png twice"),
+    (lambda root: made.save(root / "training_set" / "012_HC.PNG", made.scan(1)), ValueError, "012_HC.PNG has no row"),
     (lambda root: break_csv(root, ("pixel size(mm)", "mm")), ValueError, "has the columns"),
     (lambda root: cv2.imwrite(str(root / "training_set/011_HC_Annotation.png"), 0 * outline_of()), ValueError,
      "011_HC_Annotation.png holds no head outline"),

@@ -34,6 +34,15 @@ def same(a, b) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
+def test_no_step_takes_images_of_another_size(case):
+    gan = case.model(case.config)
+    for side in (case.config.size + 4, case.config.size // 2 + 4):
+        image = torch.zeros(4, 1, side, side, dtype=torch.uint8)
+        batch = dict.fromkeys(("image", "mask", "ct", "us"), image) | {"label": torch.zeros(4, dtype=torch.int64)}
+        with pytest.raises(ValueError, match=f"the images are {side}x{side} px, but {type(gan).__name__} with Config"):
+            gan.step(batch)
+
+
 @pytest.mark.slow
 def test_a_step_gives_values_and_moves_every_weight(tmp_path, case):
     run = trained(tmp_path, case, 1)

@@ -251,7 +251,8 @@ def test_samples():
     (lambda gan: gan.sample(2, 0, labels(2, 32)), r"condition must be uint8 \(2, 1, 64, 64\)"),
     (lambda gan: gan.sample(1, 0, labels(1, 64) + 3), "condition holds [4-6], but label images go from 0 to 3"),
     (lambda gan: gan.step({"image": labels(2, 64)}), "the images have no label images: train on sketches.conditioned"),
-    (lambda gan: gan.step({"image": labels(2, 32), "mask": labels(2, 32)}), "the images are 32x32, but .* needs 64x64"),
+    (lambda gan: gan.step({"image": labels(2, 32), "mask": labels(2, 32)}),
+     "the images are 32x32 px, but .* takes them 64x64 px"),
 ])
 def test_wrong_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):

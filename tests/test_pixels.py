@@ -37,13 +37,12 @@ def test_ybr_is_converted_once():
         read_grey(sample("examples_ybr_color.dcm"))
 
 
-@pytest.mark.parametrize(("name", "mean", "coloured"), [
-    ("examples_palette.dcm", 19.44, True), ("examples_jpeg2k.dcm", 35.6, True), ("examples_rgb_color.dcm", 35.33, True),
-])
-def test_palette_jpeg_2000_and_rgb_have_their_true_brightness(name, mean, coloured):
+@pytest.mark.parametrize(("name", "mean"), [
+    ("examples_palette.dcm", 19.44), ("examples_jpeg2k.dcm", 35.6), ("examples_rgb_color.dcm", 35.33)])
+def test_palette_jpeg_2000_and_rgb_have_their_true_brightness(name, mean):
     grey, colour = read_grey(sample(name))
     assert grey.mean() == pytest.approx(mean, abs=0.3) and grey.min() == 0
-    assert (colour > 0) == coloured
+    assert colour > 0
 
 
 def test_a_missing_decoder_is_named():

@@ -1,6 +1,7 @@
 """The readers of BUSI, MMOTU, NAFLD and of anyone's own folder, on hand-made files and on real images."""
 
 import shutil
+import unicodedata
 
 import cv2
 import made
@@ -132,9 +133,9 @@ def test_copies_share_a_group_and_so_never_part(tmp_path):
     base = made.busi(tmp_path) / "Dataset_BUSI_with_GT"
     copy = cv2.resize(made.scan(1), None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)[4:, 5:]
     made.save(base / "malignant" / "malignant (3).png", copy)
-    made.save(base / "malignant" / "malignant (3)_mask.png", 0 * copy)
+    made.save(base / "malignant" / "malignant (3)_mask.png", made.disc(*copy.shape))
     made.save(base / "malignant" / "malignant (4).png", made.scan(1, speckle=9))
-    made.save(base / "malignant" / "malignant (4)_mask.png", 0 * made.scan(1))
+    made.save(base / "malignant" / "malignant (4)_mask.png", made.disc())
     breasts = load("busi", tmp_path, size=160)
     groups = dict(zip(breasts.table.file, breasts.groups.tolist()))
     assert groups["benign (1).png"] == groups["malignant (3).png"]
@@ -150,16 +151,42 @@ def test_copies_share_a_group_and_so_never_part(tmp_path):
     (lambda base: made.save(base / "benign/photo.png", made.scan(1)), ValueError, "photo.png is no BUSI file name"),
     (lambda base: made.save(base / "benign/benign (1)_mask.png", made.disc(60, 80)), ValueError,
      r"benign \(1\)_mask\.png is \(60, 80\), its image \(120, 160\)"),
-    (lambda base: made.save(base / "benign/benign (1).png", 0 * made.scan(1)), ValueError,
-     r"benign \(1\)\.png: the image is black"),
+    (lambda base: [made.save(base / f"normal/normal (1){mask}.png", 0 * made.disc()) for mask in ("", "_mask")],
+     ValueError, r"normal \(1\)\.png: the image is black"),
+    (lambda base: made.save(base / "benign/benign (1)_mask.png", 0 * made.disc()), ValueError,
+     r"benign \(1\)_mask\.png is empty, but its image has a lesion"),
+    (lambda base: made.save(base / "normal/normal (1)_mask.png", made.disc()), ValueError,
+     r"normal \(1\)_mask\.png shows a lesion, but its image is normal"),
+    (lambda base: made.save(base / "benign/benign (01).PNG", made.scan(9)), ValueError,
+     r"benign \(1\)\.png and benign \(01\)\.PNG are one image twice"),
+    (lambda base: made.save(base / "benign/benign (1).png", made.scan(1)[:16, :20]) and
+     made.save(base / "benign/benign (1)_mask.png", made.disc()[:16, :20]), ValueError, "has only 20x16 pixels"),
+    (lambda base: [made.save(base / f"normal/normal (2){name}.png", image)
+                   for name, image in (("", made.scan(2, 700, 800)), ("_mask", 0 * made.disc(700, 800)))]
+     + [made.save(base / f"normal/normal (3){name}.png", image)
+        for name, image in (("", made.scan(2, 35, 40)), ("_mask", 0 * made.disc(35, 40)))],
+     ValueError, r"normal \(3\)\.png has 40x35 pixels, the others about 160"),
 ])
 def test_busi_names_what_is_damaged(tmp_path, damage, error, message):
     base = made.busi(tmp_path) / "Dataset_BUSI_with_GT"
-    if "black" in message:
-        made.save(base / "benign/benign (1)_mask.png", 0 * made.disc())
     damage(base)
     with pytest.raises(error, match=message):
         load("busi", tmp_path)
+
+
+def test_masks_of_0_and_1_and_files_in_capitals_are_read_and_the_rest_is_counted(tmp_path):
+    base = made.busi(tmp_path) / "Dataset_BUSI_with_GT"
+    before = load("busi", tmp_path, size=160)
+    for path in [*base.rglob("*_mask.png")]:
+        made.save(path, np.array(Image.open(path)) // 255)
+    for path in [*base.rglob("benign*.png")]:
+        path.rename(path.with_suffix(".PNG"))
+    (base / "notes.txt").write_text("...")
+    made.save(base / "more" / "1.png", made.scan(1))
+    after = load("busi", tmp_path, size=160)
+    assert torch.equal(after.masks, before.masks) and torch.equal(after.images, before.images)
+    assert "left out: 1 .png, 1 .txt, such as notes.txt" in after.notes
+    assert not any("left out" in note for note in before.notes)
 
 
 @pytest.mark.slow
@@ -215,6 +242,11 @@ def test_follicles_are_derived_and_called_so(tmp_path):
     (lambda base: shutil.copy(base / "annotations/1.PNG", base / "annotations/2.PNG"), ValueError,
      r"2\.PNG holds the colour \(0, 0, 64\), but its class, high-grade serous, has \(0, 0, 128\)"),
     (lambda base: made.save(base / "annotations/1.PNG", made.disc(60, 80)), ValueError, r"1\.PNG is \(60, 80\), its"),
+    (lambda base: made.save(base / "annotations/1.PNG", 0 * made.disc()), ValueError,
+     r"1\.PNG is empty, but its image is one of teratoma"),
+    (lambda base: (base / "val_cls.txt").write_bytes(b"\xe9.JPG  2\n"), ValueError,
+     r"val_cls\.txt cannot be read as a table \(byte 1 is not UTF-8\)"),
+    (lambda base: (base / "val_cls.txt").write_text("1.jpg  2\n"), ValueError, "1.jpg is listed twice"),
 ])
 def test_mmotu_names_what_is_damaged(tmp_path, damage, error, message):
     damage(made.mmotu(tmp_path) / "OTU_2d")
@@ -254,6 +286,10 @@ def test_nafld_groups_frames_by_patient_and_crops_to_the_fan(tmp_path):
      r"images of record 1 are float64 \(2, 9, 9\)"),
     ({"data": np.array([[(1, 3, 2.0, np.zeros((2, 9, 9), np.uint8))]],
                        [(n, "O") for n in ("id", "class", "fat", "images")])}, "record 1 has class 3, expected 0 or 1"),
+    ({"data": np.array([[(1, 0, 2.0, np.zeros((2, 9, 9), np.uint8))] * 2],
+                       [(n, "O") for n in ("id", "class", "fat", "images")])}, "record 2 is patient 1 a second time"),
+    ({"data": np.array([[(1, 0, 200.0, np.zeros((2, 9, 9), np.uint8))]],
+                       [(n, "O") for n in ("id", "class", "fat", "images")])}, "record 1 has 200.0 % fat"),
 ])
 def test_a_mat_file_of_another_structure_is_refused(tmp_path, changes, message):
     root, _ = made.nafld(tmp_path, **changes)
@@ -319,10 +355,58 @@ def test_folder_takes_subfolders_as_classes_and_other_formats(tmp_path):
     ("file,label\n9.png,a\n", FileNotFoundError, r"9\.png is missing, but labels\.csv lists it"),
     ("file,label\n1.png,a\n1.png,b\n", ValueError, r"lists '1\.png' twice"),
     ("file,label\n1.png,\n", ValueError, r"'1\.png' has no label"),
+    ("file,label\n1.png,a\n./1.png,a\n", ValueError, r"lists '\./1\.png' twice"),
+    ("file,label\n1.png,a,b\n", ValueError, r"line 2, cannot be read as a table \(3 cells, but the header has 2\)"),
+    ("file,label\n1.png\n", ValueError, r"line 2, cannot be read as a table \(1 cells"),
+    ('file,label\n"1.png,a\n', ValueError, r"labels\.csv, line 2, cannot be read"),
+    ("file,file\n1.png,a\n", ValueError, r"columns of different names"),
+    ("file,label\n", ValueError, r"and 0 rows"),
+    ("file,label\n1.png,Benign\n2.png,benign\n", ValueError, r"the classes 'Benign' and 'benign': give one class one"),
+    ("file,pixel_mm\n1.png,-1\n", ValueError, r"pixel_mm of '1\.png' is not a positive number"),
+    ("file,pixel_mm\n1.png,inf\n", ValueError, r"pixel_mm of '1\.png' is not a positive number"),
     ("file,mask\n1.png,gone.png\n", FileNotFoundError, r"gone\.png is missing"),
 ])
 def test_a_wrong_list_is_refused(tmp_path, text, error, message):
-    made.save(tmp_path / "1.png", made.scan(1))
+    for name in ("1.png", "2.png"):
+        made.save(tmp_path / name, made.scan(1))
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(error, match=message):
         load("folder", tmp_path)
+
+
+def test_what_is_typed_a_little_wrong_is_read_right(tmp_path):
+    """Blanks, empty rows, a byte order mark, semicolons, delimiters at the end, names in a Mac's code points."""
+    for name in ("1.png", unicodedata.normalize("NFD", "größe.png")):
+        made.save(tmp_path / name, made.scan(len(name)))
+    for text in ("\ufefffile,label\n1.png, benign \n\ngröße.png,benign\n",
+                 "file;label\n1.png;benign;\ngröße.png;benign\n;\n"):
+        (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+        images = load("folder", tmp_path, size=64)
+        assert images.classes == ("benign",) and len(images) == 2
+
+
+def test_folders_of_images_and_masks_are_no_classes(tmp_path):
+    for folder, image in (("images", made.scan(1)), ("masks", made.disc())):
+        made.save(tmp_path / "pairs" / folder / "1.png", image)
+    with pytest.raises(ValueError, match=r"masks/1\.png seems to be a mask, no image: .* mask of labels\.csv which"):
+        load("folder", tmp_path / "pairs")
+    for name, image in (("1", made.scan(1)), ("1_mask", made.disc())):
+        made.save(tmp_path / "beside" / f"{name}.png", image)
+    with pytest.raises(ValueError, match=r"1_mask\.png seems to be a mask"):
+        load("folder", tmp_path / "beside")
+    for name in ("benign", "benign "):
+        made.save(tmp_path / "two" / name / "1.png", made.scan(len(name)))
+    with pytest.raises(ValueError, match=r"two has the classes 'benign' and 'benign ': give one class one spelling"):
+        load("folder", tmp_path / "two")
+
+
+def test_a_folder_counts_what_it_leaves_out_and_keeps_millimetres(tmp_path):
+    for name in ("1.png", "2.png", "3.png"):
+        made.save(tmp_path / name, made.scan(int(name[0])))
+    made.save(tmp_path / "m.png", made.disc())
+    (tmp_path / "notes.docx").touch()
+    (tmp_path / "labels.csv").write_text("file,mask,pixel_mm\n1.png,m.png,0.1\n2.png,,\n")
+    images = load("folder", tmp_path, size=80)
+    assert "left out: 1 .docx, 1 .png, such as 3.png" in images.notes
+    assert images.table.pixel_mm[0] == pytest.approx(0.2, rel=0.05) and np.isnan(images.table.pixel_mm[1])
+    assert images.masks.flatten(1).any(1).tolist() == [True, False]

@@ -178,3 +178,17 @@ def test_a_sheet_carries_its_mark_and_a_picture_does_not(tmp_path, name):
     with Image.open(tmp_path / name) as marked, Image.open(tmp_path / "plain.png") as plain:
         assert is_sheet(marked) and not is_sheet(plain)
         assert np.abs(np.asarray(marked).astype(int) - sheet).mean() < 3
+
+
+@pytest.mark.parametrize("command", [["data", "check", "hc18"], ["run", "00_start_here"], ["sweep", "f.yaml"],
+                                     ["study", "build", "s", "--real", "hc18", "--synthetic", "a=b"]])
+def test_an_empty_name_is_not_the_current_folder(place, capsys, command):
+    assert main([*command, "--root", ""]) == 2
+    assert "--root: the name of the folder is empty" in capsys.readouterr().err
+    assert main(["data", "check", ""]) == 2
+    assert "the source is empty: name a folder" in capsys.readouterr().err
+
+
+def test_images_of_0_to_1_as_uint8_are_refused():
+    with pytest.raises(ValueError, match="the set holds the grey levels 0 and 1 alone, which show as black"):
+        uslab.data.open(np.ones((2, 16, 16), np.uint8))

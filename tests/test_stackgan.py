@@ -189,7 +189,7 @@ def test_stage_one_trains_on_images_reduced_by_their_mean(first, monkeypatch):
     first.gan.step({"image": images})
     blocks = images.float().view(2, 1, 64, 2, 64, 2).mean((3, 5))
     torch.testing.assert_close(seen[0], blocks / 127.5 - 1)
-    with pytest.raises(ValueError, match="64x64 px, but Config.size is 128"):
+    with pytest.raises(ValueError, match="64x64 px, but StackGAN with Config.size 128 takes them 128x128"):
         first.gan.step({"image": images[:, :, :64, :64]})
 
 

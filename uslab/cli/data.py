@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from uslab.cli.options import side
+from uslab.cli.options import directory, side
 from uslab.notebooks import UsageError
 
 SOURCE = ("phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images, a run's folder, generator:NAME, or a "
@@ -22,7 +22,7 @@ def add_parser(commands) -> None:
         part = parts.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if named:
             part.add_argument("source", metavar="SOURCE", help=named)
-            part.add_argument("--root", metavar="DIR", type=Path,
+            part.add_argument("--root", metavar="DIR", type=directory,
                               help="folder of a data set (default: $USLAB_DATA/NAME, else a per-user folder)")
         if out:
             part.add_argument("--size", metavar="PIXELS", type=side,

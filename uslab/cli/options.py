@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from uslab.notebooks import UsageError
 
@@ -19,6 +20,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise UsageError(f"{message} (`{self.prog} --help` explains the command)")
+
+
+def directory(text: str) -> Path:
+    """The type of an option that names a folder; '' would be the one that somebody happens to be in."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of the folder is empty (. is the current one)")
+    return Path(text)
 
 
 def whole(least: int, most: float = math.inf) -> Callable[[str], int]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from uslab import notebooks
-from uslab.cli.options import number
+from uslab.cli.options import directory, number
 from uslab.notebooks import batch
 
 
@@ -28,7 +28,7 @@ def add_parser(commands) -> None:
                      "(default); paper: the paper's protocol, on a GPU")
     run.add_argument("--data", metavar="NAME",
                      help="phantom (simulated images, the notebooks' default) or a data set such as hc18")
-    run.add_argument("--root", metavar="DIR", type=Path,
+    run.add_argument("--root", metavar="DIR", type=directory,
                      help="folder of the data set as its authors publish it (default: $USLAB_DATA/NAME)")
     run.add_argument("--out", metavar="DIR", type=Path,
                      help="where everything is written (default: runs/ and the time); never overwritten")

@@ -6,7 +6,7 @@ Heavy imports wait for their command.
 import argparse
 from pathlib import Path
 
-from uslab.cli.options import number, seed, side, whole
+from uslab.cli.options import directory, number, seed, side, whole
 from uslab.notebooks import UsageError
 
 
@@ -41,7 +41,7 @@ def add_parser(commands) -> None:
     part.add_argument("--synthetic", metavar="NAME=SOURCE", action="append", required=True,
                       help="a method and its images: a run's folder, generator:NAME, or any source that --real takes; "
                       "repeatable")
-    part.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set that --real names")
+    part.add_argument("--root", metavar="DIR", type=directory, help="folder of the data set that --real names")
     part.add_argument("--protocol", metavar="NAME", default="yesno_conf",
                       help="yesno, yesno_conf (default), 2afc, likert, yesno_likert, timed, or a paper's design: "
                       "liang2020, bautista2022, bautista2022_balanced")

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from uslab.cli.options import number, whole
+from uslab.cli.options import directory, number, whole
 from uslab.notebooks import UsageError
 
 
@@ -33,7 +33,7 @@ def add_parser(commands) -> None:
     sweep.add_argument("file", metavar="FILE", type=Path, help="the sweep file")
     sweep.add_argument("--out", metavar="DIR", type=Path,
                        help="where everything is written (default: runs/ and the file's name)")
-    sweep.add_argument("--root", metavar="DIR", type=Path, help="folder of the data set, in place of the file's")
+    sweep.add_argument("--root", metavar="DIR", type=directory, help="folder of the data set, in place of the file's")
     sweep.add_argument("--workers", metavar="N", type=whole(1),
                        help="runs at a time (default: one a GPU, or without a GPU one for every two cores)")
     sweep.add_argument("--threads", metavar="N", type=whole(1),

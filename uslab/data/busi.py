@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .collect import Item, collect
-from .files import read_mask
+from .files import left_out, read_mask, walk
 from .imageset import ImageSet
 
 CLASSES = ("benign", "malignant", "normal")
@@ -32,29 +32,34 @@ def read(
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder: {HELP}")
         images, masks = {}, {}
-        for path in folder.glob("*.png"):
-            match = re.fullmatch(rf"{name} \((\d+)\)(_mask(_\d+)?)?\.png", path.name)
+        for path in walk(folder):
+            match = re.fullmatch(rf"{name} \((\d+)\)(_mask(_\d+)?)?\.png", path.name, re.IGNORECASE)
             if not match:
                 raise ValueError(f"{path} is no BUSI file name such as '{name} (12).png': take it out, or {HELP}")
             if match[2]:
                 masks.setdefault(int(match[1]), []).append(path)
-            else:
-                images[int(match[1])] = path
+            elif images.setdefault(int(match[1]), path) != path:
+                raise ValueError(f"{path} and {images[int(match[1])].name} are one image twice: take one of them out")
         if not images:
             raise FileNotFoundError(f"{folder} holds no image: {HELP}")
         if missing := sorted(set(images) ^ set(masks)):
             file = f"{name} ({missing[0]}){'_mask' if missing[0] in images else ''}.png"
             raise FileNotFoundError(f"{folder / file} is missing, and {len(missing) - 1} more images or masks: {HELP}")
         for number, path in sorted(images.items()):
-            items.append(Item(path, path.name, partial(merged, sorted(masks[number]))))
+            items.append(Item(path, path.name, partial(merged, sorted(masks[number]), name != "normal")))
             labels.append(label)
     lesions = [len(item.mask.args[0]) for item in items]
     several = sum(count > 1 for count in lesions)
     return collect(
         items, size, card="busi", labels=torch.tensor(labels), classes=CLASSES, mask_names=("background", "lesion"),
-        notes=(f"{several} images with several lesion masks: merged into one",) if several else ())
+        notes=((f"{several} images with several lesion masks: merged into one",) if several else ())
+        + left_out(base, [path for item in items for path in (item.path, *item.mask.args[0])]))
 
 
-def merged(paths: list[Path], shape: tuple[int, int]) -> np.ndarray:
-    """The union of an image's lesion masks."""
-    return np.maximum.reduce([read_mask(path, shape) for path in paths])
+def merged(paths: list[Path], lesion: bool, shape: tuple[int, int]) -> np.ndarray:
+    """The union of an image's lesion masks. Raises ValueError unless it shows whether there is a lesion."""
+    mask = np.maximum.reduce([read_mask(path, shape) for path in paths])
+    if mask.any() != lesion:
+        said = "is empty, but its image has a lesion" if lesion else "shows a lesion, but its image is normal"
+        raise ValueError(f"{paths[0]} {said}: {HELP}")
+    return mask

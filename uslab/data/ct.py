@@ -1,5 +1,6 @@
 """Abdominal CT with organ labels, in the layouts of TotalSegmentator and of BTCV (img/, label/)."""
 
+import gzip
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,12 @@ HELP = "unpack Totalsegmentator_dataset_small_v201.zip there, or BTCV's img/ and
 class Cases(Sequence):
     """The cases of a folder, read when asked for: cases[0] or cases["s0001"] is a Volume; cases.names has the names."""
 
-    def __init__(self, sources: dict[str, tuple[Path, dict[str, Path] | Path]]):
+    def __init__(
+        self,
+        sources: dict[str, tuple[Path, dict[str, Path] | Path]],
+        left_out: Sequence[str] = (),     # what lies beside the cases and is none
+    ):
+        self.left_out = tuple(left_out)
         self.sources = sources   # name: (the CT's file, {organ: its mask's file} or one file of BTCV's numbers)
         self.names = tuple(sources)
 
@@ -28,7 +34,8 @@ class Cases(Sequence):
         return read_case(ct, labels)
 
     def __repr__(self) -> str:
-        return f"Cases({len(self)} CT: {', '.join(self.names[:4])}{', ...' if len(self) > 4 else ''})"
+        return f"Cases({len(self)} CT: {', '.join(self.names[:4])}{', ...' if len(self) > 4 else ''}" + (
+            f"; left out, without ct.nii.gz: {', '.join(self.left_out)})" if self.left_out else ")")
 
 
 def read(
@@ -42,7 +49,9 @@ def read(
         if (base / "img").is_dir():
             return Cases(btcv(base))
         if found := sorted(base.glob("*/ct.nii.gz")):
-            return Cases({path.parent.name: (path, organs(path.parent)) for path in found})
+            cases = {path.parent.name: (path, organs(path.parent)) for path in found}
+            others = sorted(path.name for path in base.iterdir() if path.is_dir() and path.name not in cases)
+            return Cases(cases, others)
     raise FileNotFoundError(f"{root} holds no <case>/ct.nii.gz and no img/: {HELP}")
 
 
@@ -83,7 +92,8 @@ def read_case(ct: Path, labels: dict[str, Path] | Path) -> Volume:
     else:
         for organ, path in labels.items():
             merged[on_grid(path, image) > 0] = LABELS.index(organ)
-    dtype = np.int16 if np.issubdtype(hu.dtype, np.integer) else np.float32
+    fits = np.issubdtype(hu.dtype, np.integer) and -2 ** 15 <= hu.min() and hu.max() < 2 ** 15
+    dtype = np.int16 if fits else np.float32
     return Volume(hu=hu.astype(dtype), affine=image.affine.astype(np.float64), labels=merged, label_names=LABELS)
 
 
@@ -100,8 +110,13 @@ def opened(path: Path):
     import nibabel
 
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))
-        np.asarray(image.dataobj)  # a file that is cut off fails here
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)      # to its end, where the checksum is
+        kind = nibabel.Nifti2Image if int.from_bytes(content[:4], "little") == 540 else nibabel.Nifti1Image
+        image = nibabel.as_closest_canonical(kind.from_bytes(content))
+        if not np.isfinite(np.asarray(image.dataobj)).all():    # a file that is cut off fails here
+            raise ValueError("it holds undefined values")
     except Exception as error:  # nibabel, gzip and zlib raise many kinds
         raise ValueError(f"{path} cannot be read as NIfTI ({error}): it is damaged or cut off; {HELP}") from None
     return image

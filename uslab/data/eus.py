@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from .collect import Item, collect, numbered
-from .files import walk
+from .files import left_out, walk
 from .imageset import ImageSet
 
 CLASSES = ("NPC", "PC")  # non-pancreatic cancer, pancreatic cancer
@@ -53,4 +53,4 @@ def read(
 def frames(root: Path, files: list[Path], patients: list[str], size: int | None, crop: str, **values) -> ImageSet:
     groups, names = numbered(patients)
     return collect([Item(root / file, file.as_posix()) for file in files], size, crop=crop, card="eus",
-                   groups=groups, group_names=names, **values)
+                   groups=groups, group_names=names, notes=left_out(root, (root / file for file in files)), **values)

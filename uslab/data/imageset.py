@@ -51,6 +51,10 @@ class ImageSet:
             shape = tuple(self.images.shape) if name == "masks" else (n,)
             if tuple(value.shape) != shape:
                 raise ValueError(f"{name} has shape {tuple(value.shape)}, expected {shape}")
+            wanted = (torch.uint8,) if name == "masks" else (torch.uint8, torch.int16, torch.int32, torch.int64)
+            if value.dtype not in wanted or n and int(value.min()) < 0:
+                raise ValueError(f"{name} must be {'uint8' if name == 'masks' else 'integers from 0 on'}, not "
+                                 f"{value.dtype}{f' from {value.min()} on' if n else ''}")
             if n and int(value.max()) >= len(names):
                 raise ValueError(f"{name} holds {int(value.max())}, but only {len(names)} names are given")
         if len(self.table) != n:
@@ -141,7 +145,12 @@ class ImageSet:
         names = {name: list(getattr(self, name)) for name in NAMES}
         about = {"card": self.card, "source": self.source, **names,
                  "table": self.table.to_dict(orient="split", index=False)}
+        about["sha256"] = self.checksum(about)
         write_atomically(Path(path), lambda part: part.write_bytes(save(tensors, {"imageset": json.dumps(about)})))
+
+    def checksum(self, about: dict) -> str:
+        """Hash of the tensors and of what the header says of them, as JSON gives it back."""
+        return hashlib.sha256((self.sha256() + json.dumps(about)).encode()).hexdigest()
 
     @classmethod
     def load(cls, path: str | Path) -> "ImageSet":
@@ -149,8 +158,12 @@ class ImageSet:
         tensors, words = read_tensors(path)
         try:
             about = json.loads(words["imageset"])
-            table = pd.DataFrame(**about.pop("table"))
-            names = {name: tuple(about.pop(name, ())) for name in NAMES}
-            return cls(table=table, **tensors, **names, **about)
+            stated = about.pop("sha256", "")    # sets of earlier versions have none
+            names = {name: tuple(about.get(name, ())) for name in NAMES}
+            found = cls(card=about["card"], source=about["source"], table=pd.DataFrame(**about["table"]), **tensors,
+                        **names)
+            if stated and found.checksum(about) != stated:
+                raise ValueError("its content is not what was saved")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a saved ImageSet, or is damaged ({error}); save it again") from error
+        return found

@@ -10,8 +10,9 @@ import torch
 
 from . import prepare
 from .collect import Item, collect
-from .files import opened
+from .files import left_out, opened
 from .imageset import ImageSet
+from .tables import lines_of
 
 CLASSES = ("chocolate cyst", "serous cystadenoma", "teratoma", "theca cell tumour", "simple cyst", "normal ovary",
            "mucinous cystadenoma", "high-grade serous")
@@ -33,8 +34,8 @@ def read(
     base = root / "OTU_2d"
     base = base if base.is_dir() else root
     rows = pd.concat([read_split(base, split) for split in ("train", "val")], ignore_index=True)
-    if rows.file.duplicated().any():
-        raise ValueError(f"{base}: {rows.file[rows.file.duplicated()].iloc[0]} is listed twice in train "
+    if (twice := rows.file.str.casefold().duplicated()).any():
+        raise ValueError(f"{base}: {rows.file[twice].iloc[0]} is listed twice in train "
                          f"and val: {HELP}")
     items = []
     for row in rows.itertuples():
@@ -43,17 +44,19 @@ def read(
             if not needed.is_file():
                 raise FileNotFoundError(f"{needed} is missing, but {row.split}_cls.txt lists {row.file}: {HELP}")
         items.append(Item(path, row.file, partial(region, mask, row.label)))
+    used = [path for item in items for path in (item.path, item.mask.args[0])]
+    lists = [base / f"{split}_cls.txt" for split in ("train", "val")]
     return collect(items, size, card="mmotu", labels=torch.tensor(rows.label.tolist()), classes=CLASSES,
-                   mask_names=("background", "lesion", "ovary"), table=rows[["split"]])
+                   mask_names=("background", "lesion", "ovary"), table=rows[["split"]],
+                   notes=left_out(base, used + lists))
 
 
 def read_split(base: Path, split: str) -> pd.DataFrame:
     """The files and class numbers that <split>_cls.txt lists."""
-    path = base / f"{split}_cls.txt"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: {HELP}")
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    path, rows = base / f"{split}_cls.txt", []
+    for number, line in enumerate(lines_of(path, HELP), 1):
+        if not line.strip():
+            continue
         fields = line.split()
         if len(fields) != 2 or not fields[1].isdecimal() or int(fields[1]) >= len(CLASSES):
             raise ValueError(f"{path}, line {number}: {line!r} is not a file and a class from 0 to 7: {HELP}")
@@ -67,6 +70,8 @@ def region(path: Path, label: int, shape: tuple[int, int]) -> np.ndarray:
     mask = colours.any(axis=2)
     if mask.shape != shape:
         raise ValueError(f"{path} is {mask.shape}, its image {shape}: {HELP}")
+    if not mask.any():
+        raise ValueError(f"{path} is empty, but its image is one of {CLASSES[label]}: {HELP}")
     if (colours[mask] != PALETTE[label]).any():
         wrong = colours[mask][(colours[mask] != PALETTE[label]).any(axis=1)][0]
         raise ValueError(f"{path} holds the colour {tuple(wrong.tolist())}, but its class, {CLASSES[label]}, has "

@@ -81,6 +81,10 @@ def read_mat(path: Path) -> list[dict]:
                              f"{row['images'].shape}, expected uint8 (frames, 434, 636): {HELP}")
         if row["class"] not in (0, 1):
             raise ValueError(f"{path}: record {number} has class {row['class']}, expected 0 or 1: {HELP}")
+        if row["fat"] < 0 or row["fat"] > 100:
+            raise ValueError(f"{path}: record {number} has {row['fat']} % fat, expected 0 to 100: {HELP}")
+        if row["id"] in (other["id"] for other in rows):
+            raise ValueError(f"{path}: record {number} is patient {row['id']} a second time: {HELP}")
         rows.append(row)
     return rows
 

@@ -155,7 +155,7 @@ def from_folders(root: Path) -> pd.DataFrame:
     table = pd.DataFrame({"file": [file.as_posix() for file in files]})
     if not all(len(file.parts) > 1 for file in files):
         return table
-    table = table.assign(label=[file.parts[0].strip() for file in files])
+    table = table.assign(label=[file.parts[0] for file in files])
     one_spelling(root, table.label)
     return table
 

@@ -62,11 +62,19 @@ def open(
     else:
         path = Path(source).expanduser()
         images = saved(last_set(path) if what == "run" else path)
+    if len(images) and what != "run" and int(images.images.max()) <= 1:
+        raise ValueError(f"{named(source)} holds the grey levels 0 and 1 alone, which show as black: images of 0 to 1 "
+                         "that were made uint8? Multiply by 255 first")
     side = max(images.images.shape[2:])
     if size not in (None, side):
-        raise ValueError(f"{source if isinstance(source, (str, Path)) else 'the set'} holds images of {side} px, which "
-                         f"are taken as they are: leave out the size or give that one")
+        raise ValueError(f"{named(source)} holds images of {side} px, which are"
+                         f" taken as they are: leave out the size or give that one")
     return images
+
+
+def named(source: Any) -> str:
+    """What to call a source in words."""
+    return str(source) if isinstance(source, (str, Path)) else "the set"
 
 
 def kind(source: Any) -> str:
@@ -77,6 +85,8 @@ def kind(source: Any) -> str:
         return maker(source)
     if isinstance(source, str) and source in READERS:
         return "data set"
+    if not str(source).strip():
+        raise ValueError("the source is empty: name a folder of images (. is this one), a run or a data set")
     path = Path(source).expanduser()
     if path.suffix == ".safetensors" and path.is_file():
         return "saved"

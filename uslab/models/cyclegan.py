@@ -164,6 +164,7 @@ class CycleGAN(ConditionalGAN):
     """Two generators, two discriminators, their optimisers, pools of earlier fakes; CT planes are the conditions."""
 
     STATE = (*ConditionalGAN.STATE, "pools", "denoiser")
+    ANY_HEIGHT = True
     UNSEEN = "no CT plane has been seen yet: train a step, or give planes as condition"
 
     def __init__(
@@ -187,9 +188,8 @@ class CycleGAN(ConditionalGAN):
         """One update of both G, then of both D, on batch['ct'] and batch['us'], (B, 1, H, W) uint8 on the device."""
         config = self.config
         for domain in DOMAINS:
+            self.fit(batch[domain])
             height, width = batch[domain].shape[2:]
-            if width != config.size:
-                raise ValueError(f"the {domain} images are {width} pixels wide, but Config.size is {config.size}")
             if min(height, width) < config.margin + 4:
                 raise ValueError(f"{height}x{width} images less a margin of {config.margin} are nothing: choose a "
                                  "smaller margin")

@@ -100,6 +100,7 @@ class DCGAN(LatentGAN):
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'], (B, 1, H, W) uint8 on the GAN's device."""
         config = self.config
+        self.fit(batch["image"])
         real = normalise(augment(batch["image"], config.flip, config.rotation, config.corner))
         z = torch.randn(len(real), config.z, 1, 1, device=self.device)
         return self.update(real, z)

@@ -21,6 +21,7 @@ class GAN:
     """
 
     STATE: tuple[str, ...] = ("G", "D", "G_ema", "optimisers")   # attributes that a checkpoint keeps
+    ANY_HEIGHT = False                                           # whether images need not be square
     SAMPLES: tuple[str, ...] = ()                                # those that sampling needs beside the generator
 
     def __init__(
@@ -54,6 +55,19 @@ class GAN:
         self.optimisers[name].zero_grad()
         loss.backward()
         self.optimisers[name].step()
+
+    @property
+    def side(self) -> int:
+        """Side of the images that a step is given, pixels."""
+        return self.config.size
+
+    def fit(self, images: Tensor) -> None:
+        """Raise ValueError for images (B, 1, H, W) of another size than a step takes: every step asks here."""
+        height, width = images.shape[2:]
+        if width != self.side or not (self.ANY_HEIGHT or height == self.side):
+            wanted = f"{self.side} px wide" if self.ANY_HEIGHT else f"{self.side}x{self.side} px"
+            raise ValueError(f"the images are {height}x{width} px, but {type(self).__name__} with Config.size "
+                             f"{self.config.size} takes them {wanted}: load them with that size")
 
     @property
     def averages(self) -> bool:

@@ -187,18 +187,19 @@ class PGSGAN(ConditionalGAN):
         lr = self.config.lr_g if name == "G" else self.config.lr_d
         return {"lr": lr, "betas": (self.config.beta1, self.config.beta2)}
 
+    @property
+    def side(self) -> int:
+        return self.config.full
+
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'] and batch['mask'], both (B, 1, full, full) uint8.
 
         full is config.full; the masks are label images as `sketches.conditioned` makes them. Raises ValueError else.
         """
-        full = self.config.full
         labels = batch.get("mask")
         if labels is None:
             raise ValueError("the images have no label images: train on sketches.conditioned(images)")
-        if labels.shape[2:] != (full, full):
-            raise ValueError(f"the images are {labels.shape[2]}x{labels.shape[3]}, but size={self.config.size} with "
-                             f"grow={self.config.grow} needs {full}x{full}")
+        self.fit(batch["image"])
         self.keep(labels)
         alpha_g, alpha_d = self.config.alphas(self.steps)
         self.steps += 1

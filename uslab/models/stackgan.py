@@ -223,9 +223,7 @@ class StackGAN(LatentGAN):
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'], (B, 1, size, size) uint8 on the GAN's device."""
         config, images = self.config, batch["image"]
-        if images.shape[2:] != (config.size, config.size):
-            raise ValueError(f"the images are {images.shape[2]}x{images.shape[3]} px, but Config.size is "
-                             f"{config.size}; both stages take images of size")
+        self.fit(images)    # both stages take images of size
         real = images.float()
         if config.stage == 1:
             real = F.avg_pool2d(real, config.size // config.size1)

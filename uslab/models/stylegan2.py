@@ -349,6 +349,7 @@ class StyleGAN2(GAN):
 
         A conditional GAN needs batch['label'], (B,) int64; the fakes of a step have the same labels.
         """
+        self.fit(batch["image"])
         config, real, labels = self.config, normalise(batch["image"].float()), self.labels(batch)
         values = self.update_g(len(real), labels)
         if config.path_weight and self.steps % config.path_every == 0:
