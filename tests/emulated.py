@@ -133,12 +133,18 @@ def at_once(self, function, *args, **kwargs) -> Future:
     return future
 
 
+def utilization(*_) -> int:
+    """What torch.cuda.utilization does where the package that asks the driver is not installed."""
+    raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed or it can't be imported.")
+
+
 @contextlib.contextmanager
 def gpu():
     """Within this context there is a GPU, and device='auto' takes it."""
     about = SimpleNamespace(name="No GPU", total_memory=8 * 2**30, major=9, minor=0)
     cuda = {"is_available": lambda: True, "device_count": lambda: 1, "current_device": lambda: 0,
             "get_device_properties": lambda *_: about, "get_device_name": lambda *_: about.name,
+            "mem_get_info": lambda *_: (6 * 2**30, 8 * 2**30), "utilization": utilization,
             "is_bf16_supported": lambda *_, **__: False, "synchronize": lambda *_: None,
             "get_rng_state": lambda *_: torch.get_rng_state(), "set_rng_state": lambda *_: None,
             "manual_seed_all": lambda *_: None, "_lazy_init": lambda: None}

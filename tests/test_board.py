@@ -1,17 +1,22 @@
 """Board: what it draws, saves and keeps of a training, and that it closes however the training ends."""
 
+import json
 import signal
+from unittest import mock
 
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 import torch
+from emulated import gpu
 from made import noise_set
 
 from uslab.models import cyclegan
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run
 from uslab.widgets import Board
+from uslab.widgets.curves import draw
 
 SMALL = Config(z=8, ngf=8, ndf=8)
 
@@ -142,3 +147,32 @@ def test_sheets_and_sets_by_functions_of_a_translating_gan(tmp_path):
 def test_shares_outside_the_training_are_refused(tmp_path, keep):
     with pytest.raises(ValueError, match="shares of the steps, above 0 and at most 1"):
         Board(small_run(tmp_path), 10, keep=keep)
+
+
+def test_a_gpu_is_logged_and_drawn_and_hidden_where_there_is_none(tmp_path, monkeypatch):
+    def lines(folder):
+        run = Run(tmp_path / folder, DCGAN, SMALL, noise_set(20), log_every=1)
+        board = Board(run, 2, sheet=2, keep=[])
+        train(board)
+        panels = {curve["label"]: curve["panel"] for curve in board.monitor._curves()}
+        return [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()], panels
+
+    with gpu():
+        hidden, panels = lines("no_driver")
+        monkeypatch.setattr(torch.cuda, "utilization", lambda *_: 57)
+        told, both = lines("gpu")
+    assert hidden[0]["gpu_memory"] == told[0]["gpu_memory"] == 25 and "gpu_busy" not in hidden[0]
+    assert told[0]["gpu_busy"] == 57 and (panels["memory"], both["memory"], both["busy"]) == (2, 2, 2)
+    alone, panels = lines("cpu")
+    assert "gpu_memory" not in alone[0] and set(panels.values()) == {0, 1}
+
+
+def test_what_is_measured_now_and_then_is_one_line():
+    """A panel of the still joins the points of a curve that most lines of the log lack."""
+    table = np.array([[1, 0.5, 3], [2, 0.4, np.nan], [3, 0.3, np.nan], [4, 0.2, 1], [5, 0.1, np.nan]], np.float32)
+    curves = [{"label": name, "panel": panel, "colour": "#000000", "dash": False}
+              for panel, name in enumerate(("loss D", "d"))]
+    with mock.patch("matplotlib.axes.Axes.plot", autospec=True) as plotted:
+        draw(table, curves, ["step"], None)
+    sparse = [call.args[1:3] for call in plotted.call_args_list][2:]
+    assert all(len(steps) == 2 and np.isfinite(values).all() for steps, values in sparse)

@@ -1,5 +1,6 @@
 """Device and precision of a run: what there is, and what a short check allows."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -111,3 +112,14 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has done what it was given, so that a clock tells the truth."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def usage(device: torch.device) -> dict[str, float]:
+    """How full a GPU's memory is, by all programs, and how busy it is, in %, for a log; empty where there is no GPU."""
+    if device.type != "cuda":
+        return {}
+    free, total = torch.cuda.mem_get_info(device)
+    found = {"gpu_memory": round(100 * (1 - free / total), 1)}
+    with contextlib.suppress(Exception):    # the driver may hide it, by errors of its own: no package, a part of a GPU
+        found["gpu_busy"] = float(torch.cuda.utilization(device))
+    return found

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..data import ImageSet
 from ..data.atomic import write_atomically, write_json
 from ..data.batches import Batches
-from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare, synchronise
+from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare, synchronise, usage
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
 from ..data.reading import read_json, read_tensors
@@ -74,6 +74,7 @@ class Run:
         self.settings = prepare(self.device, deterministic)
         self.step, self.steps, self.seconds, self.interrupted = 0, 0, 0.0, False
         self._mark: tuple[int, float] | None = None  # step and clock of the last log line, for the speed
+        self._looked = -math.inf                     # clock of the last look at the GPU
         self._stop = threading.Event()
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
@@ -146,6 +147,7 @@ class Run:
         """Every log_every steps and at the last, read the values, append them to log.jsonl and return the line.
 
         values: 0-d tensors of the run's device, or floats. In between, returns None without waiting for the device.
+        On a GPU a line a second holds `gpu_memory` and `gpu_busy`, %, beside the values.
         """
         stacked = torch.stack([value.float() if isinstance(value, Tensor) else torch.full((), value, device=self.device)
                                for value in values.values()])
@@ -159,6 +161,9 @@ class Run:
         record = {"step": self.step, "images": self.step * size, "seconds": round(self.seconds, 3),
                   "images_per_s": round((self.step - step) * size / (now - then), 1),
                   **dict(zip(values, stacked.tolist()))}
+        if now - self._looked >= 1:
+            record |= usage(self.device)
+            self._looked = now
         with open(self._log_path, "a") as file:
             file.write(json.dumps(record) + "\n")
         self.records.append(record)

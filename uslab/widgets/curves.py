@@ -5,6 +5,7 @@ import numpy as np
 from uslab.pages import png
 
 SMOOTHING = 0.8             # share of the past in the running mean
+PANELS = ("Losses", "loss"), ("Discriminator output", "mean output"), ("GPU", "%")
 WIDTH, HEIGHT = 1060, 320   # of the picture, CSS pixels; live.css knows it by its width
 
 
@@ -40,6 +41,8 @@ def smooth(step: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     The weight of the past falls with the distance in steps, since a thinned board has its points unevenly.
     """
+    if not len(step):
+        return values
     gap = max(1e-9, (step[-1] - step[0]) / max(1, len(step) - 1))
     mean, total, weight, last = np.full(len(step), np.nan), 0.0, 0.0, step[0]
     for i in np.flatnonzero(np.isfinite(values)):
@@ -51,7 +54,7 @@ def smooth(step: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def draw(
     table: np.ndarray,                          # (rows, 1 + curves): steps, then values
-    curves: list[dict],                         # label, colour, dash, panel (0 losses, 1 the discriminator) of each
+    curves: list[dict],                         # label, colour, dash, panel (an index into PANELS) of each
     status: list[str],                          # the parts of the line above
     samples: tuple[np.ndarray, str] | None,     # uint8 (n, h, w) and their title
 ) -> bytes:
@@ -60,16 +63,19 @@ def draw(
     from skimage.util import montage
 
     fig = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=120, layout="constrained", facecolor="white")
-    axes = fig.subplots(1, 3 if samples else 2, width_ratios=[1.2, 1.2, 0.9] if samples else [1, 1])
-    for panel, (ax, title) in enumerate(zip(axes, ("Losses", "Discriminator output"))):
+    panels = PANELS[:3 if any(curve["panel"] == 2 for curve in curves) else 2]
+    widths = [1.2, 1.2, 0.7][:len(panels)] + [0.9] * bool(samples)
+    axes = fig.subplots(1, len(widths), width_ratios=widths)
+    for panel, (ax, (title, unit)) in enumerate(zip(axes, panels)):
         for index, curve in enumerate(curves):
             if curve["panel"] == panel:
-                step, values, style = table[:, 0], table[:, 1 + index], "--" if curve["dash"] else "-"
+                known = table[np.isfinite(table[:, 1 + index])]     # some are measured now and then
+                step, values, style = known[:, 0], known[:, 1 + index], "--" if curve["dash"] else "-"
                 ax.plot(step, values, color=curve["colour"], alpha=0.25, lw=0.8)
                 ax.plot(step, smooth(step, values), style, color=curve["colour"], lw=1.6, label=curve["label"])
         ax.set_title(title, loc="left", fontsize=10, fontweight="bold")
         ax.set_xlabel("step", fontsize=9)
-        ax.set_ylabel(("loss", "mean output")[panel], fontsize=9)
+        ax.set_ylabel(unit, fontsize=9)
         ax.tick_params(labelsize=8, color="#999999")
         ax.grid(alpha=0.25, lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
@@ -77,12 +83,14 @@ def draw(
             ax.legend(fontsize=8, loc="best", framealpha=0.8, edgecolor="none")
     axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
     axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
+    if len(panels) == 3:
+        axes[2].set_ylim(0, 100)
     if samples:
         images, n = samples[0], len(samples[0])
         sheet = montage(images, fill=255, grid_shape=(-(-n // columns(n)), columns(n)), padding_width=2)
-        axes[2].imshow(sheet, cmap="gray", vmin=0, vmax=255)
-        axes[2].set_title(samples[1], loc="left", fontsize=10, fontweight="bold")
-        axes[2].set_axis_off()
+        axes[-1].imshow(sheet, cmap="gray", vmin=0, vmax=255)
+        axes[-1].set_title(samples[1], loc="left", fontsize=10, fontweight="bold")
+        axes[-1].set_axis_off()
     fig.suptitle("  ·  ".join(status), x=0.01, ha="left", fontsize=9, color="#555555")
     return png(fig)
 

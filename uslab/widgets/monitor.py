@@ -17,7 +17,8 @@ EVERY = 0.2                         # seconds between two messages to the browse
 GRID = 640                          # widest sample grid that is sent, in pixels
 NOT_CURVES = {"step", "images", "seconds", "images_per_s"}
 NOTHING = {"text/html": "", "text/plain": ""}
-LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))", "r_t": "r_t"}
+LABELS = {"loss_d": "loss D", "loss_g": "loss G", "d_real": "D(x)", "d_fake": "D(G(z))", "r_t": "r_t",
+          "gpu_memory": "memory", "gpu_busy": "busy"}
 # Okabe and Ito's colours, which colour-blind readers tell apart, shifted so that each reads on white and on black.
 COLOURS = ["#2f86d1", "#d9661f", "#0e9f77", "#c46ea5", "#b8860b", "#7a7fd0", "#8a8a8a"]
 
@@ -43,7 +44,6 @@ class Monitor(Live):
         self._told = 0                      # points that the browser has been sent
         self._sent = -np.inf                # when the last message went
         self._clock = deque(maxlen=50)      # (second, step) of the latest updates, for the time left
-        self._gpu = (-np.inf, None)         # (second, text) of the latest look at the GPU
         self._images = None                 # dict: pixels (n, h, w) uint8, and what to say of them
         self._started = time.monotonic()
         self._closed = False
@@ -60,7 +60,8 @@ class Monitor(Live):
         self,
         values: dict | None,    # what Run.log returned: step, images_per_s, the curves; None does nothing
     ) -> None:
-        """Add a point to each curve. Keys that start with 'loss' go to the first panel, the others to the second."""
+        """Add a point to each curve. Keys that start with 'loss' go to the first panel, with 'gpu' to the third, which
+        is hidden without them, the others to the second."""
         if values is None:
             return
         now = time.monotonic()
@@ -164,13 +165,13 @@ class Monitor(Live):
         self.tell({**about, "title": self._images["title"], "size": self._images["size"]}, self._images["pixels"])
 
     def _curves(self) -> list[dict]:
-        seen = {True: 0, False: 0}
+        seen = [0, 0, 0]
         curves = []
         for name in self._names:
-            loss = name.startswith("loss")
-            curves.append({"label": LABELS.get(name, name.replace("_", " ")), "panel": 0 if loss else 1,
-                           "colour": COLOURS[seen[loss] % len(COLOURS)], "dash": seen[loss] >= len(COLOURS)})
-            seen[loss] += 1
+            panel = {"loss": 0, "gpu": 2}.get(name.partition("_")[0], 1)
+            curves.append({"label": LABELS.get(name, name.replace("_", " ")), "panel": panel,
+                           "colour": COLOURS[seen[panel] % len(COLOURS)], "dash": seen[panel] >= len(COLOURS)})
+            seen[panel] += 1
         return curves
 
     def _share(self) -> float:
@@ -189,25 +190,10 @@ class Monitor(Live):
             (t0, s0), (t1, s1) = self._clock[0], self._clock[-1]
             parts.append(f"{duration((self.steps - step) * (t1 - t0) / max(1, s1 - s0))} left")
         parts.append(f"memory {psutil.Process().memory_info().rss / 1e9:.1f} GB")
-        if time.monotonic() - self._gpu[0] > 1:
-            self._gpu = (time.monotonic(), gpu())
-        return parts + [self._gpu[1]] if self._gpu[1] else parts
+        return parts
 
 
 def _order(name: str) -> tuple:
     """Curves that have a label of their own come first, in its order, so their colours are always the same."""
     known = list(LABELS)
     return known.index(name) if name in known else len(known), name
-
-
-def gpu() -> str | None:
-    """Memory in use on the current GPU and how busy it is; None where this process uses none."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    free, total = torch.cuda.mem_get_info()
-    text = f"GPU {(total - free) / 1e9:.1f} of {total / 1e9:.0f} GB"
-    try:
-        return f"{text}, {torch.cuda.utilization()} % busy"
-    except Exception:   # the driver may hide it (a part of a shared GPU, say), by errors of its own; training goes on
-        return text

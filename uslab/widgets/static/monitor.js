@@ -1,8 +1,9 @@
-// The training board: two panels of curves, a grid of samples, a line of status.
+// The training board: panels of curves, a grid of samples, a line of status.
 
 const PANELS = [
   { title: "Losses", unit: "loss" },
   { title: "Discriminator output", unit: "mean output", low: 0, high: 1, mark: 0.5 },
+  { title: "GPU", unit: "%", low: 0, high: 100, optional: true },
 ];
 
 export default () => {
@@ -93,8 +94,11 @@ function mount(el, board) {
       status.title = board.status.join(" · ");
     }
     fill.style.width = 100 * board.share + "%";
+    root.classList.toggle("with-gpu", board.curves.some((curve) => curve.panel === 2));
     panels.forEach((panel, index) => {
       const curves = board.curves.map((curve, i) => ({ ...curve, column: i + 1 })).filter((curve) => curve.panel === index);
+      panel.box.hidden = panel.optional && !curves.length;
+      if (panel.box.hidden) return;
       const shown = curves.filter((curve) => !look.hidden.has(curve.label));
       const at = plot(panel, shown, board, look, index === 0 && look.log);
       label(panel, curves, at);
@@ -210,7 +214,7 @@ function plot(panel, curves, board, look, logarithmic) {
       let pen = false;
       stroke(() => {
         for (let i = 0; i < n; i++) {
-          if (!usable(curve[pass][i])) { pen = false; continue; }
+          if (!usable(curve[pass][i])) continue;      // some are measured now and then
           context[pen ? "lineTo" : "moveTo"](x(step(i)), y(curve[pass][i]));
           pen = true;
         }
