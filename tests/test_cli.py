@@ -143,6 +143,35 @@ def test_results_are_never_overwritten_and_resume_runs_only_what_is_missing(make
 
 
 @pytest.mark.notebook
+def test_resume_behind_an_error_in_a_late_cell_does_not_train_again(make_notebook, tmp_path):
+    train = """from pathlib import Path
+from uslab import phantom
+from uslab.models.dcgan import DCGAN, Config
+from uslab.training import Run, folder_for, write_record
+config = Config(size=64, ngf=4, ndf=4, z=8, batch_size=4)
+run = Run(folder_for(out, config, 0), DCGAN, config, phantom.load("fetal_head", 8, 64))
+trained = []
+for batch in run.batches(3):
+    run.log(run.gan.step(batch))
+    trained.append(run.step)
+with open(Path(out) / "trained.txt", "a") as file:
+    print(trained, file=file)"""
+    late = """mark = Path(out) / "mark"
+if not mark.exists():
+    mark.touch()
+    raise RuntimeError("the late cell")"""
+    record = 'write_record(Path(out) / "run.json", [{"name": "n", "value": 1.0}], notebook="late", **run.facts())'
+    notebook, out = make_notebook("late", train, late, record), tmp_path / "o"
+    assert smoke(notebook, "--out", out) == 1
+    first = json.loads(next((out / "late").glob("run-*/run.json")).read_text())
+    assert first["steps"] == 3 and first["metrics"] == [] and not (out / "late" / "run.json").exists()
+    assert smoke(notebook, "--out", out, "--resume") == 0
+    assert (out / "late" / "trained.txt").read_text().splitlines() == ["[1, 2, 3]", "[]"]
+    last = json.loads((out / "late" / "run.json").read_text())
+    assert last["steps"] == 3 and last["seconds"] == first["seconds"] and last["metrics"][0]["value"] == 1
+
+
+@pytest.mark.notebook
 def test_parameters_reach_the_notebook_in_their_types(make_notebook, tmp_path, monkeypatch):
     notebook = make_notebook("good", RECORD, profile="profile: smoke\nsteps: 7\nflip: true\n")
     (tmp_path / "images").mkdir()

@@ -16,6 +16,7 @@ import pandas as pd
 
 from uslab import notebooks, score
 from uslab.notebooks import UsageError
+from uslab.notebooks.committed import read_record
 from uslab.notebooks.page import STATUSES, Card, read_card
 from uslab.pages import encoded, environment, png
 from uslab.score import FIELDS, Score
@@ -56,8 +57,8 @@ def gather(folder: Path) -> list[Entry]:
     taken = {where / "run.json" for where in found}
     taken |= {where / one.notebook / "run.json" for where, one in found.items()}
     for path in sorted(folder.rglob("*.json")):
-        record = _record(path) if path not in taken else {}
-        if isinstance(record.get("metrics"), list) and "notebook" in record:
+        record = read_record(path) if path not in taken else {}
+        if record:
             card = Card(record["notebook"], record["notebook"], "ok", {}, record.get("seconds"), False, record=record)
             name = path.relative_to(folder).with_suffix("").as_posix()
             found[path] = Entry(name, "ok", record["notebook"], _values(record["notebook"], card), card)
@@ -225,15 +226,6 @@ def _values(stem: str, card: Card) -> dict[str, object]:
 
 def _defaults(notebook: Path) -> dict[str, object]:
     return notebooks.defaults(notebook) if notebook.is_file() else {}
-
-
-def _record(path: Path) -> dict:
-    """Return a JSON file's object; nothing for any other file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _plain(value):
