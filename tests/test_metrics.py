@@ -278,8 +278,21 @@ def test_lbp_of_a_hand_made_image(row, column, code):
     """
     image = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
     image[0, 0, 1, 1], image[0, 0, row, column] = 50, 100
-    counts = lbp_counts(image)[0]
+    counts = lbp_counts(image, border=True)[0]
     assert dict(zip(np.flatnonzero(counts), counts[counts > 0])) == {0: 1, code: 1, 255: 7}
+    assert np.flatnonzero(lbp_counts(image)[0]).tolist() == [code]     # the centre alone has all its neighbours
+
+
+def test_one_grey_level_more_is_no_other_texture():
+    images = torch.from_numpy(np.stack([made.scan(seed, 64, 64) for seed in range(4)]))[:, None]
+    images[:, :, :, :20] = 0        # black beside the fan
+    brighter = images + 1
+    def distance(**how):
+        return metrics.lbp_distance(*(metrics.lbp_histogram(x, **how) for x in (images, brighter)))
+
+    assert distance() < 2e-4 and distance(border=True) > 0.01
+    with pytest.raises(ValueError, match="at least 3x3 pixels"):
+        metrics.lbp_histogram(images[..., :2])
 
 
 def test_lbp_of_a_constant_image_and_of_the_pool():

@@ -12,23 +12,30 @@ from .sets import Images, both, groups, pixels
 BAUTISTA = (8, 20, 143, 240)  # the elements of the vector that Bautista 2022 regresses on quality scores
 
 
-def lbp_counts(images: Images) -> np.ndarray:
+def lbp_counts(images: Images, border: bool = False) -> np.ndarray:
     """(N, 256) number of pixels with each code, one row an image.
 
-    Codes as in scikit-image: 8 neighbours at radius 1, method 'default'. The diagonal neighbours are interpolated,
-    a neighbour that is equal to the centre counts as 1, and what lies outside the image is 0.
+    Codes as in scikit-image: 8 neighbours at radius 1, method 'default'. The diagonal neighbours are interpolated, and
+    a neighbour that is equal to the centre counts as 1. The outermost pixels, whose neighbours outside the image count
+    as 0, are left out unless `border`: there a black image and one of grey level 1 have other codes, though their
+    texture is the same. Raises ValueError for images below 3x3 pixels, which have no others.
     """
-    return np.stack([np.bincount(local_binary_pattern(image, 8, 1).astype(np.uint8).ravel(), minlength=256)
-                     for image in pixels(images)[:, 0].numpy()])
+    images = pixels(images)[:, 0].numpy()
+    if min(images.shape[1:]) < 3 and not border:
+        raise ValueError(f"local binary patterns need images of at least 3x3 pixels, not {images.shape[1:]}")
+    inside = np.s_[:, :] if border else np.s_[1:-1, 1:-1]
+    return np.stack([np.bincount(local_binary_pattern(image, 8, 1)[inside].astype(np.uint8).ravel(), minlength=256)
+                     for image in images])
 
 
-def lbp_histogram(images: Images) -> np.ndarray:
+def lbp_histogram(images: Images, border: bool = False) -> np.ndarray:
     """(256,) float64 share of the pixels of the whole set with each local binary pattern: the LBPv of Bautista.
 
     Args:
         images: (N, 1, H, W) uint8 or an ImageSet.
+        border: With the outermost pixels, as in the histogram of all that scikit-image returns.
     """
-    return relative(lbp_counts(images))
+    return relative(lbp_counts(images, border))
 
 
 def lbp_elements(histogram: np.ndarray) -> pd.DataFrame:
@@ -94,7 +101,7 @@ def relative(counts: np.ndarray) -> np.ndarray:
 
 def lbp_score(real: Images, synthetic: Images, draws: int = 20, seed: int = 0) -> Score:
     """LBP distance of two sets with its interval."""
-    how = "half the summed difference of 256 codes, 8 neighbours, radius 1"
+    how = "half the summed difference of 256 codes, 8 neighbours, radius 1, without the outermost pixels"
     return histogram_score("LBP distance", lbp_counts, lbp_distance, how, real, synthetic, draws, seed)
 
 
