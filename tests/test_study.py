@@ -14,7 +14,7 @@ import pytest
 from made import pictures, save, scan
 from scipy.stats import chi2_contingency
 
-from uslab.study import PROTOCOLS, Protocol, SimulatedReader, Study, plan
+from uslab.study import PROTOCOLS, Protocol, SimulatedReader, Study, lock, plan
 from uslab.study.build import rows
 from uslab.study.protocol import PRESETS
 from uslab.study.store import Closed, Store
@@ -115,7 +115,7 @@ def test_sides_are_exactly_balanced(make):
     key = study.key()
     for slot in range(6):
         left = Counter()
-        for _, _, phase, _, stimuli, flip in rows(key, slot):
+        for _, _, phase, _, stimuli, flip, _ in rows(key, slot):
             items = [key["stimuli"][name] for name in stimuli.split(",")]
             assert sorted(item["truth"] == "real" for item in items) == [False, True] and not flip
             if phase == "main":
@@ -131,12 +131,13 @@ def test_sides_are_exactly_balanced(make):
 def test_orders_need_the_secret_and_differ_between_readers(make):
     one, other = make(name="one"), make(name="other")
     assert one.key()["seed"] == other.key()["seed"]
-    classes = [[study.key()["stimuli"][name]["truth"] for _, _, phase, _, name, _ in rows(study.key(), slot)
+    classes = [[study.key()["stimuli"][name]["truth"] for _, _, phase, _, name, *_ in rows(study.key(), slot)
                 if phase == "main"] for study in (one, other) for slot in (0, 1)]
     assert len({tuple(order) for order in classes}) == 4
-    stored = [list(row) for row in one.store.rows("select position, trial, phase, block, stimuli, reversed from plan "
-                                                  "where slot = 1 order by position")]
-    assert stored == rows(one.key(), 1)
+    secret = one.key()["secret"]
+    assert one.order(1, lock.order_key(secret, 1)) == rows(one.key(), 1)
+    with pytest.raises(ValueError, match="does not open it"):
+        one.order(1, lock.order_key(secret, 0))
 
 
 # Pack and key
@@ -152,11 +153,9 @@ def test_public_folder_holds_no_truth(make, tmp_path):
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in study.pack.names)
     assert study.pack.names == sorted(key["stimuli"])
     # The opaque names are in the order of a keyed hash, so neither the rows of the pack nor the names tell a class.
-    shown = {name for name, item in key["stimuli"].items() if item["phase"] == "practice"}
-    assert set(study.about["practice"]) == shown and len(shown) == 4
-    used = {name for names, in study.store.rows("select stimuli from plan where phase != 'practice'")
-            for name in [names]}
-    assert not used & shown
+    beside = b"".join(path.read_bytes() for path in study.public.iterdir() if path != study.pack.path)
+    assert not any(name.encode() in beside for name in key["stimuli"])
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in [study.public, *study.public.iterdir()])
 
 
 def test_names_of_stimuli_do_not_repeat_between_studies(make):
@@ -301,7 +300,7 @@ def test_presets_are_the_papers_designs(make):
     study = make("liang2020", methods=("cGAN", "Sgan", "PGSGan"), n=5, name="liang")
     assert Counter(item["method"] for item in study.key()["stimuli"].values()) == {
         "real": 15, "cGAN": 5, "Sgan": 5, "PGSGan": 5}
-    assert study.protocol.name == "yesno" and len(study.store.rows("select distinct slot from plan")) == 3
+    assert study.protocol.name == "yesno" and len(study.store.rows("select slot from plan")) == 3
 
 
 # Sessions and store
@@ -321,9 +320,9 @@ def test_a_trial_tells_neither_truth_nor_phase(make):
         assert set(reply) == {"nonce", "counts"} | ({"truth"} if trial.phase == "practice" else set())
     assert phases == {"practice": 4, "main": 62}
     stimuli = study.key()["stimuli"]
-    practice = study.store.rows("select stimuli from plan where slot = 0 and phase = 'practice' order by position")
+    practice = [stimuli for _, _, phase, _, stimuli, *_ in rows(study.key(), 0) if phase == "practice"]
     replies = [session.answer(f"t{i:04d}", "real", 2, nonce=nonce(f"t{i:04d}"))["truth"] for i in range(1, 5)]
-    assert replies == [stimuli[name]["truth"] for name, in practice] and Counter(replies) == {"real": 2, "synthetic": 2}
+    assert replies == [stimuli[name]["truth"] for name in practice] and Counter(replies) == {"real": 2, "synthetic": 2}
 
 
 def test_an_answer_counts_exactly_once(make):
@@ -386,7 +385,7 @@ def test_log_cannot_be_changed_unseen(make):
     session = reader(study)
     for i in range(3):
         session.answer(session.next().trial, "real", 3, nonce=nonce(i))
-    for sql in ("update log set body = '{}'", "delete from log", "update plan set phase = 'main'",
+    for sql in ("update log set body = '{}'", "delete from log", "update plan set slot = 9", "delete from code",
                 "delete from reader"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             study.store.rows(sql)
@@ -440,7 +439,7 @@ def test_threads_and_processes_share_the_store(make):
                for window in (0, 1)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    n = len(study.store.rows("select 1 from plan where slot = 0"))
+    n = study.about["n_trials"]
     wins = Counter((code, trial) for code, trial, counts in replies if counts)
     assert len(wins) == 4 * n and set(wins.values()) == {1}
     count, head = study.store.verify()

@@ -41,24 +41,29 @@ def test_a_sound_study_has_no_side_channel(study):
 
 
 @pytest.mark.parametrize("name",
-                         ["planted file", "named file", "told truth", "changed order", "changed pixels", "open folder"])
+                         ["planted file", "named file", "told truth", "changed order", "changed pixels", "open folder",
+                                  "readable order", "open file"])
 def test_a_planted_side_channel_is_found(study, name):
     key = study.key()
     if name == "planted file":
-        (study.public / "key.json").write_text("{}")
+        (study.public / "key.json").touch(mode=0o600)
     elif name == "named file":
         study.store.event("R01", "ready",
                           {"file": next(i["file"] for i in key["stimuli"].values() if i["method"] == "jpeg")})
     elif name == "told truth":
-        about = {**study.about, "practice": {n: i["truth"] for n, i in key["stimuli"].items()}}
+        about = {**study.about, "practice": list({i["truth"] for i in key["stimuli"].values()})}
         (study.public / "study.json").write_text(json.dumps(about))
     elif name == "changed order":
         import sqlite3
 
         db = sqlite3.connect(study.store.path)
         db.execute("drop trigger plan_no_update")
-        db.execute("update plan set block = 9 where slot = 1 and position = 12")
+        db.execute("update plan set sealed = (select sealed from plan where slot = 0) where slot = 1")
         db.commit()
+    elif name == "readable order":
+        study.store.event("R01", "ready", {"order": sorted(key["stimuli"])[:3]})
+    elif name == "open file":
+        (study.public / "study.json").chmod(0o644)
     elif name == "changed pixels":
         pack = bytearray(study.pack.path.read_bytes())
         pack[-1] ^= 1
@@ -156,4 +161,4 @@ def test_integrity_tells_what_is_wrong(study):
     with open(study.store.mirror, "a") as file:
         file.write(json.dumps({"seq": 999, "hash": "x"}) + "\n")
     found = integrity(study, study.key()).set_index("check")
-    assert not found.ok["the mirror holds the same rows"] and found.ok.sum() == len(found) - 1
+    assert not found.ok["the mirror: the same rows as the log"] and found.ok.sum() == len(found) - 1

@@ -422,7 +422,9 @@ def test_from_a_run_to_a_report_in_five_commands(tmp_path, monkeypatch, capsys):
     assert main(["study", "audit", "s"]) == 0 and "Side channels: none open" in capsys.readouterr().out
     assert main(["study", "report", "s"]) == 2 and "still blinded" in capsys.readouterr().err
     assert main(["study", "unblind", "s"]) == 2 and "--early" in capsys.readouterr().err
-    assert main(["study", "close", "s"]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert main(["study", "close", "s"]) == 2 and "the study stays open" in capsys.readouterr().err
+    assert main(["study", "close", "s", "--yes"]) == 0 and "deposit_close.txt" in capsys.readouterr().out
     assert main(["study", "unblind", "s"]) == 0 and main(["study", "report", "s"]) == 0
     text = (tmp_path / "s_report/report.md").read_text()
     assert "PHANTOMS" in text and "SIMULATED" not in text and "Dr A" not in text and "1 student; 0 had seen" in text

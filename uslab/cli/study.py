@@ -4,6 +4,7 @@ Heavy imports wait for their command.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from uslab.cli.options import directory, number, seed, side, whole
@@ -62,6 +63,10 @@ def add_parser(commands) -> None:
 
     part = add("invite", invite, "make a link's code for each reader; shown once, kept nowhere")
     part.add_argument("labels", metavar="LABEL", nargs="+", help="how you know the reader, such as 'Dr A'")
+    part.add_argument("--replacing", metavar="LABEL", help="give the order of a reader who does not go on")
+    for name, function, text in (("reissue", reissue, "make a new code for a reader who lost theirs"),
+                                 ("withdraw", withdraw, "withdraw a reader who asked for it")):
+        add(name, function, text).add_argument("label", metavar="LABEL", help="of the reader, or their id, such as R03")
     part = add("serve", serve, "show the study to its readers in their browsers, until Ctrl-C")
     part.epilog = "docs/serving_a_reader_study.md shows how to put the server behind a TLS reverse proxy."
     part.add_argument("--invite", metavar="LABEL", action="append", default=[],
@@ -75,13 +80,15 @@ def add_parser(commands) -> None:
     add("audit", audit, "look for side channels and cues in the pixels; exit code 1 if a channel is open", key=True)
     part = add("backup", backup, "copy what is served while readers answer; the sealed key is not copied")
     part.add_argument("--out", metavar="DIR", type=Path, required=True, help="new folder")
-    add("close", close, "take no answers any more; cannot be undone")
+    part = add("close", close, "take no answers any more; cannot be undone")
+    part.add_argument("--yes", action="store_true", help="do not ask")
     part = add("unblind", unblind, "join answers and truth, into UNBLINDED/answers.csv", key=True)
     part.add_argument("--early", metavar="REASON", help="look before the study is closed; the report gives the reason")
     part = add("report", report, "write the report as HTML, Markdown and CSV", key=True)
     part.add_argument("--out", metavar="DIR", type=Path, help="new folder (default: STUDY_report)")
     part.add_argument("--margin", type=number(0, 0.5), metavar="M",
                       help="of equivalence (default: the one given to build); the report says so if it is another")
+    part.add_argument("--head", metavar="HASH", help="of the record, as it was deposited at build or close: check it")
     part = add("export", export, "write all answers with their truth for other programs", key=True)
     part.add_argument("--kind", choices=("csv", "imrmc"), default="csv",
                       help="tidy table (default), or the format of iMRMC, MRMCaov and RJafroc")
@@ -121,6 +128,7 @@ def build(options: argparse.Namespace) -> None:
         print(f"The design follows {PRESETS[study.about['preset']].source}. What a reviewer would hold against it:")
         print("\n".join(f"- {weakness}" for weakness in PRESETS[study.about["preset"]].weaknesses))
     print(f"The truth is in {study.folder / 'SEALED'}: move it to another machine until the study is closed.")
+    deposited(study, "build")
     print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
           f"uslab study serve {options.study}")
 
@@ -131,10 +139,28 @@ def opened(options: argparse.Namespace):
     return Study.open(options.study)
 
 
+def deposited(study, when: str) -> None:
+    """Tell how the record can be shown to be what it was."""
+    print(f"The head of the record is {study.store.verify()[1]}. Deposit {study.folder / f'deposit_{when}.txt'} with a "
+          "colleague or a time-stamping service: `uslab study report --head` then shows whether all was written anew")
+
+
+def reissue(options: argparse.Namespace) -> None:
+    print(f"{options.label}: {opened(options).reissue(options.label)}")
+    print("The old code is refused from now on.")
+
+
+def withdraw(options: argparse.Namespace) -> None:
+    opened(options).withdraw(options.label)
+    print(f"{options.label} has withdrawn: the form is deleted, and the answers are not analysed.")
+
+
 def invite(options: argparse.Namespace) -> None:
     study = opened(options)
+    if options.replacing and len(options.labels) > 1:
+        raise UsageError("--replacing: one reader replaces one other")
     for label in options.labels:
-        print(f"{label}: {study.invite(label)}")
+        print(f"{label}: {study.invite(label, replacing=options.replacing)}")
     print("Send each reader their own code, as a link of `uslab study serve`. Codes are kept nowhere: note them now.")
 
 
@@ -166,8 +192,13 @@ def backup(options: argparse.Namespace) -> None:
 
 def close(options: argparse.Namespace) -> None:
     study = opened(options)
+    if not options.yes:
+        print(f"{study}: take no answers any more? This cannot be undone [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() != "y":
+            raise UsageError("the study stays open; --yes closes it without asking")
     study.close()
     print(f"{study}. Next: uslab study unblind {options.study}")
+    deposited(study, "close")
 
 
 def unblind(options: argparse.Namespace) -> None:
@@ -180,7 +211,7 @@ def unblind(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     study = opened(options)
     out = options.out or study.folder.with_name(f"{study.folder.resolve().name}_report")
-    print(study.report(out, options.key, options.margin))
+    print(study.report(out, options.key, options.margin, options.head))
 
 
 def export(options: argparse.Namespace) -> None:

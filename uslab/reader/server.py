@@ -78,6 +78,8 @@ def prepare(study: Study) -> None:
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     cell = v4.new_code_cell(CODE, id="page")
     notebook = v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel, "title": study.about["title"]})
+    for name in (NOTEBOOK, CONFIG):
+        (study.public / name).touch(mode=0o600)
     write(notebook, study.public / NOTEBOOK)
     (study.public / CONFIG).write_text(
         '"""Voila\'s settings, written by `uslab study serve`."""\n\nfrom uslab.reader.server import harden\n\n'

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from uslab.study import lock
 from uslab.study.build import ATTENTION, orders
 from uslab.study.pack import PACK
 from uslab.study.protocol import REAL, SYNTHETIC
-from uslab.study.store import DATABASE, MIRROR
+from uslab.study.store import DATABASE, MIRROR, ORDERS
 
 ALLOWED = {"version", "id", "title", "protocol", "preset", "design", "n_methods", "built", "pack_sha256",
-           "key_commitment", "plan_sha256", "practice", "text_acknowledged", "versions"}
+           "key_commitment", "n_trials", "text_acknowledged", "versions"}
 FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal",
          "reading.ipynb", "voila.py"}       # the last two are written by `uslab study serve`
 CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
@@ -65,6 +66,15 @@ def audit(study, key: dict) -> Audit:
     return Audit(channels(study, key, images), *cues(main, images), copies(main, images))
 
 
+def sealed_orders(study, key: dict) -> bool:
+    """Whether the sealed orders are those that the key makes."""
+    try:
+        return [study.order(slot, lock.order_key(key["secret"], slot)) for slot in range(key["design"]["readers"])
+                ] == orders(key)
+    except (ValueError, IndexError):
+        return False
+
+
 def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     """Side channels: what would tell the truth without looking at an image."""
     stimuli, checks = key["stimuli"], []
@@ -84,9 +94,6 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     check("public/ holds only what a study needs", not extra, f"also {', '.join(sorted(extra))}: move it elsewhere")
     told = set(study.about) - ALLOWED
     check("study.json holds only what it may", not told, f"also {', '.join(sorted(told))}")
-    practice = {name for name, item in stimuli.items() if item["phase"] == "practice"}
-    told = set(study.about["practice"])
-    check("truth is public for practice items only", told == practice, "study.json names others")
     served = b"".join(path.read_bytes() for path in study.public.rglob("*") if path.is_file())
     words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])}
     words |= {*key["methods"], key["secret"]}
@@ -94,22 +101,24 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     telling = [word for word in words if len(word) > 3 and (len(word) > 12 or not re.fullmatch("[0-9a-fA-F.]+", word))]
     found = sorted(word for word in telling if word.encode() in served)
     check("no file name, method or secret in public/", not found, f"found {', '.join(found[:3])}")
-    plans = study.store.plans()
-    check("the orders are those that the key makes", plans == orders(key), "they differ")
+    check("the orders are sealed, and those that the key makes", sealed_orders(study, key), "they differ")
+    named = [name for name in images if name.encode() in served.replace(study.pack.path.read_bytes(), b"")]
+    check("no order can be read in public/", not named, f"it names {', '.join(named[:3])}")
     seen: dict[bool, list] = {True: [], False: []}
-    for plan in plans:
-        for position, _, phase, _, names, _ in plan:
+    for plan in orders(key):
+        for position, _, phase, _, names, *_ in plan:
             if phase == "main":
                 seen[stimuli[names.split(",")[0]]["truth"] == SYNTHETIC].append(position)
     p = _rank_test(*map(np.array, seen.values()))
     name = "sides do not follow positions" if key["pair"] else "positions do not follow the truth"
     check(name, p > CHANCE, f"p = {p:.2g}")
     check("the pack is the one that was built", study.pack.sha256() == study.about["pack_sha256"], "its hash differs")
-    sealed = study.folder / "SEALED"
-    if os.name == "posix" and sealed.is_dir():
-        open_to = stat.S_IMODE(sealed.stat().st_mode) & 0o077
-        check("SEALED/ is closed to other accounts", not open_to, f"mode {stat.S_IMODE(sealed.stat().st_mode):o}: "
-                                                                  "chmod 700")
+    if os.name == "posix":
+        places = [path for path in (study.folder / "SEALED", study.folder / ORDERS, study.public,
+                                    *study.public.iterdir()) if path.exists()]
+        wide = [path.name for path in places if stat.S_IMODE(path.stat().st_mode) & 0o077]
+        check("public/ and the keys are closed to other accounts", not wide,
+              f"chmod go-rwx {' '.join(wide)}: others can read them")
     return pd.DataFrame(checks, columns=["check", "ok", "detail"])
 
 

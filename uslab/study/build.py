@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 import uslab
-from uslab.study import pack, plan
-from uslab.study.protocol import ATTENTION, PRESETS, PROTOCOLS, REAL, SYNTHETIC, Protocol
+from uslab.study import lock, pack, plan
+from uslab.study.protocol import ATTENTION, LEFT, PRESETS, PROTOCOLS, REAL, RIGHT, SYNTHETIC, Protocol
 from uslab.study.rules import declared
-from uslab.study.store import FORMAT, Store
+from uslab.study.store import FORMAT, ORDERS, Store
 
 HELD_OUT = 1000     # added to the seed of phantoms that stand for real images, so that no training set holds them
 DESIGN = {"n_per_method": 20, "n_real": None, "repeats": 0.15, "practice": 4, "attention": 5, "readers": 20,
@@ -64,25 +64,23 @@ def build(
            "pair": protocol.pair, "phantom": origins[0].phantom, "stimuli": items}
     public, sealed = out / "public", out / "SEALED"
     plans = orders(key)     # what cannot be planned fails before any file
-    public.mkdir(parents=True)
+    public.mkdir(mode=0o700, parents=True)
     sealed.mkdir(mode=0o700)
     about = {
         "version": FORMAT, "id": secrets.token_hex(8), "title": title, "protocol": protocol.to_dict(), "preset": preset,
-        "design": design, "n_methods": len(synthetic),
+        "design": design, "n_methods": len(synthetic), "n_trials": len(plans[0]),
         "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "pack_sha256": pack.write(public / pack.PACK, pixels), "key_commitment": pack.seal(sealed / "key.json", key),
-        "plan_sha256": hashlib.sha256(json.dumps(plans).encode()).hexdigest(),
-        # Practice items are never analysed, so their truth may be here; no other truth is.
-        "practice": {name: item["truth"] for name, item in items.items() if item["phase"] == "practice"},
         "text_acknowledged": acknowledge_text,
         "versions": {"uslab": uslab.__version__, "python": platform.python_version(), "numpy": np.__version__},
     }
-    (public / "study.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    keys = [lock.order_key(key["secret"], slot) for slot in range(len(plans))]
+    for path, content in ((public / "study.json", about), (out / ORDERS, [one.hex() for one in keys])):
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
     store = Store(public, create=True)
-    store.write(*(("insert into plan values (?, ?, ?, ?, ?, ?, ?)", (slot, *row))
-                  for slot, table in enumerate(plans) for row in table))
-    hashes = {"pack": about["pack_sha256"], "key": about["key_commitment"], "plan": about["plan_sha256"]}
-    store.event("", "build", hashes)
+    store.write(*(("insert into plan values (?, ?)", (slot, lock.lock(one, table)))
+                  for slot, (one, table) in enumerate(zip(keys, plans))))
     store.close()
 
 
@@ -180,10 +178,11 @@ def orders(key: dict) -> list[list[list]]:
 
 
 def rows(key: dict, slot: int) -> list[list]:
-    """The plan of one reader from the key alone: rows position, trial, phase, block, stimuli, reversed.
+    """The plan of one reader from the key alone: rows position, trial, phase, block, stimuli, reversed, told.
 
     Positions count from 1 over the practice and the rest; blocks from 1, the practice is block 0; stimuli are opaque
-    names, two of them, left and right, in pairs. `reversed`: the buttons stand in reversed order.
+    names, two of them, left and right, in pairs. `reversed`: the buttons stand in reversed order. `told`: the truth, of
+    practice alone, which is never analysed.
     """
     rng = plan.generator(bytes.fromhex(key["secret"]), key["seed"], "order", slot)
     design, strata_of = key["design"], {name: i for i, name in enumerate([REAL, *key["methods"]])}
@@ -211,4 +210,10 @@ def rows(key: dict, slot: int) -> list[list]:
     table += [(phase, (watchers if phase == ATTENTION else names)[item], block + 1) for phase, item, block
               in plan.with_extras(items, block, strata, design["repeats"], len(watchers), rng)]
     flip = int(slot % 2 and not key["pair"])
-    return [[i, f"t{i:04d}", phase, int(block), stimuli, flip] for i, (phase, stimuli, block) in enumerate(table, 1)]
+
+    def told(phase: str, stimuli: str) -> str | None:
+        truths = [key["stimuli"][name]["truth"] for name in stimuli.split(",")]
+        return None if phase != "practice" else (LEFT if truths[0] == REAL else RIGHT) if key["pair"] else truths[0]
+
+    return [[i, f"t{i:04d}", phase, int(block), stimuli, flip, told(phase, stimuli)]
+            for i, (phase, stimuli, block) in enumerate(table, 1)]

@@ -116,6 +116,7 @@ def write(path: Path, stimuli: dict[str, np.ndarray]) -> str:
 
     names = sorted(stimuli)
     content = save({"pixels": np.stack([stimuli[name] for name in names])}, {"names": json.dumps(names)})
+    path.touch(mode=0o600)
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
@@ -147,7 +148,7 @@ class Pack:
 
 
 def commitment(key: dict, nonce: str) -> str:
-    """SHA-256 of the key's canonical JSON and a secret nonce: published now, it proves later that nothing changed."""
+    """SHA-256 of the key's canonical JSON and a secret nonce: known before, it proves later that nothing changed."""
     canonical = json.dumps(key, sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(canonical + bytes.fromhex(nonce)).hexdigest()
 

@@ -24,7 +24,7 @@ from uslab.study.unblind import integrity
 BAUTISTA = ["V8", "V20", "V143", "V240"]      # the bins of the paper's figure 2
 
 
-def report(study, out: Path, key_path=None, margin: float | None = None) -> Path:
+def report(study, out: Path, key_path=None, margin: float | None = None, head: str | None = None) -> Path:
     """Study.report's work; see there."""
     found = study.analysis(key_path, margin)
     if out.exists() and any(out.iterdir()):
@@ -34,7 +34,7 @@ def report(study, out: Path, key_path=None, margin: float | None = None) -> Path
     key = study.key(key_path)
     if found.answers.empty or not (found.answers.phase == "main").any():
         raise ValueError("there is no answer to report: 0 readers answered an image of the main part")
-    cues, checks, related = audit(study, key), integrity(study, key), relations(study, key, found)
+    cues, checks, related = audit(study, key), integrity(study, key, head), relations(study, key, found)
     facts = collect(study, key, found) | {
         "study": study, "found": found, "cues": cues, "related": related,
         "failed": {"integrity": int((~checks.ok).sum()), "side_channels": int((~cues.channels.ok).sum())}}

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uslab.study.protocol import LEFT, REAL, RIGHT
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -30,11 +28,10 @@ class Session:
     Everything is read from the store each time, so a session goes on after a reload, a crash or on another computer.
     """
 
-    def __init__(self, study, reader: str, slot: int, simulated: bool):
+    def __init__(self, study, reader: str, simulated: bool, order: list[list]):
         self.study, self.reader, self.simulated = study, reader, simulated
         self._store = study.store
-        self._plan = [dict(zip(("trial", "phase", "block", "stimuli", "reversed"), row)) for row in self._store.rows(
-            "select trial, phase, block, stimuli, reversed from plan where slot = ? order by position", slot)]
+        self._plan = [dict(zip(("trial", "phase", "block", "stimuli", "reversed", "told"), row[1:])) for row in order]
         for shown in (("practice",), ("main", "repeat", "attention")):
             members = [row for row in self._plan if row["phase"] in shown]
             for i, row in enumerate(members, 1):
@@ -101,7 +98,7 @@ class Session:
         counts = self._store.answer(self.reader, trial, nonce, body)
         reply = {"nonce": nonce, "counts": counts}
         if row["phase"] == "practice" and self.study.protocol.buttons:
-            reply["truth"] = self._truth(row)
+            reply["truth"] = row["told"]
         return reply
 
     def last(self) -> Trial | None:
@@ -129,7 +126,7 @@ class Session:
 
     def event(self, kind: str, body: dict | None = None, trial: str | None = None) -> None:
         """Keep an event of the page: 'ready', 'blur', 'focus', 'resize', 'pause', 'resume', 'takeover', 'error', ..."""
-        if kind in ("answer", "correction", "consent", "withdraw", "build", "invite", "close", "unblind"):
+        if kind in ("answer", "correction", "consent", "withdraw", "build", "invite", "reissue", "close", "unblind"):
             raise ValueError(f"{kind!r} is no event of a page")
         self._store.event(self.reader, kind, body, trial)
 
@@ -204,7 +201,3 @@ class Session:
     def _answered(self) -> set[str]:
         return {trial for trial, in self._store.rows(
             "select trial from log where reader = ? and kind = 'answer'", self.reader)}
-
-    def _truth(self, row: dict) -> str:
-        truths = [self.study.about["practice"][name] for name in row["stimuli"].split(",")]
-        return truths[0] if len(truths) == 1 else LEFT if truths[0] == REAL else RIGHT

@@ -5,7 +5,6 @@ covers the row before it. `person` alone can be deleted from: it holds what read
 """
 
 import hashlib
-import itertools
 import json
 import os
 import sqlite3
@@ -16,16 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FORMAT = 2      # of a study's folder; what was built in another is refused, not misread
+ORDERS = "orders.key"   # in the study's folder, not in public/: opens every order, for `invite`
 DATABASE, MIRROR = "answers.db", "answers.jsonl"
 COLUMNS = ("seq", "at", "reader", "kind", "trial", "nonce", "body")
 NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "drvfs", "davfs", "afs", "ncp")   # file systems without shared memory
 
 SCHEMA = """
-create table if not exists reader (id text primary key, code_hash text unique not null, slot integer unique not null,
-                                   simulated integer not null);
+create table if not exists reader (id text primary key, slot integer not null, simulated integer not null);
+create table if not exists code (hash text primary key, reader text not null references reader, sealed blob not null);
 create table if not exists person (reader text primary key references reader, label text not null, form text);
-create table if not exists plan (slot integer, position integer, trial text, phase text, block integer, stimuli text,
-                                 reversed integer, primary key (slot, position), unique (slot, trial));
+create table if not exists plan (slot integer primary key, sealed blob not null);
 create table if not exists log (seq integer primary key, at real not null, reader text not null, kind text not null,
                                 trial text, nonce text, body text not null, hash text not null);
 create unique index if not exists one_answer on log (reader, trial) where kind = 'answer';
@@ -35,7 +34,7 @@ create unique index if not exists one_nonce on log (reader, nonce) where nonce i
 TRIGGERS = "".join(
     f"create trigger if not exists {table}_no_{verb} before {verb} on {table} "
     f"begin select raise(abort, '{table} is append-only'); end;\n"
-    for table in ("log", "plan", "reader") for verb in ("update", "delete"))
+    for table in ("log", "plan", "reader", "code") for verb in ("update", "delete"))
 
 
 class Store:
@@ -49,6 +48,8 @@ class Store:
         self.path, self.mirror = folder / DATABASE, folder / MIRROR
         if not create and not self.path.is_file():
             raise FileNotFoundError(f"{self.path} is missing: copy the study's folder public/ whole")
+        if create:      # SQLite gives its further files the rights of this one
+            self.path.touch(mode=0o600)
         self._lock = threading.RLock()      # JupyterLab handles a page's messages in threads of their own
         self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
@@ -77,11 +78,13 @@ class Store:
         with self._lock:
             return self._db.execute(query, values).fetchall()
 
-    def write(self, *statements: tuple[str, tuple]) -> None:
-        """Carry out statements in one transaction."""
+    def write(self, *statements: tuple[str, tuple], event: tuple[str, dict] | None = None) -> None:
+        """Carry out statements, and append an organiser's event (kind, body), in one transaction."""
         with self._transaction():
             for statement, values in statements:
                 self._db.execute(statement, values)
+            if event:
+                self._append("", event[0], None, None, event[1])
 
     def event(self, reader: str, kind: str, body: dict | None = None, trial: str | None = None) -> None:
         """Append an event; reader '' stands for the organiser."""
@@ -119,12 +122,6 @@ class Store:
             for trial, nonce, body in answers:
                 self._append(reader, "answer", trial, nonce, body)
 
-    def plans(self) -> list[list[list]]:
-        """The rows of each slot's plan, as build.rows() makes them."""
-        rows = self.rows("select slot, position, trial, phase, block, stimuli, reversed from plan order by "
-                         "slot, position")
-        return [[list(row) for _, *row in own] for _, own in itertools.groupby(rows, lambda row: row[0])]
-
     def closed(self) -> bool:
         return bool(self.rows("select 1 from log where kind = 'close'"))
 
@@ -140,9 +137,18 @@ class Store:
                                  f"the answers cannot be trusted. Compare with {self.mirror.name} and with a backup")
         return count, head
 
+    def mirrored(self) -> bool:
+        """Whether the mirror says the same as the log, row for row."""
+        try:
+            lines = [json.loads(line) for line in self.mirror.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError):
+            return False
+        return lines == list(map(_line, self.rows("select * from log order by seq")))
+
     def backup(self, folder: Path) -> None:
         """Copy the database whole while readers answer, and its mirror."""
         with self._lock:
+            (folder / DATABASE).touch(mode=0o600)
             copy = sqlite3.connect(folder / DATABASE)
             self._db.backup(copy)
             copy.close()
@@ -179,12 +185,11 @@ class Store:
             with self._transaction(mirrored=False):
                 if not self._db.execute("select 1 from sqlite_master where name = 'log'").fetchone():
                     return
-                with open(self.mirror, "a+b") as file:
+                with open(self.mirror, "a+b", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                     done = _last_complete(file)
                     rows = self._db.execute("select * from log where seq > ? order by seq", (done,)).fetchall()
                     for row in rows:
-                        line = dict(zip((*COLUMNS, "hash"), row))
-                        file.write(json.dumps({**line, "body": json.loads(line["body"])}).encode() + b"\n")
+                        file.write(json.dumps(_line(row)).encode() + b"\n")
                     if rows:
                         file.flush()
                         os.fsync(file.fileno())
@@ -194,6 +199,12 @@ class Store:
 
 class Closed(ValueError):
     """The study takes no answers any more."""
+
+
+def _line(row: tuple) -> dict:
+    """A row of the log as a line of the mirror holds it."""
+    line = dict(zip((*COLUMNS, "hash"), row))
+    return line | {"body": json.loads(line["body"])}
 
 
 def digest(before: str, values: list) -> str:

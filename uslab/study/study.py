@@ -7,19 +7,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from uslab.study import evidence, lock
 from uslab.study.pack import PACK, Pack, unseal
 from uslab.study.protocol import Protocol
 from uslab.study.session import Session
-from uslab.study.store import FORMAT, Store
+from uslab.study.store import FORMAT, ORDERS, Store
 
 
 class Study:
     """A blinded reader study on disk.
 
     public/  study.json (protocol, design, commitment to the key), stimuli.safetensors (pixels under opaque names),
-             answers.db and its readable mirror answers.jsonl. It is what is served, and holds no truth but of the
-             practice. Give it to nobody who reads: the orders of many readers, balanced as they are, could be solved
-             for the truth by whoever has them all; one reader's page gets one order, trial by trial.
+             answers.db and its readable mirror answers.jsonl. It is what is served, and holds no truth. The orders in
+             it, which balanced as they are could be solved for the truth, open each with its reader's code alone.
+    orders.key  opens every order, so that readers can be invited: for the organiser's eyes.
     SEALED/  key.json: the truth, method and source of every stimulus, and the secret of the orders. Move it to another
              machine until the study is closed.
     """
@@ -86,10 +87,13 @@ class Study:
         build(real, synthetic, protocol, seed, Path(out).expanduser(), title, consent, size, crop, acknowledge_text,
               n_per_method=n_per_method, n_real=n_real, repeats=repeats, practice=practice, attention=attention,
               readers=readers, margin=margin, rules=rules)
-        return cls(out)
+        study = cls(out)
+        study.store.event("", "build", evidence.hashes(study) | {"key": study.about["key_commitment"]})
+        evidence.deposit(study, "build")
+        return study
 
     def __repr__(self) -> str:
-        n = self.store.rows("select count(*) from plan where slot = 0")[0][0]
+        n = self.about["n_trials"]
         return (f"Study({self.about['title']!r}, {self.protocol.name}: {n} trials a reader, "
                 f"{len(self.readers())} readers invited{', closed' if self.store.closed() else ''})")
 
@@ -114,6 +118,7 @@ class Study:
         self,
         label: str,                 # how the organiser knows the reader; deleted if the reader withdraws
         simulated: bool = False,    # a SimulatedReader; a study has either people or simulated readers
+        replacing: str | None = None,   # label or id of a reader who does not go on: the new one gets the same order
     ) -> str:
         """A new reader; returns the code of their link. Only its hash is kept, so note it: it cannot be shown again."""
         readers = self.readers()
@@ -123,31 +128,64 @@ class Study:
             raise ValueError(f"{label!r} is invited already: give every reader a label of their own")
         if self.store.closed():
             raise ValueError("the study is closed: nobody can be invited any more")
-        slots = self.store.rows("select count(distinct slot) from plan")[0][0]
-        if len(readers) >= slots:
-            raise ValueError(f"all {slots} orders are given out: build the study with more readers")
-        code, slot = secrets.token_urlsafe(12), len(readers)
-        reader = f"R{slot + 1:02d}"
-        self.store.write(("insert into reader values (?, ?, ?, ?)", (reader, _hash(code), slot, int(simulated))),
-                         ("insert into person values (?, ?, null)", (reader, label)))
-        self.store.event("", "invite", {"reader": reader, "simulated": simulated})
+        slots, taken = self.store.rows("select count(*) from plan")[0][0], {reader["slot"] for reader in readers}
+        if replacing is None and len(taken) >= slots:
+            raise ValueError(f"all {slots} orders are given out: build the study with more readers, or let a new one "
+                             "replace one who does not go on (replacing=, --replacing)")
+        slot = self._found(replacing)["slot"] if replacing else min(set(range(slots)) - taken)
+        code, reader = secrets.token_urlsafe(12), f"R{len(readers) + 1:02d}"
+        self.store.write(("insert into reader values (?, ?, ?)", (reader, slot, int(simulated))),
+                         ("insert into person values (?, ?, null)", (reader, label)),
+                         ("insert into code values (?, ?, ?)", (_hash(code), reader, self._wrapped(code, slot))),
+                         event=("invite", {"reader": reader, "slot": slot, "simulated": simulated,
+                                           "code": _hash(code)}))
         return code
+
+    def reissue(
+        self,
+        label: str,                 # of the reader, or their id
+    ) -> str:
+        """A new code for a reader who lost theirs; the old one is refused from now on."""
+        reader, code = self._found(label), secrets.token_urlsafe(12)
+        self.store.write(("insert into code values (?, ?, ?)",
+                          (_hash(code), reader["reader"], self._wrapped(code, reader["slot"]))),
+                         event=("reissue", {"reader": reader["reader"], "code": _hash(code)}))
+        return code
+
+    def withdraw(
+        self,
+        label: str,                 # of the reader, or their id
+    ) -> None:
+        """Withdraw a reader who asked for it, as their own page does: Session.withdraw."""
+        Session(self, self._found(label)["reader"], False, []).withdraw()
 
     def session(
         self,
         code: str,      # from the reader's link
     ) -> Session:
         """The session of a reader, new or resumed. Raises ValueError for a code that belongs to nobody."""
-        found = self.store.rows("select id, slot, simulated from reader where code_hash = ?", _hash(code))
+        found = self.store.rows("select r.id, r.simulated, r.slot, c.sealed from code c join reader r "
+                                "on r.id = c.reader where c.hash = ? and c.rowid = "
+                                "(select max(rowid) from code where reader = r.id)", _hash(code))
         if not found:
             raise ValueError("this invitation is not known here: check the link")
-        return Session(self, *found[0])
+        reader, simulated, slot, sealed = found[0]
+        key = bytes.fromhex(lock.unlock(lock.of_code(code), sealed))
+        return Session(self, reader, bool(simulated), self.order(slot, key))
+
+    def order(
+        self,
+        slot: int,
+        key: bytes,     # from a reader's code, or lock.order_key of the sealed key
+    ) -> list[list]:
+        """The order of a slot, as build.rows made it. Raises ValueError for another key."""
+        return lock.unlock(key, self.store.rows("select sealed from plan where slot = ?", slot)[0][0])
 
     def status(self):
         """DataFrame, one row a reader: reader, label, answered, of, state, last (UTC time of the last answer)."""
         import pandas as pd
 
-        n = self.store.rows("select count(*) from plan where slot = 0")[0][0]
+        n = self.about["n_trials"]
         rows = []
         for reader in self.readers():
             done, last = self.store.rows("select count(*), max(at) from log where reader = ? and kind = 'answer'",
@@ -164,6 +202,7 @@ class Study:
         """Take no answers any more. It cannot be undone."""
         if not self.store.closed():
             self.store.event("", "close")
+            evidence.deposit(self, "close")
 
     def backup(self, folder: str | Path) -> Path:
         """Copy public/ whole into a new folder while readers answer; SEALED is not copied."""
@@ -172,7 +211,7 @@ class Study:
         folder = Path(folder).expanduser()
         if folder.exists():
             raise FileExistsError(f"{folder} exists: nothing is overwritten; name another folder")
-        (folder / "public").mkdir(parents=True)
+        (folder / "public").mkdir(mode=0o700, parents=True)
         for name in ("study.json", PACK):
             shutil.copy2(self.public / name, folder / "public" / name)
         self.store.backup(folder / "public")
@@ -232,11 +271,12 @@ class Study:
         out: str | Path,                # new folder: report.html, report.md, figures/, tables/, audit.json
         key: str | Path | None = None,  # as for key()
         margin: float | None = None,    # of equivalence; another one than was sealed is called so in the report
+        head: str | None = None,        # of the chain, as it was deposited at build or close; the report checks it
     ) -> Path:
         """Write the report and return its page. Raises ValueError before unblinding, and without any answer."""
         from uslab.study.report import report
 
-        return report(self, Path(out).expanduser(), key, margin)
+        return report(self, Path(out).expanduser(), key, margin, head)
 
     def export(
         self,
@@ -258,6 +298,21 @@ class Study:
         """The sealed key, checked against the commitment. path: key.json or its folder; None: SEALED/ by public/."""
         path = Path(path).expanduser() if path else self.folder / "SEALED"
         return unseal(path / "key.json" if path.is_dir() else path, self.about["key_commitment"])
+
+    def _found(self, label: str) -> dict:
+        """The reader with this label or id."""
+        found = [reader for reader in self.readers() if label in (reader["label"], reader["reader"])]
+        if not found:
+            raise ValueError(f"there is no reader {label!r}: `uslab study status` lists them")
+        return found[0]
+
+    def _wrapped(self, code: str, slot: int) -> bytes:
+        """The key of a slot's order under a reader's code."""
+        path = self.folder / ORDERS
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: readers are invited where the study was built, or where this "
+                                    "file lies beside public/")
+        return lock.lock(lock.of_code(code), json.loads(path.read_text())[slot])
 
     def _unblinded(self) -> None:
         if not self.store.rows("select 1 from log where kind = 'unblind'"):

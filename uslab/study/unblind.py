@@ -4,7 +4,9 @@ import json
 
 import pandas as pd
 
-from uslab.study.build import ATTENTION, orders, rows
+from uslab.study import evidence
+from uslab.study.audit import sealed_orders
+from uslab.study.build import ATTENTION, rows
 from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
 
 COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice",
@@ -45,7 +47,7 @@ def answers(study, key: dict) -> pd.DataFrame:
     for reader, trial, at, body in study.store.rows("select reader, trial, at, body from log where kind = 'answer' "
                                                     "order by seq"):
         if reader in readers:
-            position, _, phase, block, names, _ = plans[reader][trial]
+            position, _, phase, block, names, *_ = plans[reader][trial]
             first = json.loads(body)
             reply = anew.get((reader, trial), first)
             table.append({"reader": reader, "simulated": readers[reader]["simulated"], "trial": trial,
@@ -81,25 +83,14 @@ def judge(shown: list[tuple[str, dict]], reply: dict, protocol) -> dict:
             "file": item["file"], "group": item["group"]}
 
 
-def integrity(study, key: dict) -> pd.DataFrame:
+def integrity(study, key: dict, head: str | None = None) -> pd.DataFrame:
     """What a reviewer asks of the data: rows check, ok, detail. Nothing here is hidden if it is bad."""
-    checks = []
+    checks = evidence.checks(study, head)
 
     def check(name: str, ok: bool, detail: str) -> None:
         checks.append((name, bool(ok), detail))
 
-    check("the key is the one that was committed to", True, f"SHA-256 {study.about['key_commitment'][:16]}...")
-    count, head = study.store.verify()
-    check("the chain of the log is whole", True, f"{count} rows, last hash {head[:16]}...")
-    try:
-        lines = [json.loads(line) for line in study.store.mirror.read_text(encoding="utf-8").splitlines()]
-        same = [line["hash"] for line in lines] == [h for h, in study.store.rows("select hash from log order by seq")]
-    except (OSError, ValueError, KeyError):
-        same = False
-    check("the mirror holds the same rows", same, study.store.mirror.name)
-    check("the images are those that were built", study.pack.sha256() == study.about["pack_sha256"],
-          f"SHA-256 {study.about['pack_sha256'][:16]}...")
-    check("each reader had the order that the key makes", study.store.plans() == orders(key), "")
+    check("each reader had the order that the key makes", sealed_orders(study, key), "")
     early = [json.loads(body)["early"] for body, in study.store.rows("select body from log where kind = 'unblind' "
                                                                      "order by seq")]
     early = [reason for reason in early if reason]
