@@ -51,7 +51,7 @@ def test_everything_that_a_run_writes_lies_under_out(make_notebook, tmp_path, ca
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert smoke(notebook, "--out", tmp_path / "o") == 0
     written = {str(path.relative_to(tmp_path / "o")) for path in (tmp_path / "o").rglob("*")}
-    assert written == {"good.ipynb", "good.html", "good", "good/run.json", "index.html"}
+    assert written == {"good.ipynb", "good.html", "good", "good/run.json", "index.html", "lock"}
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert capsys.readouterr().out.strip() == str(tmp_path / "o" / "index.html")
 

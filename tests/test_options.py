@@ -137,7 +137,7 @@ def test_paths_reach_papermill_as_text(make_notebook, tmp_path):
     strange.mkdir()
     moved = notebook.rename(strange / notebook.name)
     jobs = batch.plan([str(moved)], "class", strange / "{out}", settings=[("name", "{x} '\" \\n %(y)s")])
-    assert batch.run(batch.prepare(jobs, strange / "{out}", False)) == 0
+    assert batch.run_in(strange / "{out}", jobs, False) == 0
     assert (strange / "{out}" / "toy" / "name").read_text() == "{x} '\" \\n %(y)s"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from made import pictures
+from test_environment import another_kernel
 
 from uslab.cli.main import main
 from uslab.reader import server as serve
@@ -33,10 +34,11 @@ def port():
 
 
 @pytest.mark.notebook
-def test_the_command_prints_links_serves_and_stops(study, port):
+def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
     command = [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), "--port", str(port), "--invite",
                "Dr A", "--address", "https://study.example.org/heads"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]),
+                                "JUPYTER_PATH": str(another_kernel(tmp_path / "jupyter"))}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     try:
         said = ""
@@ -81,12 +83,19 @@ def test_it_does_not_serve_without_its_settings(study, port, settings, message, 
         socket.create_connection(("127.0.0.1", port), 1)
 
 
+@pytest.mark.notebook
+def test_it_does_not_serve_where_no_kernel_starts(tmp_path):
+    with pytest.raises(OSError, match="no page can be shown, since .*python.* starts no kernel for it"):
+        serve.prove(another_kernel(tmp_path) / "kernels", tmp_path, dict(os.environ))
+
+
 def test_what_cannot_be_served_is_said_in_one_line(study, port, tmp_path, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        assert main(["study", "serve", str(study.folder), "--port", str(port)]) == 2
+        assert main(["study", "serve", str(study.folder), "--port", str(port), "--invite", "Dr A"]) == 2
         assert "choose another with --port" in capsys.readouterr().err
+    assert not study.readers(), "a reader whose code nobody saw"
     assert main(["study", "serve", str(tmp_path / "nothing")]) == 2
     assert "uslab study build" in capsys.readouterr().err
     study.close()

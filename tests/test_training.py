@@ -194,7 +194,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"checkpoint\.safetensors was not written .*Free some space"):
+        with pytest.raises(OSError, match=r"checkpoint\.safetensors was not written .*free some space"):
             checkpoint.save(path, {"step": 2, "x": torch.ones(1_000_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

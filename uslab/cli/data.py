@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from uslab.cli.options import directory, side
+from uslab.cli.options import directory, new_file, side
 from uslab.notebooks import UsageError
 
 SOURCE = ("phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images, a run's folder, generator:NAME, or a "
@@ -45,9 +45,7 @@ def run(options: argparse.Namespace) -> None:
     """Carry out a command, after the questions that must be asked before anything slow begins."""
     if options.ending:
         name = re.sub("[^A-Za-z0-9.-]+", "_", options.source).strip("_")
-        options.out = options.out or Path(f"{name}_{options.ending}")
-        if options.out.exists():
-            raise UsageError(f"{options.out} exists: name another file with --out")
+        options.out = new_file(options.out or Path(f"{name}_{options.ending}"))
         if options.ending.endswith(".png") and options.out.suffix not in (".png", ".jpg"):
             raise UsageError(f"{options.out}: the sheet is a .png or a .jpg")
     options.function(options)
@@ -108,10 +106,11 @@ def show(options: argparse.Namespace) -> None:
 
 def audit(options: argparse.Namespace) -> None:
     from uslab.data import audit as look
+    from uslab.data.atomic import write_text
 
     found = look(opened(options))
     print(found)
-    options.out.write_text(audit_page(found), encoding="utf-8")
+    write_text(options.out, audit_page(found))
     print(options.out)
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from uslab.cli.options import seed, whole
+from uslab.cli.options import seed, whole, writable
 from uslab.notebooks import UsageError
 
 
@@ -58,6 +58,7 @@ def show(options: argparse.Namespace) -> None:
 def generate(options: argparse.Namespace) -> None:
     from uslab.data.written import Folder
 
+    writable(options.out)
     kind, _, name = options.source.partition(":")
     settings = {"source": options.source, "size": options.size} if kind == "phantom" else weights_of(options.source)
     folder = Folder(options.out, settings | {"seed": options.seed, "condition": options.condition})
@@ -90,6 +91,7 @@ def translate(options: argparse.Namespace) -> None:
 
     if not options.images.is_dir():
         raise UsageError(f"{options.images} is not a folder")
+    writable(options.out)
     facts, gan = store.about(options.source), store.load(options.source, options.device)
     if facts["model"] not in ("CycleGAN", "PGSGAN"):
         raise UsageError(f"{options.source} is a {facts['model']}, which translates nothing: use `uslab generate`")

@@ -1,6 +1,5 @@
 """The command `uslab`. Nothing heavy is imported here before a command needs it."""
 
-import errno
 import os
 import sys
 import traceback
@@ -8,12 +7,11 @@ import traceback
 from uslab import __version__
 from uslab.cli import data, generate, metrics, run, study, sweep
 from uslab.cli.options import Parser
+from uslab.data.atomic import ADVICE
 from uslab.notebooks.parameters import leave_out_address_grammar
 
 # Errors beside OSError and ValueError that files, disks and values cause, of modules that are imported by then.
 ERRORS = {"sqlite3": "Error", "safetensors": "SafetensorError", "cv2": "error"}
-HELP = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space of yours", errno.EACCES: "change who may use "
-        "it, or name another place", errno.EROFS: "name another place with --out"}
 
 
 def parser() -> Parser:
@@ -60,7 +58,7 @@ def refusals() -> tuple[type[Exception], ...]:
 def in_words(error: Exception) -> str:
     """The error as one line, that of the operating system with the file and what to do."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        advice = HELP.get(error.errno)
+        advice = ADVICE.get(error.errno)
         return f"{os.fsdecode(error.filename)}: {error.strerror}" + (f": {advice}" if advice else "")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return "; ".join(lines) or type(error).__name__

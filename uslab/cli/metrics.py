@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from uslab import pages
-from uslab.cli.options import seed, side, whole
+from uslab.cli.options import seed, side, whole, writable
 from uslab.notebooks import UsageError, batch
 
 
@@ -59,12 +59,14 @@ def measure(options: argparse.Namespace) -> None:
     for name in ("metrics.csv", "metrics.html"):   # asked before anything slow begins
         if (out / name).exists():
             raise UsageError(f"{out / name} exists: name another folder with --out")
+    writable(out)
     names = [Path(source).stem for source in options.synthetic]
     called = [*names, options.real, *([options.train] if options.train else [])]
     if len(set(called)) < len(called):
         raise UsageError(f"the sets {', '.join(called)} need different names: rename a folder")
     import uslab.data
     from uslab import metrics
+    from uslab.data.atomic import write_text
 
     space = metrics.resolve(options.space)   # missing weights are reported before images are read
     real = uslab.data.open(options.real, size=options.size)
@@ -87,13 +89,12 @@ def measure(options: argparse.Namespace) -> None:
     if train is not None:
         pictures |= {f"Nearest training images of {name}": metrics.neighbours_figure(images, train, real, space)
                      for name, images in made.items()}
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / "metrics.csv", index=False)
+    write_text(out / "metrics.csv", table.to_csv(index=False))
     title = f"{', '.join(names)} against {options.real}"
     page = pages.environment().get_template("metrics.html.j2").render(
         title=title, lines=[note, *lines], scores=rows(table),
         pictures={name: pages.png(figure, dpi=110) for name, figure in pictures.items()})
-    (out / "metrics.html").write_text(page, encoding="utf-8")
+    write_text(out / "metrics.html", page)
     print(out / "metrics.csv", out / "metrics.html", sep="\n")
 
 

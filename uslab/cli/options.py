@@ -1,7 +1,8 @@
-"""What the options of all commands share: numbers with a range, and refusals in one line."""
+"""What the options of all commands share: numbers with a range, places that can be written, refusals in one line."""
 
 import argparse
 import math
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +56,23 @@ def _ranged(kind: type, least: float, most: float, what: str) -> Callable:
 
 seed = whole(0, SEED)
 side = whole(32, 4096)      # of images, pixels
+
+
+def new_file(path: Path) -> Path:
+    """The path of a file that can be written when all is done. Raises UsageError now for what would fail then."""
+    if path.exists():
+        raise UsageError(f"{path} exists: name another file with --out")
+    writable(path.parent)
+    return path
+
+
+def writable(folder: Path) -> None:
+    """Raise UsageError if no file can be made in a folder; where there is none yet, in the one above it."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UsageError(f"{place} takes no files ({error.strerror}): name another place with --out") from None

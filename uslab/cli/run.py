@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from uslab import notebooks
-from uslab.cli.options import directory, number
+from uslab.cli.options import directory, number, writable
 from uslab.notebooks import batch
 
 
@@ -50,7 +50,8 @@ def run_command(options: argparse.Namespace) -> int:
         options.notebooks, options.profile, out,
         options.data, options.root and options.root.expanduser(), options.settings, options.timeout,
     )
-    code = batch.run(batch.prepare(jobs, out, options.resume))
+    writable(out)
+    code = batch.run_in(out, jobs, options.resume)
     page = out / "index.html"
     print(page if page.is_file() else f"nothing was run in {out}")
     return code

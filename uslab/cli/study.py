@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from uslab.cli.options import directory, number, seed, side, whole
+from uslab.cli.options import directory, new_file, number, seed, side, whole, writable
 from uslab.notebooks import UsageError
 
 
@@ -116,6 +116,7 @@ def build(options: argparse.Namespace) -> None:
         if not sign or not given or name in synthetic:
             raise UsageError(f"--synthetic {text}: give each method once, as NAME=SOURCE")
         synthetic[name] = given
+    writable(options.study)
     real = uslab.data.open(options.real, options.root) if options.root else options.real
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
@@ -187,6 +188,7 @@ def audit(options: argparse.Namespace) -> int:
 
 
 def backup(options: argparse.Namespace) -> None:
+    writable(options.out)
     print(opened(options).backup(options.out))
 
 
@@ -211,13 +213,14 @@ def unblind(options: argparse.Namespace) -> None:
 def report(options: argparse.Namespace) -> None:
     study = opened(options)
     out = options.out or study.folder.with_name(f"{study.folder.resolve().name}_report")
+    writable(out)
     print(study.report(out, options.key, options.margin, options.head))
 
 
 def export(options: argparse.Namespace) -> None:
-    if options.out.exists():
-        raise UsageError(f"{options.out} exists: name another file with --out")
-    options.out.write_text(opened(options).export(options.kind, options.key), encoding="utf-8")
+    from uslab.data.atomic import write_text
+
+    write_text(new_file(options.out), opened(options).export(options.kind, options.key))
     print(options.out)
 
 

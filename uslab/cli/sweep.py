@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from uslab.cli.options import directory, number, whole
+from uslab.cli.options import directory, number, whole, writable
 from uslab.notebooks import UsageError
 
 
@@ -74,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path("runs") / options.file.stem
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
+    if not options.dry_run:
+        writable(out)
     jobs = sweep.jobs(told, out, options.timeout)
     todo, failed = runner.open_jobs(jobs, options.retry)
     done = len(jobs) - len(todo) - len(failed)
@@ -114,5 +116,10 @@ def gather(options: argparse.Namespace) -> int:
         return 0
     from uslab.sweeps.report import write
 
-    print(write(options.folder, options.out or options.folder))
+    out = options.out or options.folder
+    writable(out)
+    page, unread = write(options.folder, out)
+    for reason in unread:
+        print(f"left out: {reason}", file=sys.stderr)
+    print(page)
     return 0

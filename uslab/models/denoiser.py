@@ -39,7 +39,7 @@ def pretrained() -> DnCNN:
 
     network = DnCNN()
     network.load_state_dict(load_file(WEIGHTS))
-    return network.eval().requires_grad_(False)
+    return network.float().eval().requires_grad_(False)
 
 
 def train(

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from uslab import notebooks
+from uslab.data.lock import LOCK, InUse, alone, held, holder
 from uslab.notebooks import TIME_LIMITS, Failure, UsageError
 
 
@@ -58,18 +59,23 @@ def plan(
     return jobs
 
 
-def prepare(
-    jobs: list[Job],
+def run_in(
     out: Path,
+    jobs: list[Job],
     resume: bool,       # whether results that lie there already are gone on with
-) -> list[Job]:
-    """Make the folder and return the jobs still to do; raise UsageError rather than overwrite a result."""
+) -> int:
+    """Run the jobs that are still to do, alone in the folder, and return the exit code.
+
+    Raises UsageError rather than overwrite a result, and InUse where another process is at it.
+    """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()) and not resume:
+    if out.is_dir() and any(path.name != LOCK or held(path) for path in out.iterdir()) and not resume:
+        if held(out / LOCK):
+            raise InUse(f"{out} is in use by {holder(out / LOCK)}: name another --out")
         raise UsageError(f"{out} already holds files: name another --out, or go on with what is there by --resume")
-    out.mkdir(parents=True, exist_ok=True)
-    return [job for job in jobs if not (resume and finished(job))]
+    with alone(out) as keep_open:
+        return run([job for job in jobs if not (resume and finished(job))], keep_open)
 
 
 def finished(job: Job) -> bool:
@@ -94,7 +100,7 @@ def status(
 
 
 def run(
-    jobs: list[Job],                    # of one folder, as prepare() returns them
+    jobs: list[Job],                    # of one folder
     keep_open: tuple[int, ...] = (),    # open files that the notebooks' Python shares, such as a lock
 ) -> int:
     """Run the jobs one by one and return the exit code: 0, 1 where one failed, 130 where the user stopped them."""

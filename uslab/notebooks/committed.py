@@ -48,7 +48,7 @@ def read_record(path: Path) -> dict:
     """A notebook's run.json, under whatever name; {} for any other file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError):
         return {}
     told = isinstance(record, dict) and isinstance(record.get("metrics"), list) and "notebook" in record
     return record if told else {}

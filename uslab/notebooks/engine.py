@@ -3,16 +3,21 @@
 papermill loads this module at its own start, by the entry point in pyproject.toml; `papermill --engine uslab` uses it.
 """
 
+import contextlib
 import math
 import signal
 import sys
 import threading
+from pathlib import Path
 
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
+
+from .parameters import UsageError, defaults
 
 LAST_WORDS = 30  # seconds that a cell past its time limit has for its checkpoint, before its kernel is ended
 
@@ -21,6 +26,13 @@ class Client(PapermillNotebookClient):
     """Runs cells; one that is cut short may write its checkpoint first, and the notebook says why it ended there."""
 
     stopped = False  # whether the user has pressed Ctrl-C
+
+    def create_kernel_manager(self):
+        """Have `python3` be the Python that runs this: another kernel of the name, on JUPYTER_PATH, is not asked."""
+        manager = super().create_kernel_manager()
+        if manager.kernel_name == NATIVE_KERNEL_NAME:
+            manager.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
+        return manager
 
     def on_comm_open_jupyter_widget(self, message):
         """Leave Output widgets to the kernel.
@@ -97,6 +109,13 @@ class Engine(NBClientEngine):
         keep_open=(),                    # numbers of open files that the kernel shares, such as a lock's
         **_,                             # papermill's options for logs, which this engine does not keep
     ):
+        said, place = nb_man.nb.metadata.papermill, None
+        if (notebook := Path(said.get("input_path") or "")).is_file():
+            place = str(notebook.absolute().parent)     # what stands in a notebook is relative to it
+            with contextlib.suppress(UsageError):       # a notebook without parameters
+                out = str((defaults(notebook) | said.get("parameters", {})).get("out", "/"))
+                if not Path(out).is_absolute():
+                    print(f"{notebook} writes into {Path(place, out).resolve()}", file=sys.stderr)
         client = Client(
             nb_man,
             kernel_name=kernel_name,
@@ -105,4 +124,4 @@ class Engine(NBClientEngine):
             extra_arguments=["--IPKernelApp.log_level=ERROR"],  # or each kernel warns of its loopback connection
             iopub_timeout=60,            # large pictures arrive late on a busy machine; the default gives up after 4 s
         )
-        return client.execute(**({"pass_fds": keep_open} if keep_open else {}))
+        return client.execute(**({"cwd": place} if place else {}), **({"pass_fds": keep_open} if keep_open else {}))

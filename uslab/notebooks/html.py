@@ -12,6 +12,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
+from uslab.data.atomic import write_text
 from uslab.notebooks import folder, read
 from uslab.pages import TEMPLATES, encoded
 
@@ -108,5 +109,5 @@ def to_html(
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
     body, _ = OfflineExporter().from_notebook_node(node, resources=resources)
     path = notebook.with_suffix(".html")
-    path.write_text(body, encoding="utf-8")
+    write_text(path, body)
     return path

@@ -1,10 +1,11 @@
 """The front page of a folder of executed notebooks: what ran, what it shows, what it measured, what failed."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uslab.data.atomic import write_text
+from uslab.data.reading import read_json
 from uslab.notebooks import UsageError, read
 from uslab.notebooks.html import to_html
 from uslab.pages import environment
@@ -80,9 +81,9 @@ def read_card(notebook: Path) -> Card:
     record = notebook.with_suffix("") / "run.json"
     if record.is_file():
         try:
-            card.record = json.loads(record.read_text())
-        except json.JSONDecodeError as error:
-            card.status, card.error = "failed", f"{record.name} is not valid JSON: {error}"
+            card.record = read_json(record)
+        except (OSError, ValueError) as error:
+            card.status, card.error = "failed", str(error)
     return card
 
 
@@ -111,7 +112,7 @@ def write_index(out: Path) -> Path:
         cards=[read_card(notebook) for notebook in notebooks],
     )
     path = out / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

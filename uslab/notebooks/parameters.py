@@ -204,9 +204,14 @@ def read(notebook: Path):
     import nbformat
 
     try:
-        return nbformat.read(notebook, as_version=4)
-    except (nbformat.reader.NotJSONError, OSError) as error:
-        raise UsageError(f"{notebook} cannot be read as a notebook: {error}") from None
+        node = nbformat.read(notebook, as_version=4)
+        if not isinstance(node.get("cells"), list):
+            raise ValueError("it has no cells")
+    except Exception as error:  # nbformat raises many kinds for what is no notebook
+        reason = str(error)[:100].partition("\n")[0]
+        raise UsageError(f"{notebook} cannot be read as a notebook ({reason}): it was cut off, or is another file"
+                         ) from None
+    return node
 
 
 def source_hash(notebook) -> str:

@@ -94,6 +94,8 @@ def serving(
     base: str = "/",            # path under which a reverse proxy shows the server, beginning and ending with /
 ) -> Iterator[subprocess.Popen]:
     """Voila as a process of its own while the block lasts. Raises OSError if it does not start."""
+    from ipykernel.kernelspec import write_kernel_spec
+
     with socket.socket() as free:
         if os.name == "posix":
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just stopped is no obstacle
@@ -108,6 +110,8 @@ def serving(
         template.mkdir(parents=True)
         shutil.copyfile(TEMPLATES / "reader.html.j2", template / "index.html.j2")
         (template / "conf.json").write_text(json.dumps({"base_template": "lab"}))
+        kernels = Path(private) / "kernels"
+        write_kernel_spec(kernels / "python3")      # this very Python, whatever kernel of the name there may be
         environment = os.environ | {
             "JUPYTER_PATH": before("JUPYTER_PATH", private),
             "PYTHONPATH": before("PYTHONPATH", Path(__file__).parents[2]),      # the same uslab as here
@@ -116,6 +120,7 @@ def serving(
             "JUPYTER_NO_CONFIG": "1", "JUPYTER_CONFIG_DIR": private,
             "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
             SERVED: "1", "OMP_NUM_THREADS": "1"}
+        prove(kernels, study.public, environment)
         # -P: or Python would take voila.py in this folder for the package of that name.
         command = [sys.executable, "-P", "-m", "voila", NOTEBOOK, "--no-browser", f"--Voila.ip={host}",
                    f"--port={port}", "--Voila.port_retries=0", f"--Voila.base_url={base}"]
@@ -128,6 +133,27 @@ def serving(
             yield process
         finally:
             end(process)
+
+
+def prove(kernels: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Start a kernel as Voila does, and let it import the page. Raises OSError if it does not get there."""
+    from jupyter_client import KernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    manager = KernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)]))
+    manager.start_kernel(env=environment, cwd=str(folder))
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(START_LIMIT)
+        reply = client.execute_interactive("import uslab.reader.page", timeout=START_LIMIT, output_hook=lambda _: None)
+        if reply["content"]["status"] != "ok":
+            raise RuntimeError(f"{reply['content']['ename']}: {reply['content']['evalue']}")
+    except (RuntimeError, TimeoutError) as error:
+        raise OSError(f"no page can be shown, since {sys.executable} starts no kernel for it ({error})") from None
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def before(name: str, folder: str | Path) -> str:
@@ -184,12 +210,11 @@ def serve(
     if study.store.closed():
         raise ValueError(f"{study.folder}: the study is closed and takes no answers any more")
     address = (address or f"http://{host}:{port}/").rstrip("/") + "/"
-    codes = [(label, study.invite(label)) for label in invite]
     local = host in ("127.0.0.1", "localhost")
     with serving(study, host, port, urlsplit(address).path) as process:
-        for label, code in codes:
-            print(f"{label}: {address}?r={code}")
-        if codes:
+        for label in invite:    # not before it serves: a code that nobody saw could never be shown again
+            print(f"{label}: {address}?r={study.invite(label)}", flush=True)
+        if invite:
             print("These links are shown this once; only their hashes are kept.")
         print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost")
         if (study.folder / "SEALED").exists():

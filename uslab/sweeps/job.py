@@ -6,7 +6,6 @@ and what `uslab run` leaves. Whether it is complete stands in the executed noteb
 """
 
 import _thread
-import json
 import os
 import queue
 import signal
@@ -17,7 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from uslab.data.lock import held, locked
+from uslab.data.atomic import write_json
+from uslab.data.lock import LOCK, held, holder, locked
+from uslab.data.reading import read_json
 from uslab.notebooks import batch
 from uslab.notebooks.batch import Job
 from uslab.notebooks.parameters import leave_out_address_grammar
@@ -40,19 +41,15 @@ class Outcome:
 
 def write(job: Job) -> Path:
     """Write a job's job.json and return its folder."""
-    folder = job.output.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"job.json.{os.getpid()}"
-    part.write_text(json.dumps({"notebook": str(job.notebook), "parameters": job.parameters}, indent=1))
-    part.replace(folder / "job.json")
-    return folder
+    write_json(job.output.parent / "job.json", {"notebook": str(job.notebook), "parameters": job.parameters})
+    return job.output.parent
 
 
 def state(folder: Path) -> str:
     """Return what a job's files say: running, ok, failed, stopped, unfinished (cut off), or waiting (not begun)."""
-    if held(folder / "lock"):
+    if held(folder / LOCK):
         return "running"
-    notebook = Path(json.loads((folder / "job.json").read_text())["notebook"])
+    notebook = Path(read_json(folder / "job.json")["notebook"])
     return batch.status(folder / notebook.name)
 
 
@@ -107,10 +104,11 @@ def take_gpu(gpus: queue.SimpleQueue) -> None:
 def main(folder: Path, time_limit: float | None, again: bool) -> int:
     """Run the job in `folder` in this process, unless it is done or another process is at it; return the exit code."""
     threading.Thread(target=_stop_without_worker, daemon=True).start()
-    with locked(folder / "lock") as number:
+    with locked(folder / LOCK) as number:
         if number is None:
+            print(f"{batch.stamp()} in use by {holder(folder / LOCK)}")
             return BUSY
-        told = json.loads((folder / "job.json").read_text())
+        told = read_json(folder / "job.json")
         notebook = Path(told["notebook"])
         job = Job(notebook, folder / notebook.name, told["parameters"], time_limit)
         before = batch.status(job.output)
@@ -118,7 +116,7 @@ def main(folder: Path, time_limit: float | None, again: bool) -> int:
             return 0 if before == "ok" else 1
         print(f"{batch.stamp()} {notebook.stem} {told['parameters']}")
         # The notebook's own Python holds the lock too: it may outlive this process by a moment.
-        return batch.run([job], keep_open=() if sys.platform == "win32" else (number,))
+        return batch.run([job], keep_open=(number,) * (sys.platform != "win32"))
 
 
 def _stop_without_worker() -> None:

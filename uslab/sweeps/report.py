@@ -6,15 +6,16 @@ without their notebook, as notebooks/results holds them. So it can be made while
 
 import base64
 import io
-import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from uslab import notebooks, score
+from uslab.data.atomic import write_text
+from uslab.data.reading import read_json
 from uslab.notebooks import UsageError
 from uslab.notebooks.committed import read_record
 from uslab.notebooks.page import STATUSES, Card, read_card
@@ -44,26 +45,35 @@ class Entry:
         return STATES.get(self.state, self.state) + (f", cell {self.card.cells}" if self.state == "running" else "")
 
 
-def gather(folder: Path) -> list[Entry]:
+def gather(
+    folder: Path,
+    unread: list[str] | None = None,    # gets a line for each file that is left out since it cannot be read
+) -> list[Entry]:
     """Return all runs below the folder, sorted by name; raise UsageError where there is none."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
-    found = {path.parent: _of_job(path, folder) for path in sorted(folder.rglob("job.json"))}
+    found, unread = {}, [] if unread is None else unread
+
+    def add(key: Path, path: Path, make: Callable[[Path, Path], Entry | None]) -> None:
+        try:
+            entry = make(path, folder)
+            if entry and entry.card.scores is not None:     # numbers that cannot be read fail here
+                found[key] = entry
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            unread.append(str(error) if str(path) in str(error) else f"{path} is not what a run writes ({error!r})")
+
+    for path in sorted(folder.rglob("job.json")):
+        add(path.parent, path, _of_job)
     for path in sorted(folder.rglob("*.ipynb")):
-        if path.parent not in found and "papermill" in notebooks.read(path).metadata:
-            card = read_card(path)
-            link = path.relative_to(folder).with_suffix("").as_posix()
-            found[path.with_suffix("")] = Entry(link, card.status, path.stem, _values(path.stem, card), card, link)
+        if path.parent not in found:
+            add(path.with_suffix(""), path, _of_notebook)
     taken = {where / "run.json" for where in found}
     taken |= {where / one.notebook / "run.json" for where, one in found.items()}
     for path in sorted(folder.rglob("*.json")):
-        record = read_record(path) if path not in taken else {}
-        if record:
-            card = Card(record["notebook"], record["notebook"], "ok", {}, record.get("seconds"), False, record=record)
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            found[path] = Entry(name, "ok", record["notebook"], _values(record["notebook"], card), card)
+        if path not in taken:
+            add(path, path, _of_record)
     if not found:
-        raise UsageError(f"{folder} holds no executed notebook and no run.json")
+        raise UsageError("; ".join([f"{folder} holds no executed notebook and no run.json", *unread]))
     return sorted(found.values(), key=lambda entry: (entry.notebook, entry.name))
 
 
@@ -180,9 +190,10 @@ def figure(table: pd.DataFrame):
     return picture
 
 
-def write(folder: Path, out: Path) -> Path:
-    """Write report.html, runs.csv and metrics.csv into `out` and return the page's path."""
-    entries = gather(folder)
+def write(folder: Path, out: Path) -> tuple[Path, list[str]]:
+    """Write report.html, runs.csv and metrics.csv into `out`; return the page's path, and what could not be read."""
+    unread = []
+    entries = gather(folder, unread)
     groups = []
     for stem in dict.fromkeys(entry.notebook for entry in entries):
         members = [entry for entry in entries if entry.notebook == stem]
@@ -194,20 +205,19 @@ def write(folder: Path, out: Path) -> Path:
         groups.append({"stem": stem, "entries": members, "names": names, "keys": keys(table), "header": header,
                        "columns": columns, "lines": lines, "plot": encoded(png(plot, dpi=130)) if plot else "",
                        "pictures": _side_by_side(members, names)})
-    out.mkdir(parents=True, exist_ok=True)
     page = environment().get_template("report.html.j2").render(
-        name=folder.resolve().name, entries=entries, groups=groups,
+        name=folder.resolve().name, entries=entries, groups=groups, unread=unread,
         base=Path(os.path.relpath(folder, out)).as_posix())
-    runs(folder).to_csv(out / "runs.csv", index=False)
-    metrics(entries, varied(entries)).to_csv(out / "metrics.csv", index=False)
+    write_text(out / "runs.csv", runs(folder).to_csv(index=False))
+    write_text(out / "metrics.csv", metrics(entries, varied(entries)).to_csv(index=False))
     path = out / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
+    write_text(path, page)
+    return path, unread
 
 
 def _of_job(path: Path, folder: Path) -> Entry:
     """Return the run of a sweep's job.json."""
-    told = json.loads(path.read_text())
+    told = read_json(path)
     notebook = path.parent / Path(told["notebook"]).name
     card = read_card(notebook) if notebook.is_file() else Card(notebook.stem, notebook.stem, "waiting", {}, None, False)
     name = path.parent.relative_to(folder).as_posix()
@@ -215,6 +225,25 @@ def _of_job(path: Path, folder: Path) -> Entry:
     link = f"{name}/{notebook.stem}" if notebook.is_file() else ""
     parameters = _defaults(Path(told["notebook"])) | told["parameters"]
     return Entry(name, job.state(path.parent), notebook.stem, parameters, card, link, log)
+
+
+def _of_notebook(path: Path, folder: Path) -> Entry | None:
+    """Return the run of an executed notebook; None for one that was not executed."""
+    if "papermill" not in notebooks.read(path).metadata:
+        return None
+    card, link = read_card(path), path.relative_to(folder).with_suffix("").as_posix()
+    return Entry(link, card.status, path.stem, _values(path.stem, card), card, link)
+
+
+def _of_record(path: Path, folder: Path) -> Entry | None:
+    """Return the run of a run.json that was kept alone, under any name; None for another JSON file."""
+    if path.name == "run.json":
+        read_json(path)     # of another name, what is damaged is nobody's loss
+    if not (record := read_record(path)):
+        return None
+    stem, name = record["notebook"], path.relative_to(folder).with_suffix("").as_posix()
+    card = Card(stem, stem, "ok", {}, record.get("seconds"), False, record=record)
+    return Entry(name, "ok", stem, _values(stem, card), card)
 
 
 def _values(stem: str, card: Card) -> dict[str, object]:

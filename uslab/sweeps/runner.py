@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from uslab.data.lock import LOCK, holder
 from uslab.notebooks.batch import Job, status
 from uslab.sweeps import job
 from uslab.sweeps.board import Board
@@ -31,7 +32,7 @@ def run(
     retry: bool = False,      # whether jobs that failed before are run again
 ) -> dict[Path, Outcome]:
     """Run the jobs and return how each ended, by its folder. Ctrl-C lets those that run write their checkpoints."""
-    outcomes, waiting = {}, {}
+    outcomes, waiting, told = {}, {}, set()
 
     def submit(one: Job, again: bool):
         folder = one.output.parent
@@ -49,6 +50,10 @@ def run(
                 one = waiting.pop(future)
                 outcome = result(future)
                 if outcome.state == "busy":
+                    folder = one.output.parent
+                    if folder not in told:
+                        print(f"{folder} is in use by {holder(folder / LOCK)}: waiting for it", file=sys.stderr)
+                        told.add(folder)
                     busy.append((time.monotonic() + POLL, one))
                     continue
                 outcomes[one.output.parent] = outcome

@@ -1,5 +1,6 @@
 """Where the jobs of a sweep run: in processes of this machine, or on a Dask cluster, behind one kind of executor."""
 
+import itertools
 import logging
 import os
 import queue
@@ -30,16 +31,30 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    """Return the GPUs that the driver sees and that this process may use, as CUDA_VISIBLE_DEVICES names them.
+
+    As CUDA does, it takes the names up to the first that is no GPU, such as SLURM's NoDevFiles.
+    """
     import pynvml
+
+    def there(name: str) -> bool:
+        if name.isdecimal():
+            return int(name) < len(uuids)
+        try:
+            return bool(name) and (any(uuid.startswith(name) for uuid in uuids)
+                                   or bool(pynvml.nvmlDeviceGetHandleByUUID(name)))     # a part of one, MIG-...
+        except pynvml.NVMLError:
+            return False
 
     try:
         pynvml.nvmlInit()
-        return [str(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        uuids = [pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(i))
+                 for i in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError:  # no driver, so no GPU
         return []
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is None:
+        return [str(i) for i in range(len(uuids))]
+    return list(itertools.takewhile(there, map(str.strip, visible.split(","))))
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def build(
         if isinstance(layer, nn.BatchNorm2d):
             # EfficientNet averages its statistics over 100 steps; with few images a whole training has fewer.
             layer.momentum = 0.1
-    return Classifier(net.to(memory_format=torch.channels_last), kind, about, bool(path))
+    return Classifier(net.to(memory_format=torch.channels_last), kind, about, bool(path)).float()
 
 
 def lite2(classes: int) -> tuple[nn.Module, str]:

@@ -83,7 +83,8 @@ def segment(
 
         torch.manual_seed(seed)
         loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False)
-        return Trainer(UNet(len(train.mask_names)).to(device), lr, lambda out, batch: loss(out, batch["mask"]), dtype)
+        network = UNet(len(train.mask_names)).float().to(device)
+        return Trainer(network, lr, lambda out, batch: loss(out, batch["mask"]), dtype)
 
     trainers, losses = zip(*epochs_of(make, train.to(device), epochs, batch_size, seed))
     trainer = trainers[-1]

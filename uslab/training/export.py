@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..data.atomic import write_text, written_aside
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
 from ..data.reading import read_json
@@ -37,9 +38,10 @@ def export(
         if any(there.get(key) != facts[key] for key in ("model", "config", "seed", "data", "data_sha256")):
             raise FileExistsError(f"{folder} holds something else: name another folder for the exported generator")
     simulated = all(part["source"] == "phantom" for part in domains(facts["trained_on"], "images").values())
-    facts = store.write(run.gan, folder, facts, simulated, discriminator)
-    write_sheet(folder / "samples.png", contact_sheet(run.gan.sample(SHEET, 0)))
-    (folder / "card.md").write_text(card(folder.name, facts, metrics, limits, simulated, store.size_mb(folder)))
+    with written_aside(folder) as part:
+        facts = store.write(run.gan, part, facts, simulated, discriminator)
+        write_sheet(part / "samples.png", contact_sheet(run.gan.sample(SHEET, 0)))
+        write_text(part / "card.md", card(folder.name, facts, metrics, limits, simulated, store.size_mb(part)))
     return folder
 
 

@@ -20,6 +20,7 @@ from ..data.atomic import write_atomically, write_json
 from ..data.batches import Batches
 from ..data.device import choose_device, choose_dtype, describe, keep_freed_memory, prepare, synchronise, usage
 from ..data.files import write_sheet
+from ..data.lock import alone
 from ..data.pictures import contact_sheet
 from ..data.reading import read_json, read_tensors
 from ..models import checkpoint, store
@@ -81,22 +82,23 @@ class Run:
                     "data": each(data, lambda part: part.card),
                     "data_sha256": each(data, lambda part: part.sha256()),
                     "start": store.signature(start) if start else None}
-        for name in ("samples", "sheets"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._claim(identity, {"data_seed": self.data_seed, "trained_on": each(data, described)})
-        self.data = each(data, lambda part: part.to(self.device))
-        self._batches = Batches(self.data, config.batch_size, seed)
+        with alone(self.folder):
+            for name in ("samples", "sheets"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            self._claim(identity, {"data_seed": self.data_seed, "trained_on": each(data, described)})
+            self.data = each(data, lambda part: part.to(self.device))
+            self._batches = Batches(self.data, config.batch_size, seed)
 
-        saved = self._load()
-        dtype = getattr(torch, saved["dtype"]) if saved else choose_dtype(
-            lambda dtype: model(config, self.device, dtype), self._batches[0], self.device, seed)
-        torch.manual_seed(seed)
-        self.gan = model(config, self.device, dtype)
-        if saved:
-            self._restore(saved)
-        elif start:
-            store.begin(self.gan, start)
-        self.records = self._trimmed_log()
+            saved = self._load()
+            dtype = getattr(torch, saved["dtype"]) if saved else choose_dtype(
+                lambda dtype: model(config, self.device, dtype), self._batches[0], self.device, seed)
+            torch.manual_seed(seed)
+            self.gan = model(config, self.device, dtype)
+            if saved:
+                self._restore(saved)
+            elif start:
+                store.begin(self.gan, start)
+            self.records = self._trimmed_log()
 
     def __repr__(self) -> str:
         sizes = each(self.data, len)
@@ -114,30 +116,36 @@ class Run:
         several domains {'ct': ..., 'ct_mask': ..., 'us': ...}.
         An interrupt (Ctrl-C, the stop button of Jupyter, stop()) ends the loop after the step under way, with a
         checkpoint. At the end run.json is written, so that what comes later may fail. Raises Diverged, with the last
-        good checkpoint restored, if a loss is not finite.
+        good checkpoint restored, if a loss is not finite; InUse, which says who, while another process trains here; and
+        ValueError if it has trained here since this Run was opened.
         """
-        self._stop.clear()
-        self.interrupted, self.steps = False, steps
-        first, saved = self.step, time.perf_counter()
-        started, self._mark = saved - self.seconds, (self.step, saved)
-        with _first_interrupt(self.stop):
-            while self.step < steps and not self._stop.is_set():
-                torch.manual_seed(self._batches.seed_of(self.step))
-                batch = self._batches[self.step]
-                self.step += 1
-                yield batch
+        with alone(self.folder):
+            path = self.folder / "checkpoint.json"
+            if path.is_file() and (reached := read_json(path).get("step", 0)) > self.step:
+                raise ValueError(f"{self.folder} has come to step {reached} since this Run was opened, at step "
+                                 f"{self.step}: open it again")
+            self._stop.clear()
+            self.interrupted, self.steps = False, steps
+            first, saved = self.step, time.perf_counter()
+            started, self._mark = saved - self.seconds, (self.step, saved)
+            with _first_interrupt(self.stop):
+                while self.step < steps and not self._stop.is_set():
+                    torch.manual_seed(self._batches.seed_of(self.step))
+                    batch = self._batches[self.step]
+                    self.step += 1
+                    yield batch
+                    self.seconds = time.perf_counter() - started
+                    if time.perf_counter() - saved > self.checkpoint_seconds and self.step < steps:
+                        self.save()
+                        saved = time.perf_counter()
+            self.interrupted = self._stop.is_set()
+            if self.step > first:
+                synchronise(self.device)
                 self.seconds = time.perf_counter() - started
-                if time.perf_counter() - saved > self.checkpoint_seconds and self.step < steps:
-                    self.save()
-                    saved = time.perf_counter()
-        self.interrupted = self._stop.is_set()
-        if self.step > first:
-            synchronise(self.device)
-            self.seconds = time.perf_counter() - started
-            self.save()
-            write_record(self.folder / "run.json", [], **self.facts())
-        if self.interrupted:
-            print(f"Interrupted at step {self.step} of {steps}; the checkpoint is saved. Run this again to go on.")
+                self.save()
+                write_record(self.folder / "run.json", [], **self.facts())
+            if self.interrupted:
+                print(f"Interrupted at step {self.step} of {steps}; the checkpoint is saved. Run this again to go on.")
 
     def stop(self) -> None:
         """End the loop after the step under way; for a Stop button, from any thread."""
