@@ -18,8 +18,16 @@ from .parameters import (
     run,
     source_hash,
 )
-from .verdicts import claims
 
 __all__ = ["PROFILES", "TIME_LIMITS", "Failure", "UsageError", "checked", "claims", "defaults", "find", "folder",
            "parsed", "profile_file", "profile_values", "provenance", "read", "read_yaml", "results", "run",
            "source_hash"]
+
+
+def __getattr__(name: str):
+    """Import what needs pandas when it is first named, so that the command line starts without."""
+    if name != "claims":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .verdicts import claims
+
+    return claims
