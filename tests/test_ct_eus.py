@@ -102,7 +102,7 @@ def test_a_bit_that_flipped_in_an_archive_is_found(tmp_path):
 def test_folders_without_a_ct_are_named_and_large_values_do_not_wrap(tmp_path):
     case = totalsegmentator(tmp_path)
     (case.parent / "s0009").mkdir()
-    assert "left out, without ct.nii.gz: s0009" in repr(load("ct", tmp_path))
+    assert "left out, without ct.nii.gz or named in set_aside.txt: s0009" in repr(load("ct", tmp_path))
     hu = body()[0].astype(np.int32)
     hu[0, 0, 0] = 40000
     write(case / "ct.nii.gz", hu)

@@ -507,6 +507,29 @@ def test_a_damaged_database_is_refused(make):
         Study.open(study.folder)
 
 
+@pytest.mark.parametrize(("code", "words"), [
+    (sqlite3.SQLITE_FULL, "database or disk is full"), (sqlite3.SQLITE_BUSY, "database is locked"),
+    (sqlite3.SQLITE_READONLY_DIRECTORY, "attempt to write a readonly database")])
+def test_a_full_disk_is_not_called_damage(make, monkeypatch, code, words):
+    study = make()
+    study.store.close()
+
+    class Database:
+        def execute(self, statement):
+            error = sqlite3.OperationalError(words)
+            error.sqlite_errorcode = code
+            raise error
+
+        def close(self):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sqlite3.connect", lambda *_, **__: Database())
+        with pytest.raises(OSError, match=rf"answers\.db cannot be opened \({words}\): nothing in it is lost"):
+            Study.open(study.folder)
+    assert Study.open(study.folder).store.verify()[0]
+
+
 def test_a_plain_copy_while_readers_answer_loses_no_answer(make, tmp_path):
     """Copied file by file in the middle: the mirror holds all that was acknowledged; the database is sound or not."""
     study = make(n=60, repeats=0)

@@ -41,14 +41,14 @@ def add_parser(commands) -> None:
     part.add_argument("--phantom", metavar="NAME", required=True, help="a scene of uslab.phantom, such as fetal_head")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int | None:
     """Carry out a command, after the questions that must be asked before anything slow begins."""
     if options.ending:
         name = re.sub("[^A-Za-z0-9.-]+", "_", options.source).strip("_")
         options.out = new_file(options.out or Path(f"{name}_{options.ending}"))
         if options.ending.endswith(".png") and options.out.suffix not in (".png", ".jpg"):
             raise UsageError(f"{options.out}: the sheet is a .png or a .jpg")
-    options.function(options)
+    return options.function(options)
 
 
 def list_sets(options: argparse.Namespace) -> None:
@@ -80,20 +80,30 @@ def get(options: argparse.Namespace) -> None:
         print(source.ask.format(root=root))
 
 
-def check(options: argparse.Namespace) -> None:
-    from uslab.data import load
+def check(options: argparse.Namespace) -> int:
+    from uslab.data import folder, load
+    from uslab.data.tables import ASIDE
 
     if options.source == "ct":
         cases = load("ct", options.root)
         print(cases)
+        bad = 0
         for name in cases.names:    # reads every case once
-            case = cases[name]
-            print(f"- {name}: {case.hu.shape} voxels, {len(set(case.labels.ravel().tolist())) - 1} labels")
-        return
+            try:
+                case = cases[name]
+                print(f"- {name}: {case.hu.shape} voxels, {len(set(case.labels.ravel().tolist())) - 1} labels")
+            except ValueError as error:
+                bad += 1
+                print(f"- {name} cannot be used: {error}")
+        if bad:
+            print(f"{bad} of {len(cases)} cases cannot be used: what {folder('ct', options.root) / ASIDE} names, one a "
+                  "line, is left out")
+        return int(bad > 0)
     images = opened(options)
     print(images)
     for note in images.notes:
         print(f"- {note}")
+    return 0
 
 
 def show(options: argparse.Namespace) -> None:

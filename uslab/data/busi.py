@@ -10,6 +10,7 @@ import torch
 from .collect import Item, collect
 from .files import left_out, read_mask, walk
 from .imageset import ImageSet
+from .tables import aside
 
 CLASSES = ("benign", "malignant", "normal")
 HELP = "unpack Dataset_BUSI.zip there, as data_cards/busi.md describes"
@@ -26,7 +27,7 @@ def read(
     """
     base = root / "Dataset_BUSI_with_GT"
     base = base if base.is_dir() else root
-    items, labels = [], []
+    items, labels, left = [], [], aside(root)
     for label, name in enumerate(CLASSES):
         folder = base / name
         if not folder.is_dir():
@@ -40,6 +41,9 @@ def read(
                 masks.setdefault(int(match[1]), []).append(path)
             elif images.setdefault(int(match[1]), path) != path:
                 raise ValueError(f"{path} and {images[int(match[1])].name} are one image twice: take one of them out")
+        for number in [number for number, path in images.items() if path.name in left]:
+            del images[number]
+            masks.pop(number, None)
         if not images:
             raise FileNotFoundError(f"{folder} holds no image: {HELP}")
         if missing := sorted(set(images) ^ set(masks)):

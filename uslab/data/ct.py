@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .tables import ASIDE, aside
 from .volume import Volume
 
 LABELS = ("background", "liver", "pancreas", "stomach", "aorta")
 BTCV_IDS = {"liver": 6, "pancreas": 11, "stomach": 7, "aorta": 8}
-HELP = "unpack Totalsegmentator_dataset_small_v201.zip there, or BTCV's img/ and label/, as data_cards/ct.md describes"
+HELP = ("unpack Totalsegmentator_dataset_small_v201.zip there, or BTCV's img/ and label/, as data_cards/ct.md "
+        f"describes; a case that {ASIDE} names is left out")
 
 
 class Cases(Sequence):
@@ -35,7 +37,7 @@ class Cases(Sequence):
 
     def __repr__(self) -> str:
         return f"Cases({len(self)} CT: {', '.join(self.names[:4])}{', ...' if len(self) > 4 else ''}" + (
-            f"; left out, without ct.nii.gz: {', '.join(self.left_out)})" if self.left_out else ")")
+            f"; left out, without ct.nii.gz or named in {ASIDE}: {', '.join(self.left_out)})" if self.left_out else ")")
 
 
 def read(
@@ -45,11 +47,12 @@ def read(
     """All cases, none read yet. Raises FileNotFoundError for missing folders and masks, ValueError for a size."""
     if size is not None:
         raise ValueError(f"size={size}: a CT keeps its voxels; load it without size and cut planes from the Volume")
+    left = aside(root)
     for base in (root, *sorted(path for path in root.iterdir() if path.is_dir()), root / "RawData" / "Training"):
         if (base / "img").is_dir():
-            return Cases(btcv(base))
+            return Cases(btcv(base, left))
         if found := sorted(base.glob("*/ct.nii.gz")):
-            cases = {path.parent.name: (path, organs(path.parent)) for path in found}
+            cases = {path.parent.name: (path, organs(path.parent)) for path in found if path.parent.name not in left}
             others = sorted(path.name for path in base.iterdir() if path.is_dir() and path.name not in cases)
             return Cases(cases, others)
     raise FileNotFoundError(f"{root} holds no <case>/ct.nii.gz and no img/: {HELP}")
@@ -59,11 +62,12 @@ def organs(case: Path) -> dict[str, Path]:
     return {organ: there(case / "segmentations" / f"{organ}.nii.gz") for organ in LABELS[1:]}
 
 
-def btcv(base: Path) -> dict[str, tuple[Path, Path]]:
+def btcv(base: Path, left: frozenset[str]) -> dict[str, tuple[Path, Path]]:
     sources = {}
     for path in sorted((base / "img").glob("img*.nii.gz")):
         number = re.sub(r"\D", "", path.name)
-        sources[number] = path, there(base / "label" / f"label{number}.nii.gz")
+        if number not in left:
+            sources[number] = path, there(base / "label" / f"label{number}.nii.gz")
     if not sources:
         raise FileNotFoundError(f"{base / 'img'} holds no img0001.nii.gz or the like: {HELP}")
     return sources

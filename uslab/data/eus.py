@@ -7,6 +7,7 @@ import torch
 from .collect import Item, collect, numbered
 from .files import left_out, walk
 from .imageset import ImageSet
+from .tables import aside
 
 CLASSES = ("NPC", "PC")  # non-pancreatic cancer, pancreatic cancer
 HELP = "ask for LEPset or lay out your own frames as data_cards/eus.md describes"
@@ -51,6 +52,11 @@ def read(
 
 
 def frames(root: Path, files: list[Path], patients: list[str], size: int | None, crop: str, **values) -> ImageSet:
+    left = aside(root)
+    keep = [i for i, file in enumerate(files) if file.as_posix() not in left]
+    files, patients = [files[i] for i in keep], [patients[i] for i in keep]
+    if "labels" in values:
+        values["labels"] = values["labels"][keep]
     groups, names = numbered(patients)
     return collect([Item(root / file, file.as_posix()) for file in files], size, crop=crop, card="eus",
                    groups=groups, group_names=names, notes=left_out(root, (root / file for file in files)), **values)

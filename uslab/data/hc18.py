@@ -40,7 +40,8 @@ def read(
         raise FileNotFoundError(
             f"{folder / missing[0]} is missing, and {len(missing) - 1} more that {TABLE} lists: the download or the "
             f"unpacking stopped half way; {HELP}")
-    if extra := sorted(present - expected):
+    left = {name for file in tables.aside(root) for name in (file, outline_name(file))}
+    if extra := sorted(present - expected - left):
         raise ValueError(f"{folder / extra[0]} has no row in {TABLE}, nor have {len(extra) - 1} more: {HELP}")
 
     outlines = [Outline(folder, *row) for row in table.itertuples(index=False)]
@@ -76,7 +77,7 @@ def read_table(root: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: {table.file[~good].iloc[0]!r} is no HC18 file name such as 010_2HC.png: {HELP}")
     if (twice := table.file.duplicated()).any():
         raise ValueError(f"{path} lists {table.file[twice].iloc[0]} twice: remove one of the rows")
-    return table
+    return table[~table.file.isin(tables.aside(root))].reset_index(drop=True)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from . import prepare
 from .collect import Item, collect
 from .files import left_out, opened
 from .imageset import ImageSet
-from .tables import lines_of
+from .tables import aside, lines_of
 
 CLASSES = ("chocolate cyst", "serous cystadenoma", "teratoma", "theca cell tumour", "simple cyst", "normal ovary",
            "mucinous cystadenoma", "high-grade serous")
@@ -37,6 +37,7 @@ def read(
     if (twice := rows.file.str.casefold().duplicated()).any():
         raise ValueError(f"{base}: {rows.file[twice].iloc[0]} is listed twice in train "
                          f"and val: {HELP}")
+    rows = rows[~rows.file.isin(aside(root))].reset_index(drop=True)
     items = []
     for row in rows.itertuples():
         path, mask = base / "images" / row.file, base / "annotations" / f"{Path(row.file).stem}.PNG"

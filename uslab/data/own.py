@@ -74,6 +74,9 @@ def listed(root: Path) -> pd.DataFrame:
     """
     refuse_run(root.resolve())
     table = read_table(root) if (root / TABLE).is_file() else from_folders(root)
+    table = table[~table.file.isin(tables.aside(root))].reset_index(drop=True)
+    if table.empty:
+        raise ValueError(f"{root / tables.ASIDE} leaves no image: take names out of it")
     for place in dict.fromkeys((root.resolve() / file).parent for file in table.file):
         refuse_run(place)
     if not (root / TABLE).is_file():

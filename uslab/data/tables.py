@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+ASIDE = "set_aside.txt"
+
 
 def lines_of(path: Path, advice: str) -> list[str]:
     """The lines of a text in UTF-8, with or without a byte order mark, in Unicode's composed form (NFC).
@@ -53,3 +55,12 @@ def read_table(path: Path, advice: str) -> pd.DataFrame:
         raise ValueError(f"{path} has the columns {columns} and {max(0, len(rows) - 1)} rows, expected columns of "
                          f"different names and rows below them: {advice}")
     return pd.DataFrame(rows[1:], columns=columns, dtype=str)
+
+
+def aside(root: Path) -> frozenset[str]:
+    """The members of a set that are not to be read: those that set_aside.txt in its folder names, one a line.
+
+    A member is called as messages and tables call it: an image by its `file`, a CT by its case.
+    """
+    path = root / ASIDE
+    return frozenset(line.strip() for line in lines_of(path, "") if line.strip()) if path.is_file() else frozenset()

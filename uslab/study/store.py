@@ -18,6 +18,7 @@ FORMAT = 2      # of a study's folder; what was built in another is refused, not
 ORDERS = "orders.key"   # in the study's folder, not in public/: opens every order, for `invite`
 DATABASE, MIRROR = "answers.db", "answers.jsonl"
 COLUMNS = ("seq", "at", "reader", "kind", "trial", "nonce", "body")
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NETWORK = ("nfs", "cifs", "smb", "fuse", "9p", "drvfs", "davfs", "afs", "ncp")   # file systems without shared memory
 
 SCHEMA = """
@@ -57,6 +58,11 @@ class Store:
             self.mode = self._db.execute(f"pragma journal_mode={journal}").fetchone()[0]
             sound = self._db.execute("pragma quick_check").fetchone()[0]
         except sqlite3.DatabaseError as error:
+            # Else the disk is full, another process holds the lock, or the folder takes no files.
+            if getattr(error, "sqlite_errorcode", 0) & 0xff not in DAMAGED:
+                self._db.close()
+                raise OSError(f"{self.path} cannot be opened ({error}): nothing in it is lost; make room or give the "
+                              "rights to write there, and try again") from None
             sound = str(error)
         if sound != "ok":
             self._db.close()
