@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from uslab.cli.options import directory, new_file, side
+from uslab.cli.options import directory, new_file, number, side, whole
 from uslab.notebooks import UsageError
 
 SOURCE = ("phantom:NAME?n=50,seed=3, a data set such as hc18, a folder of images, a run's folder, generator:NAME, or a "
@@ -37,6 +37,17 @@ def add_parser(commands) -> None:
     add("check", check, "read images and say what is there, or what is wrong")
     add("show", show, "draw a sheet of images with the outlines of their masks", out="sheet.png")
     add("audit", audit, "look for duplicates, leaks, overlays and outliers; writes a page", out="audit.html")
+    part = parts.add_parser("import", help="make a set of images, clips and stacks, with a report of all changes",
+                            description="Write every image as a prepared PNG with labels.csv, without names or dates.")
+    part.add_argument("source", metavar="FOLDER", type=directory,
+                      help="images, DICOM, videos, NPZ and HDF5; with labels.csv or without (data_cards/folder.md)")
+    part.add_argument("--out", metavar="SET", type=directory, required=True,
+                      help="the new folder; SET_report.csv beside it names what was changed and what was left out")
+    part.add_argument("--every", metavar="N", type=whole(1), default=1,
+                      help="take each Nth frame of a clip (default: 1)")
+    part.add_argument("--white", metavar="LEVEL", type=number(1e-9),
+                      help="grey level shown white in files of more than 8 bits, such as 4095 (default: as files say)")
+    part.set_defaults(command=run, function=bring_in, ending="")
     part = add("compare", compare, "draw a phantom beside real images and measure how near it is", out="compare.png")
     part.add_argument("--phantom", metavar="NAME", required=True, help="a scene of uslab.phantom, such as fetal_head")
 
@@ -104,6 +115,14 @@ def check(options: argparse.Namespace) -> int:
     for note in images.notes:
         print(f"- {note}")
     return 0
+
+
+def bring_in(options: argparse.Namespace) -> None:
+    from uslab.data import intake
+
+    print(intake.bring_in(options.source, options.out, options.every, options.white))
+    print(f"{options.out}; what was done to each file says {options.out}_report.csv, which names the originals: keep "
+          "it with them")
 
 
 def show(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +20,13 @@ TISSUE, COLOUR_FLOW, CENTIMETRE = 1, 2, 3     # codes of ultrasound regions, PS3
 
 @dataclass(frozen=True)
 class Facts:
-    """What a header says. Of it, patient and identifying serve to group and to warn; they are written nowhere."""
+    """What a header says. Of it, patient, called and identifying serve to group and to warn and are written nowhere."""
 
     frames: int
     box: tuple[slice, slice] | None     # rows and columns of the B-mode region; None where none is given
     pixel_mm: tuple[float, float]       # height and width of a pixel, mm; nan where it is not calibrated
     patient: str                        # PatientID
+    called: tuple[str, ...]             # the words of PatientName, in small letters
     identifying: tuple[str, ...]        # names of the filled-in tags that tell who, where or when
     notes: tuple[str, ...]              # what a person should know of the file
 
@@ -145,8 +147,9 @@ def facts(path: Path) -> Facts:
         if str(data.get("BurnedInAnnotation", "")).upper() == "YES":
             notes.append("its header says that text of the patient is burnt into the pixels")
         filled = tuple(name for name in IDENTIFYING if str(data.get(name) or "").strip(" ^"))
+        called = tuple(re.findall(r"\w{3,}", str(data.get("PatientName") or "").casefold()))
         return Facts(int(data.get("NumberOfFrames") or 1), box, pixel_mm, str(data.get("PatientID") or "").strip(),
-                     filled, tuple(notes))
+                     called, filled, tuple(notes))
 
 
 def place(region) -> tuple[slice, slice]:

@@ -16,23 +16,25 @@ from .atomic import write_atomically
 
 SHEET = "contact sheet of uslab"   # the mark of a picture of many images, in its file's comment
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
+FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")    # of pictures, by Pillow
+FAR_SMALLER = 4                    # times smaller than the median of its set: a thumbnail
 SMALLEST = 32                      # pixels of the shorter side of an ultrasound image, at least
 White = dict[str, float]           # the level that is shown white: "I" of integers of more than 8 bits, "F" of floats
 
 
-def read_grey(path: Path, white: White | None = None) -> tuple[np.ndarray, float]:
+def read_grey(path: Path, white: White | None = None, page: int | None = None) -> tuple[np.ndarray, float]:
     """Grey levels (H, W) uint8 as a viewer displays them, and the share of coloured pixels (0 for grey files).
 
     Colours become luma; transparent pixels become black; a photograph stands upright as its EXIF says; a DICOM file
     goes through its own tables and window (see dicom). Grey levels of more than 8 bits are linear from 0 to the white
     level of the folder (see whites), of the file alone if none is given. Raises ValueError, naming the file, if it is
-    damaged, cut off, no image, or holds several frames.
+    damaged, cut off, no image, or holds several frames and no `page` of them is asked for.
     """
     if dicom.is_dicom(path):
         if (frames := dicom.facts(path).frames) > 1:
             raise ValueError(several(path, f"{frames} frames"))
         return in_grey(next(dicom.pictures(path)))
-    image = flat(opened(path))
+    image = flat(opened(path, page))
     if not deep(image):
         return in_grey(np.array(image))
     values, level = levels(image, path), stated(image) or (white or whites([path]))[kind(image)]
@@ -68,23 +70,29 @@ def whites(paths: Iterable[Path]) -> White:
     top: dict[str, tuple[float, Path]] = {}
     for path in paths:
         try:
-            with Image.open(path) as image:
-                needed = deep(image) and not stated(image)
+            with Image.open(path, formats=FORMATS) as image:
+                needed, numbers = deep(image) and not stated(image), pages(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):   # the reader will name it
             continue
         if needed:
-            image = opened(path)
-            highest = float(levels(image, path).max())
-            top[kind(image)] = max(top.get(kind(image), (-1.0, path)), (highest, path))
-    found = {}
-    for name, (highest, path) in top.items():
-        ranges = (1.0, 255.0) if name == "F" else (65535.0,) if highest > 32767 else ()
-        found[name] = next((white for white in ranges if highest <= white), 0.0)
-        if not found[name]:
-            raise ValueError(f"{path} reaches the level {highest:g}, and nothing says which level is white: state it, "
-                             "such as 4095 for 12 bits, in the column white of labels.csv or as `uslab data import "
-                             "--white`")
-    return found
+            for page in numbers:
+                image = opened(path, page)
+                highest = float(levels(image, path).max())
+                top[kind(image)] = max(top.get(kind(image), (-1.0, path)), (highest, path))
+    return {name: white_of(name == "F", *highest) for name, highest in top.items()}
+
+
+def white_of(
+    floats: bool,        # whether the levels are floats
+    highest: float,      # of all that share a range
+    path: Path,          # where it is
+) -> float:
+    """The level that is shown white. Raises ValueError, naming the file, where none can be told."""
+    ranges = (1.0, 255.0) if floats else (65535.0,) if highest > 32767 else ()
+    if not (fit := [white for white in ranges if highest <= white]):
+        raise ValueError(f"{path} reaches the level {highest:g}, and nothing says which level is white: state it, such "
+                         "as 4095 for 12 bits, in the column white of labels.csv or as `uslab data import --white`")
+    return fit[0]
 
 
 def flat(image: Image.Image) -> Image.Image:
@@ -140,16 +148,20 @@ def several(path: Path, what: str) -> str:
             "SET --every 10`")
 
 
-def opened(path: Path) -> Image.Image:
-    """The picture, decoded and upright. Raises ValueError, naming the file, for anything but one whole picture."""
+def opened(path: Path, page: int | None = None) -> Image.Image:
+    """The picture, decoded and upright. Raises ValueError, naming the file, for anything but one whole picture.
+
+    Of a file that holds several, `page` says which, as pages() numbers them.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")         # of metadata that does not matter here
-            image = Image.open(path)
+            image = Image.open(path, formats=FORMATS)
             if image.format == "PNG":
                 image.verify()      # its checksums; decoding ends before the last of them
-                image = Image.open(path)
-            frames = pages(image)
+                image = Image.open(path, formats=FORMATS)
+            numbers = pages(image)
+            image.seek(numbers[0] if page is None else page)
             image.load()
             mark = is_sheet(image)
             ImageOps.exif_transpose(image, in_place=True)
@@ -159,27 +171,33 @@ def opened(path: Path) -> Image.Image:
         reason = "its content is not that of an image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{path} cannot be read as an image ({reason}): it is damaged, cut off or something else "
                          "under this name; get it again or take it out") from None
-    if frames > 1:
-        raise ValueError(several(path, f"{frames} pages"))
+    if page is None and len(numbers) > 1:
+        raise ValueError(several(path, f"{len(numbers)} pages"))
     if mark:
         raise ValueError(f"{path} is a contact sheet, a picture of many images and not one of them: take it out, or "
                          "name single images, such as those that `uslab generate RUN --out DIR` writes")
     return image
 
 
-def pages(image: Image.Image) -> int:
-    """How many pictures the file holds; a TIFF's reduced copies and a photograph's second view are not counted."""
+def page_numbers(path: Path) -> list[int]:
+    """Which pictures a file holds; [0] of one that cannot be read, which is named when it is."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return pages(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return [0]
+
+
+def pages(image: Image.Image) -> list[int]:
+    """Which pictures a file holds; a TIFF's reduced copies and masks, and a photograph's second view, are not named."""
     if image.format == "MPO":
-        return 1
-    count = getattr(image, "n_frames", 1)
-    if image.format == "TIFF" and count > 1:
-        reduced = 0
-        for index in range(count):
-            image.seek(index)
-            reduced += bool(tag(image, 254, 0) & 5)     # NewSubfileType: a reduced copy or a mask
+        return [0]
+    numbers = list(range(getattr(image, "n_frames", 1)))
+    if image.format == "TIFF" and len(numbers) > 1:
+        kinds = [(image.seek(number), tag(image, 254, 0))[1] for number in numbers]     # NewSubfileType
+        numbers = [number for number, bits in zip(numbers, kinds) if not bits & 5]
         image.seek(0)
-        count -= reduced
-    return count
+    return numbers or [0]
 
 
 def write_sheet(path: Path, sheet: np.ndarray) -> None:
@@ -235,7 +253,7 @@ def check_sizes(paths: list[Path], shapes: list[tuple[int, int]]) -> None:
     for path, shape in zip(paths, shapes):
         if min(shape) < SMALLEST:
             raise ValueError(f"{path} has only {shape[1]}x{shape[0]} pixels: no ultrasound image; take it out")
-        if max(shape) <= np.median(sides) / 4:
+        if max(shape) <= np.median(sides) / FAR_SMALLER:
             raise ValueError(f"{path} has {shape[1]}x{shape[0]} pixels, the others about {np.median(sides):.0f} on "
                              "their longer side: a thumbnail? Take it out")
 

@@ -1,6 +1,7 @@
 """Anyone's own images: a folder of PNG, JPEG, TIFF or DICOM files, with an optional labels.csv."""
 
 import unicodedata
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -48,32 +49,34 @@ def read(
     about = table[[name for name in ("generator", "seed") if name in table]]
     if "generator" in table:
         about = about.assign(synthetic=~table.generator.str.startswith("phantom:"))
-    used = [root / name for name in (*table.file, *table.get("mask", []), TABLE, "generate.json") if name]
+    used = [root / name for name in (*table.file, *table.get("mask", []), TABLE, tables.ASIDE, "generate.json") if name]
     return collect(items, size, crop=crop, card="folder", source="phantom" if simulated(table) else "real", table=about,
-                   mask_names=("background", "structure") if "mask" in table else (), white=white_of(root, table),
+                   mask_names=("background", "structure") if "mask" in table else (), white=white_levels(root, table),
                    notes=left_out(root, used), **values)
 
 
 def greys(root: Path, table: pd.DataFrame) -> list[np.ndarray]:
     """The images that a table of listed() names, as displayed and otherwise as they are, (H, W) uint8 each."""
-    white = white_of(root, table)
+    white = white_levels(root, table)
     return [read_grey(root / file, white)[0] for file in table.file]
 
 
-def white_of(root: Path, table: pd.DataFrame) -> White:
+def white_levels(root: Path, table: pd.DataFrame) -> White:
     """The levels that are shown white: as the table states, or as its files need."""
     if "white" in table:
         return dict.fromkeys("IF", float(table.white.iloc[0]))
     return whites(root / file for file in table.file)
 
 
-def listed(root: Path) -> pd.DataFrame:
-    """What is to be read of a folder, one row an image: file and the further columns of labels.csv, all text.
+def listed(root: Path, find: Callable[[Path], list[Path]] = walk) -> pd.DataFrame:
+    """What is to be read of a folder, one row a file: file and the further columns of labels.csv, all text.
+
+    Without labels.csv it is what `find` finds.
 
     Raises ValueError for what belongs to a training: its folder holds sheets and sets, no single images.
     """
     refuse_run(root.resolve())
-    table = read_table(root) if (root / TABLE).is_file() else from_folders(root)
+    table = read_table(root) if (root / TABLE).is_file() else from_folders(root, find(root))
     table = table[~table.file.isin(tables.aside(root))].reset_index(drop=True)
     if table.empty:
         raise ValueError(f"{root / tables.ASIDE} leaves no image: take names out of it")
@@ -150,9 +153,9 @@ def one_spelling(place: Path, labels: pd.Series) -> None:
             raise ValueError(f"{place} has the classes {first!r} and {label!r}: give one class one spelling")
 
 
-def from_folders(root: Path) -> pd.DataFrame:
-    """All images below the folder, the first sub-folder as the label where every image has one."""
-    files = [path.relative_to(root) for path in walk(root)]
+def from_folders(root: Path, files: list[Path]) -> pd.DataFrame:
+    """The files found below the folder, the first sub-folder as the label where every one has one."""
+    files = [path.relative_to(root) for path in files]
     if not files:
         raise FileNotFoundError(f"{root} holds no image ({', '.join(SUFFIXES)}): name the folder that holds the images")
     table = pd.DataFrame({"file": [file.as_posix() for file in files]})
