@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from uslab import notebooks
+from uslab import notebooks, phantom
 from uslab.data import ImageSet
 from uslab.models import sketches
 from uslab.models.layers import InstanceNorm, normalise
 from uslab.models.pgsgan import PGSGAN, Config, Discriminator, FadeDown, FadeUp, Generator, enlarge
+from uslab.models.unet import UNet
 from uslab.training import Run
 
 pytestmark = pytest.mark.numeric
@@ -64,6 +65,28 @@ def test_parameter_counts():
     reference = "G resnet n_blocks=10 instance in1 out1 (PGSGAN-like, ResnetGenerator(n_blocks=10))"
     assert sum(p.numel() for p in generator.parameters()) == known[reference]
     assert sum(p.numel() for p in discriminator.parameters()) == known["D basic(3) instance pix2pix in2"]
+
+
+@pytest.mark.parametrize(("size", "dropouts"), [(128, 2), (256, 3)])
+def test_pix2pix_has_its_own_u_net(size, dropouts):
+    with torch.device("meta"):
+        network = UNet(1, 64, size)
+        assert network(torch.empty(1, 1, size, size)).shape == (1, 1, size, size)
+        assert UNet(2, 64, 512)(torch.empty(1, 2, 512, 512)).shape == (1, 1, 512, 512)
+    known = GOLDEN["params"][f"G unet_{size} instance in1 out1 ngf64"]
+    assert sum(p.numel() for p in network.parameters()) == known
+    assert sum(isinstance(part, torch.nn.Dropout) for part in network.modules()) == dropouts
+
+
+def test_a_u_net_trains_without_growing_and_samples_without_dropout():
+    config = replace(TINY, network="unet", grow=False, sketch=False, size=64)
+    gan = trained(config, 2)
+    images = gan.sample(4, 0, labels(4, 64))
+    assert images.shape == (4, 1, 64, 64) and torch.equal(images, gan.sample(4, 1, labels(4, 64)))
+    assert torch.equal(images[:1], gan.sample(1, 0, labels(4, 64)[:1])), "an image depends on its own label alone"
+    assert gan.G.training
+    with pytest.raises(ValueError, match="Config.network is 'unet', which has no layers to grow by"):
+        replace(config, grow=True)
 
 
 @pytest.mark.slow
@@ -299,6 +322,20 @@ def test_shrinking_keeps_thin_edges_and_the_object():
     assert sketches.shrink(masks)[0, 0].tolist() == [[0, 0, 0, 0], [3, 3, 3, 3], [0, 0, 1, 1], [0, 0, 1, 2]]
 
 
+@pytest.mark.slow
+def test_the_papers_sketch_at_512_is_no_emptier_than_that_of_a_class():
+    """Gradients per pixel fall as images are enlarged, so a sketch with the same thresholds would nearly vanish."""
+    notebook, = notebooks.find(["05_pgsgan_ovary"])
+    drawn = {}
+    for profile in ("class", "paper"):
+        values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+        side = 2 * values["size"]
+        edges = sketches.canny(phantom.load("ovary", 3, side).images, *(values[name] for name in ("low", "high", "blur")))
+        drawn[profile] = float(torch.nn.functional.max_pool2d(edges.float(), side // 128).mean())
+        assert values["blur"] == side / 64
+    assert 0.5 < drawn["paper"] / drawn["class"] < 2
+
+
 def test_one_channel_a_label():
     channels = sketches.one_hot(torch.tensor([[[[0, 1], [2, 3]]]], dtype=torch.uint8), sketch=True)
     assert channels[0].tolist() == [[[0, 1], [0, 0]], [[0, 0], [1, 0]], [[0, 0], [0, 1]]]
@@ -324,6 +361,7 @@ def test_controls():
 def test_the_notebooks_profiles_build_at_full_size(profile):
     notebook, = notebooks.find(["05_pgsgan_ovary"])
     values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
+    values |= {"fade": values["fade"] or 1}     # 0 stands for an epoch
     config = Config(**{field.name: values[field.name] for field in fields(Config) if field.name in values})
     with torch.device("meta"):
         condition, large = torch.empty(1, 3, config.size, config.size), torch.empty(1, 3, config.full, config.full)
@@ -331,5 +369,5 @@ def test_the_notebooks_profiles_build_at_full_size(profile):
         logits = Discriminator(config, 4)(torch.empty(1, 4, *condition.shape[2:]), torch.cat([large, image], 1), 1.0)
     assert image.shape == (1, 1, config.full, config.full) and logits.shape[2] == config.size // 8 - 2
     missing = {field.name for field in fields(Config)} - set(values)
-    assert missing == {"sketch", "grow", "beta1", "beta2", "init_std"}, "every other one is a parameter of the notebook"
+    assert missing == {"sketch", "network", "grow", "beta1", "beta2", "init_std"}, "every other one is a parameter of the notebook"
     assert config.starts[2] < values["steps"]       # the training reaches the last phase

@@ -1,4 +1,4 @@
-"""Sketch-guided progressive growing GAN (Liang 2020), with its stages: cGAN (mask only) and Sgan (mask and sketch)."""
+"""Sketch-guided progressive growing GAN (Liang 2020), with its stages, and pix2pix (Isola 2017), its baseline."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from .config import check, knob
 from .gan import ConditionalGAN
 from .layers import InstanceNorm, Residual, bce, init_weights, normalise
 from .sketches import OBJECTS, SKETCH, one_hot, shrink
+from .unet import UNet
 
 INTERVALS = 30      # alpha rises by 1/30 (section 2.4)
 
@@ -21,6 +22,9 @@ class Config:
     size: int = knob(256, options=(32, 64, 128, 256, 512), help="side of the images, pixels, before "
                                                                 "they grow to twice that")
     sketch: bool = knob(True, help="the generator sees the background's sketch (Sgan), or the mask alone (cGAN)")
+    network: str = knob("residual", options=("residual", "unet"),
+                        help="generator: Liang's encoder with residual blocks, or pix2pix's own U-Net, which cannot "
+                             "grow")
     grow: bool = knob(True, help="grow to 2 * size in four phases (PGSGAN); the images given must have that side")
     first: int = knob(100_000, 1, 10_000_000, log=True, help="steps of the first phase; without growing, it never ends")
     fade: int = knob(712, 1, 100_000, log=True, help="steps for which alpha stays before it rises by 1/30; an epoch of "
@@ -44,6 +48,8 @@ class Config:
 
     def __post_init__(self):
         check(self)
+        if self.network == "unet" and self.grow:
+            raise ValueError("Config.network is 'unet', which has no layers to grow by: set grow to False")
 
     @property
     def full(self) -> int:
@@ -178,7 +184,9 @@ class PGSGAN(ConditionalGAN):
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         channels = len(OBJECTS) + self.config.sketch
-        networks = Generator(self.config, channels), Discriminator(self.config, channels + 1)
+        residual = self.config.network == "residual"
+        G = Generator(self.config, channels) if residual else UNet(channels, self.config.ngf, self.config.size)
+        networks = G, Discriminator(self.config, channels + 1)
         for network in networks:
             init_weights(network, self.config.init_std)
         return networks
@@ -273,7 +281,11 @@ class PGSGAN(ConditionalGAN):
         if n and int(condition.max()) > SKETCH:
             raise ValueError(f"condition holds {int(condition.max())}, but label images go from 0 to {SKETCH}")
         alpha, _ = self.config.alphas(max(0, self.steps - 1))    # of the last step taken
-        return self.images(lambda labels: self.sampler(*self.views(labels), alpha), condition, 16)
+        network = self.sampler.eval()       # a U-Net's dropout is for training
+        try:
+            return self.images(lambda labels: network(*self.views(labels), alpha), condition, 16)
+        finally:
+            self.G.train()
 
 
 def pair_up(condition: Tensor, images: Tensor) -> Tensor:
