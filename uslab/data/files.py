@@ -70,7 +70,7 @@ def whites(paths: Iterable[Path]) -> White:
     top: dict[str, tuple[float, Path]] = {}
     for path in paths:
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with begun(path) as image:
                 needed, numbers = deep(image) and not stated(image), pages(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):   # the reader will name it
             continue
@@ -156,10 +156,10 @@ def opened(path: Path, page: int | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")         # of metadata that does not matter here
-            image = Image.open(path, formats=FORMATS)
+            image = begun(path)
             if image.format == "PNG":
                 image.verify()      # its checksums; decoding ends before the last of them
-                image = Image.open(path, formats=FORMATS)
+                image = begun(path)
             numbers = pages(image)
             image.seek(numbers[0] if page is None else page)
             image.load()
@@ -179,10 +179,18 @@ def opened(path: Path, page: int | None = None) -> Image.Image:
     return image
 
 
+def begun(path: Path) -> Image.Image:
+    """The picture, not yet decoded. Raises UnidentifiedImageError for what is not of FORMATS; some others run programs."""
+    image = Image.open(path)
+    if image.format not in FORMATS:
+        raise UnidentifiedImageError(f"it is {image.format}")
+    return image
+
+
 def page_numbers(path: Path) -> list[int]:
     """Which pictures a file holds; [0] of one that cannot be read, which is named when it is."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with begun(path) as image:
             return pages(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return [0]
