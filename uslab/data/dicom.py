@@ -54,13 +54,13 @@ def opened(path: Path, **values) -> Iterator:
     """The data set; whatever fails while it is used becomes a ValueError that names the file."""
     import pydicom
 
+    # Values that break a rule are of no use here. Files are read in threads, in which no filter can be put back.
+    warnings.filterwarnings("ignore", module="pydicom")
     syntax = None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")     # of values that break a rule and are of no use here
-            data = pydicom.dcmread(path, **values)
-            syntax = data.file_meta.get("TransferSyntaxUID")
-            yield data
+        data = pydicom.dcmread(path, **values)
+        syntax = data.file_meta.get("TransferSyntaxUID")
+        yield data
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing") from None
     except Exception as error:      # pydicom and the decoders raise many kinds for damaged files

@@ -1,7 +1,6 @@
 """Read image files of any common kind as displayed grey levels or as masks, with errors that name the file."""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -154,17 +153,15 @@ def opened(path: Path, page: int | None = None) -> Image.Image:
     Of a file that holds several, `page` says which, as pages() numbers them.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")         # of metadata that does not matter here
+        image = begun(path)
+        if image.format == "PNG":
+            image.verify()      # its checksums; decoding ends before the last of them
             image = begun(path)
-            if image.format == "PNG":
-                image.verify()      # its checksums; decoding ends before the last of them
-                image = begun(path)
-            numbers = pages(image)
-            image.seek(numbers[0] if page is None else page)
-            image.load()
-            mark = is_sheet(image)
-            ImageOps.exif_transpose(image, in_place=True)
+        numbers = pages(image)
+        image.seek(numbers[0] if page is None else page)
+        image.load()
+        mark = is_sheet(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: get the data set again, or unpack it again") from None
     except Exception as error:      # Pillow's plugins raise many kinds for damaged files
@@ -180,7 +177,7 @@ def opened(path: Path, page: int | None = None) -> Image.Image:
 
 
 def begun(path: Path) -> Image.Image:
-    """The picture, not yet decoded. Raises UnidentifiedImageError for what is not of FORMATS; some others run programs."""
+    """The picture, not yet decoded. Raises UnidentifiedImageError for others than FORMATS: some would run programs."""
     image = Image.open(path)
     if image.format not in FORMATS:
         raise UnidentifiedImageError(f"it is {image.format}")
