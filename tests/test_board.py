@@ -12,6 +12,7 @@ import torch
 from emulated import gpu
 from made import noise_set
 
+from uslab import metrics
 from uslab.models import cyclegan
 from uslab.models.dcgan import DCGAN, Config
 from uslab.training import Diverged, Run
@@ -176,3 +177,36 @@ def test_what_is_measured_now_and_then_is_one_line():
         draw(table, curves, ["step"], None)
     sparse = [call.args[1:3] for call in plotted.call_args_list][2:]
     assert all(len(steps) == 2 and np.isfinite(values).all() for steps, values in sparse)
+
+
+@pytest.mark.slow
+def test_what_is_watched_is_drawn_beside_and_stands_in_the_log(tmp_path):
+    told = []
+
+    def watch(gan):
+        told.append(board.run.step)
+        return {"distance_FD-x": float(len(told))}
+
+    board = Board(small_run(tmp_path), 6, sheet=2, keep=[1.0], n_kept=2, watch=watch, watches=2)
+    train(board)
+    assert told == [0, 3, 6]
+    lines = [json.loads(line)["distance_FD-x"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == [1, 1, 1, 2, 2, 2], "each line holds the latest"
+    panels = {curve["label"]: curve["panel"] for curve in board.monitor._curves()}
+    assert panels["FD-x"] == 3 and panels["loss D"] == 0
+    assert board.monitor.still()[0]["image/png"]
+
+
+def test_a_distance_is_that_of_the_table_and_draws_no_image_anew():
+    real, other = noise_set(30, 64, 64), noise_set(30, 64, 64, 1)
+
+    class Copies:
+        def sample(self, n, seed):
+            return other.images[:n]
+
+    distance = metrics.Distance(real, n=30)
+    told = distance(Copies())
+    assert told["distance_FD-lite0"] == pytest.approx(metrics.fid(real, other, "lite0", draws=3).value, rel=1e-4)
+    kernel = 1000 * metrics.kid(real, other, "lite0", draws=3).value
+    assert told["distance_KD-lite0 x 1000"] == pytest.approx(kernel, rel=1e-3, abs=1e-3)
+    assert metrics.Distance(real, n=500).n == 30

@@ -13,8 +13,9 @@ from .memorisation import memorisation, nearest_neighbours
 from .similarity import mutual_information, psnr, random_pairs
 from .structure import ms_ssim, ssim
 from .texture import js_distance, lbp_distance, lbp_elements, lbp_histogram
+from .watch import Distance
 
-__all__ = ["Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
+__all__ = ["Distance", "Space", "compare", "controls", "features", "fid", "fid_infinity", "figure", "frechet_distance",
            "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
            "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure",
            "outline_overlap", "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity",

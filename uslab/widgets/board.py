@@ -34,6 +34,9 @@ class Board:
             one is kept where the training is interrupted, too.
         n_kept: Images in such a set, from the latents of the next seed; or a function of the GAN that gives the set.
         looks: How often in a training a sheet is saved and shown, beside the first step.
+        watch: A function of the GAN, such as metrics.Distance(test), that gives numbers by name. They are drawn, and
+            each line of log.jsonl holds the latest.
+        watches: How often in a training it is called, beside before the first step.
     """
 
     def __init__(
@@ -44,12 +47,16 @@ class Board:
         keep: Sequence[float] = (0.5, 1.0),
         n_kept: int | Callable[..., Tensor | ImageSet] = 400,
         looks: int = 40,
+        watch: Callable[..., dict[str, float]] | None = None,
+        watches: int = 8,
     ):
         if not all(0 < share <= 1 for share in keep):
             raise ValueError(f"keep is {list(keep)}: it holds shares of the steps, above 0 and at most 1")
         self.run, self.steps, self.sheet, self.n_kept = run, steps, sheet, n_kept
         self.kept_at = {max(1, round(share * steps)) for share in keep}
         self.shown_at = {1, *(steps * look // looks for look in range(1, looks + 1))}
+        self.watch, self.watched = watch, {}
+        self.watched_at = {steps * look // watches for look in range(1, watches + 1)} if watch else set()
         self.monitor = Monitor(steps)
         self._batches: Iterator | None = None
 
@@ -66,9 +73,13 @@ class Board:
         if get_ipython() is not None and threading.current_thread() is threading.main_thread():
             get_ipython().events.register("post_run_cell", self.close)
         shown = None
+        if self.watch and self.run.step < self.steps:
+            self.watched = self.watch(self.run.gan)
         try:
             for batch in self._batches:
                 yield batch
+                if self.run.step in self.watched_at:
+                    self.watched = self.watch(self.run.gan)
                 if self.run.step in self.shown_at:
                     shown = self._show()
                 if self.run.step in self.kept_at:
@@ -83,7 +94,7 @@ class Board:
 
     def log(self, values: dict[str, Tensor]) -> None:
         """Pass a step's values, 0-d tensors, to Run.log and draw the line that it writes now and then."""
-        self.monitor.update(self.run.log(values))
+        self.monitor.update(self.run.log(values | self.watched))
 
     def close(self, *_) -> None:
         """Finish the board; a second call does nothing."""

@@ -5,7 +5,7 @@ import numpy as np
 from uslab.pages import png
 
 SMOOTHING = 0.8             # share of the past in the running mean
-PANELS = ("Losses", "loss"), ("Discriminator output", "mean output"), ("GPU", "%")
+PANELS = ("Losses", "loss"), ("Discriminator output", "mean output"), ("GPU", "%"), ("Distance", "to unseen images")
 WIDTH, HEIGHT = 1060, 320   # of the picture, CSS pixels; live.css knows it by its width
 
 
@@ -63,10 +63,11 @@ def draw(
     from skimage.util import montage
 
     fig = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=120, layout="constrained", facecolor="white")
-    panels = PANELS[:3 if any(curve["panel"] == 2 for curve in curves) else 2]
-    widths = [1.2, 1.2, 0.7][:len(panels)] + [0.9] * bool(samples)
+    panels = sorted({0, 1} | {curve["panel"] for curve in curves})      # the later ones only where they have curves
+    widths = [1.2 if panel < 2 else 0.7 for panel in panels] + [0.9] * bool(samples)
     axes = fig.subplots(1, len(widths), width_ratios=widths)
-    for panel, (ax, (title, unit)) in enumerate(zip(axes, panels)):
+    for panel, ax in zip(panels, axes):
+        title, unit = PANELS[panel]
         for index, curve in enumerate(curves):
             if curve["panel"] == panel:
                 known = table[np.isfinite(table[:, 1 + index])]     # some are measured now and then
@@ -83,8 +84,9 @@ def draw(
             ax.legend(fontsize=8, loc="best", framealpha=0.8, edgecolor="none")
     axes[1].axhline(0.5, color="#999999", lw=0.8, ls=":")
     axes[1].set_ylim(min(0, axes[1].get_ylim()[0]), max(1, axes[1].get_ylim()[1]))
-    if len(panels) == 3:
-        axes[2].set_ylim(0, 100)
+    for panel, ax in zip(panels, axes):
+        if panel >= 2:
+            ax.set_ylim(0, 100 if PANELS[panel][1] == "%" else None)
     if samples:
         images, n = samples[0], len(samples[0])
         sheet = montage(images, fill=255, grid_shape=(-(-n // columns(n)), columns(n)), padding_width=2)

@@ -9,7 +9,7 @@ import psutil
 from IPython.display import display
 
 from uslab.pages import duration, encoded
-from uslab.widgets.curves import HEIGHT, WIDTH, columns, draw, thin
+from uslab.widgets.curves import HEIGHT, PANELS, WIDTH, columns, draw, thin
 from uslab.widgets.live import Live, source
 
 POINTS = 2000                       # the board keeps at most so many points; beyond, it keeps the telling half
@@ -60,8 +60,8 @@ class Monitor(Live):
         self,
         values: dict | None,    # what Run.log returned: step, images_per_s, the curves; None does nothing
     ) -> None:
-        """Add a point to each curve. Keys that start with 'loss' go to the first panel, with 'gpu' to the third, which
-        is hidden without them, the others to the second."""
+        """Add a point to each curve. Keys that start with 'loss' go to the first panel, with 'gpu' or 'distance' to
+        panels of their own, which are hidden without them, the others to the second."""
         if values is None:
             return
         now = time.monotonic()
@@ -165,11 +165,12 @@ class Monitor(Live):
         self.tell({**about, "title": self._images["title"], "size": self._images["size"]}, self._images["pixels"])
 
     def _curves(self) -> list[dict]:
-        seen = [0, 0, 0]
+        seen = [0] * len(PANELS)
         curves = []
         for name in self._names:
-            panel = {"loss": 0, "gpu": 2}.get(name.partition("_")[0], 1)
-            curves.append({"label": LABELS.get(name, name.replace("_", " ")), "panel": panel,
+            panel = {"loss": 0, "gpu": 2, "distance": 3}.get(name.partition("_")[0], 1)
+            label = LABELS.get(name, name.removeprefix("distance_").replace("_", " "))
+            curves.append({"label": label, "panel": panel,
                            "colour": COLOURS[seen[panel] % len(COLOURS)], "dash": seen[panel] >= len(COLOURS)})
             seen[panel] += 1
         return curves

@@ -4,6 +4,7 @@ const PANELS = [
   { title: "Losses", unit: "loss" },
   { title: "Discriminator output", unit: "mean output", low: 0, high: 1, mark: 0.5 },
   { title: "GPU", unit: "%", low: 0, high: 100, optional: true },
+  { title: "Distance", unit: "to unseen images", optional: true },
 ];
 
 export default () => {
@@ -94,7 +95,8 @@ function mount(el, board) {
       status.title = board.status.join(" · ");
     }
     fill.style.width = 100 * board.share + "%";
-    root.classList.toggle("with-gpu", board.curves.some((curve) => curve.panel === 2));
+    const small = new Set(board.curves.map((curve) => curve.panel).filter((panel) => panel > 1)).size;
+    root.style.setProperty("--columns", "repeat(2, minmax(0, 1fr)) " + "170px ".repeat(small) + "260px");
     panels.forEach((panel, index) => {
       const curves = board.curves.map((curve, i) => ({ ...curve, column: i + 1 })).filter((curve) => curve.panel === index);
       panel.box.hidden = panel.optional && !curves.length;
