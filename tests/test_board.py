@@ -129,6 +129,7 @@ print(board.monitor._closed, signal.getsignal(signal.SIGINT) is signal.default_i
     assert last[0].text == "True True\n"
 
 
+@pytest.mark.slow
 def test_sheets_and_sets_by_functions_of_a_translating_gan(tmp_path):
     config = cyclegan.Config(size=32, epochs=1, decay=1, ngf=4, ndf=4, blocks=1, layers=1, margin=4)
     planes, frames = noise_set(6, 32), noise_set(5, 32)

@@ -161,6 +161,7 @@ def strips(root, shape=(200, 522)):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop", ["patient", "none"])
 def test_frames_that_were_cropped_before_are_taken_as_they_are(tmp_path, crop):
     frames = load("eus", strips(tmp_path), crop=crop)

@@ -94,6 +94,7 @@ def test_the_figure_of_the_measures_draws_the_mean_over_seeds():
     assert len(metrics.figure(table).axes) == 2
 
 
+@pytest.mark.slow
 def test_holm_is_that_of_statsmodels_and_keeps_what_is_missing():
     from statsmodels.stats.multitest import multipletests
 

@@ -41,6 +41,7 @@ def test_a_run_begins_with_the_weights_of_another(tmp_path, name, exported):
     assert trained(tmp_path / "second", case, 3, seed=9, start=source).step == 3
 
 
+@pytest.mark.slow
 def test_a_weight_that_does_not_fit_stays_new(tmp_path):
     first = trained(tmp_path / "first", CASE)
     told = replace(CASE.config, classes=2)
@@ -56,6 +57,7 @@ def test_a_weight_that_does_not_fit_stays_new(tmp_path):
         Run(second.folder, StyleGAN2, told, images(10, 32), device="cpu")
 
 
+@pytest.mark.slow
 def test_frozen_layers_of_d_stay_as_they_were(tmp_path):
     first = trained(tmp_path / "first", CASE)
     config = replace(CASE.config, freeze_d=4)

@@ -123,6 +123,7 @@ def test_a_page_that_opens_later_gets_the_whole_board():
     assert message["title"] == "Samples at step 50" and monitor.answered
 
 
+@pytest.mark.slow
 def test_threads_may_write_and_ask_at_the_same_time():
     monitor = Monitor(3000)
     page = Page(monitor)
