@@ -330,7 +330,8 @@ def test_the_papers_sketch_at_512_is_no_emptier_than_that_of_a_class():
     for profile in ("class", "paper"):
         values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
         side = 2 * values["size"]
-        edges = sketches.canny(phantom.load("ovary", 3, side).images, *(values[name] for name in ("low", "high", "blur")))
+        images = phantom.load("ovary", 3, side).images
+        edges = sketches.canny(images, *(values[name] for name in ("low", "high", "blur")))
         drawn[profile] = float(torch.nn.functional.max_pool2d(edges.float(), side // 128).mean())
         assert values["blur"] == side / 64
     assert 0.5 < drawn["paper"] / drawn["class"] < 2
@@ -369,5 +370,6 @@ def test_the_notebooks_profiles_build_at_full_size(profile):
         logits = Discriminator(config, 4)(torch.empty(1, 4, *condition.shape[2:]), torch.cat([large, image], 1), 1.0)
     assert image.shape == (1, 1, config.full, config.full) and logits.shape[2] == config.size // 8 - 2
     missing = {field.name for field in fields(Config)} - set(values)
-    assert missing == {"sketch", "network", "grow", "beta1", "beta2", "init_std"}, "every other one is a parameter of the notebook"
+    assert missing == {"sketch", "network", "grow", "beta1", "beta2", "init_std"}, (
+        "every other one is a parameter of the notebook")
     assert config.starts[2] < values["steps"]       # the training reaches the last phase
