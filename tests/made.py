@@ -122,5 +122,6 @@ def nafld(root, records=((1, 0, 2.0, 2), (2, 1, 30.0, 1), (7, 1, np.nan, 3)), **
         images[:, 10:60, 305:312] = 200   # grey bar
         data[0, i] = (np.uint8(number), np.uint8(label), fat, images.astype(np.uint8))
     root.mkdir(parents=True, exist_ok=True)
-    savemat(root / "dataset_liver_bmodes_steatosis_assessment_IJCARS.mat", changes or {"data": data})
+    savemat(root / "dataset_liver_bmodes_steatosis_assessment_IJCARS.mat", changes or {"data": data},
+            do_compression=True)    # as the published file
     return root, fan
