@@ -10,6 +10,7 @@ from PIL import Image
 
 from uslab.data import ImageSet, cache, load
 from uslab.data.files import read_grey, walk
+from uslab.study import pack
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -83,6 +84,17 @@ def test_a_black_and_a_tiny_image_are_named(tmp_path):
     made.save(tmp_path / "icon.png", made.scan(1)[:16, :16])
     with pytest.raises(ValueError, match=r"icon\.png has only 16x16 pixels"):
         load("folder", tmp_path)
+
+
+def test_a_thumbnail_does_not_make_a_study_small(tmp_path):
+    for i in range(3):
+        made.save(tmp_path / f"{i}.png", made.scan(i, 480, 640))
+    path = made.save(tmp_path / "thumbnail.png", made.scan(3, 120, 160))
+    with pytest.raises(ValueError, match=r"thumbnail\.png has 160x120 pixels, the others about 640"):
+        pack.read("real", tmp_path)
+    made.save(path, made.scan(3)[:16, :16])
+    with pytest.raises(ValueError, match=r"thumbnail\.png has only 16x16 pixels"):
+        pack.read("real", tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows makes links for administrators only")

@@ -181,6 +181,15 @@ def test_labels_masks_and_millimetres_of_a_table_come_along(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_set_may_lie_in_its_own_source(tmp_path):
+    made.save(tmp_path / "a.png", made.scan(1))
+    made.save(tmp_path / ".ipynb_checkpoints/a-checkpoint.png", made.scan(1))
+    taken = bring_in(tmp_path, tmp_path / "set")
+    assert len(taken.rows) == len(taken.report) == 1
+    with pytest.raises(FileNotFoundError, match="gone is not a folder"):
+        bring_in(tmp_path / "gone", tmp_path / "other")
+
+
 def test_a_folder_without_anything_leaves_nothing(tmp_path):
     made.save(tmp_path / "in/black.png", 0 * made.scan(1))
     with pytest.raises(ValueError, match=r"holds nothing that can be used: .*black\.png"):

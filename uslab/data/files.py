@@ -230,7 +230,7 @@ def walk(root: Path) -> list[Path]:
 
 
 def files_under(root: Path) -> list[Path]:
-    """All files under a folder but hidden ones, sorted."""
+    """All files under a folder, sorted, but what is hidden or in a hidden folder, such as copies of an editor."""
     found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -238,7 +238,7 @@ def files_under(root: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
     return found
 

@@ -73,6 +73,8 @@ def bring_in(
     unfit files are left out, with the reason in the report. Raises FileExistsError for an `out` that is there, and
     ValueError for a folder of which nothing could be used.
     """
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source} is not a folder: name the one that holds the images")
     report = out.absolute().with_name(f"{out.absolute().name}_report.csv")
     for path in (out, report):
         if path.exists():
