@@ -52,7 +52,7 @@ def test_a_cine_is_one_group_with_millimetres_and_without_a_name(tmp_path):
     assert not any(word.encode() in written for word in ("Mustermann", "Erika", "1964", DATE, "Patient"))
     rows = [row for row in report_of(out) if row["source"].endswith("a.dcm")]
     assert [row["frame"] for row in rows] == ["0", "3", "6"]
-    assert "tells PatientName, PatientID, PatientBirthDate, of which nothing was copied" in rows[0]["notes"]
+    assert "tells PatientName, PatientID, PatientBirthDate, of which nothing is copied" in rows[0]["notes"]
     assert "burnt into the pixels" in rows[0]["notes"] and NAME not in repr(rows) and DATE not in repr(rows)
     (tmp_path / "in/c").unlink()
     with pytest.raises(ValueError, match="Mustermann_1964 is called after a patient, and would be a class"):

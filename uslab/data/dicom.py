@@ -20,15 +20,14 @@ TISSUE, COLOUR_FLOW, CENTIMETRE = 1, 2, 3     # codes of ultrasound regions, PS3
 
 @dataclass(frozen=True)
 class Facts:
-    """What a header says. Of it, patient, called and identifying serve to group and to warn and are written nowhere."""
+    """What a header says. Of it, patient and called serve to group and to warn, and are written nowhere."""
 
     frames: int
     box: tuple[slice, slice] | None     # rows and columns of the B-mode region; None where none is given
     pixel_mm: tuple[float, float]       # height and width of a pixel, mm; nan where it is not calibrated
     patient: str                        # PatientID
     called: tuple[str, ...]             # the words of PatientName, in small letters
-    identifying: tuple[str, ...]        # names of the filled-in tags that tell who, where or when
-    notes: tuple[str, ...]              # what a person should know of the file
+    notes: tuple[str, ...]              # what a person should know of the file; names of tags, none of their values
 
     def inside(self, image: np.ndarray) -> np.ndarray:
         """The image (H, W), black outside the region."""
@@ -62,7 +61,7 @@ def opened(path: Path, **values) -> Iterator:
         syntax = data.file_meta.get("TransferSyntaxUID")
         yield data
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing") from None
+        raise FileNotFoundError(f"{path} is missing: get the data set again, or unpack it again") from None
     except Exception as error:      # pydicom and the decoders raise many kinds for damaged files
         more = ""
         if syntax is not None and syntax.is_compressed and not importlib.util.find_spec("gdcm"):
@@ -146,10 +145,11 @@ def facts(path: Path) -> Facts:
             notes.append("its header names a region of colour flow")
         if str(data.get("BurnedInAnnotation", "")).upper() == "YES":
             notes.append("its header says that text of the patient is burnt into the pixels")
-        filled = tuple(name for name in IDENTIFYING if str(data.get(name) or "").strip(" ^"))
+        if filled := [name for name in IDENTIFYING if str(data.get(name) or "").strip(" ^")]:
+            notes.append(f"its header tells {', '.join(filled)}, of which nothing is copied")
         called = tuple(re.findall(r"\w{3,}", str(data.get("PatientName") or "").casefold()))
         return Facts(int(data.get("NumberOfFrames") or 1), box, pixel_mm, str(data.get("PatientID") or "").strip(),
-                     called, filled, tuple(notes))
+                     called, tuple(notes))
 
 
 def place(region) -> tuple[slice, slice]:

@@ -142,8 +142,6 @@ def write(
     if fact:
         image, notes = fact.inside(image), [*fact.notes]
         pixel_mm = fact.pixel_mm if np.isnan(pixel_mm[0]) else pixel_mm
-        if fact.identifying:
-            notes.append(f"its header tells {', '.join(fact.identifying)}, of which nothing was copied")
     even = prepare.isotropic(image, *pixel_mm)
     mask = None if mask is None else prepare.isotropic(mask, *pixel_mm, labels=True)
     frame = prepare.frame(even, None if mask is None else mask > 0)
