@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from uslab.data import ImageSet, cache, load
-from uslab.data.files import read_grey, walk
+from uslab.data.files import read_grey
+from uslab.data.folders import walk
 from uslab.study import pack
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -106,7 +106,7 @@ def translate(options: argparse.Namespace) -> None:
         done = {row["group"] for row in folder.rows}
         save(folder, translated_cases(gan, facts, cases, done, options), len(cases), bar="CT", **called)
     else:
-        from uslab.data.files import walk
+        from uslab.data.folders import walk
 
         files = walk(options.images)
         if len(folder) >= len(files):

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from .collect import Item, collect
-from .files import left_out, read_mask, walk
+from .files import read_mask
+from .folders import left_out, walk
 from .imageset import ImageSet
 from .tables import aside
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from . import dicom, files
+from .folders import SUFFIXES
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".wmv", ".mpg", ".mpeg")
 STACKS = (".npz", ".h5", ".hdf5")
+ENDINGS = (*SUFFIXES, *VIDEOS, *STACKS)
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,6 @@ class Shot:
     label: str = ""                    # these three only where an array says so
     group: str = ""
     mask: np.ndarray | None = None     # (H, W) uint8, 1 in the structure
-
-
-def walk(root: Path) -> list[Path]:
-    """All files under a folder that shots() reads, sorted."""
-    return [path for path in files.files_under(root)
-            if path.name.lower().endswith((*files.SUFFIXES, *VIDEOS, *STACKS)) or dicom.is_dicom(path)]
 
 
 def shots(path: Path, every: int, white: files.White) -> Iterator[Shot]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from .collect import Item, collect, numbered
-from .files import left_out, walk
+from .folders import left_out, walk
 from .imageset import ImageSet
 from .tables import aside
 

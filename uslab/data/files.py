@@ -1,7 +1,5 @@
 """Read image files of any common kind as displayed grey levels or as masks, with errors that name the file."""
 
-import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from . import dicom
 from .atomic import write_atomically
 
 SHEET = "contact sheet of uslab"   # the mark of a picture of many images, in its file's comment
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm", ".dicom")
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")    # of pictures, by Pillow
 FAR_SMALLER = 4                    # times smaller than the median of its set: a thumbnail
 SMALLEST = 32                      # pixels of the shorter side of an ultrasound image, at least
@@ -40,11 +37,11 @@ def read_grey(path: Path, white: White | None = None, page: int | None = None) -
     return dicom.shown(values, 0, level), 0.0
 
 
-def read_mask(path: Path, shape: tuple[int, int], empty: bool = True) -> np.ndarray:
+def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """A mask of one structure, (H, W) uint8, 1 in the structure, which is white, or all that is not 0 among few levels.
 
     A smooth or lossy mask is cut at half its brightest level. Raises ValueError, naming the file, for another shape,
-    for several levels of which nothing says which is the structure, and for an empty mask where none may be (empty).
+    and for several levels of which nothing says which is the structure.
     """
     image = None if dicom.is_dicom(path) else flat(opened(path))
     values = levels(image, path) if image is not None and deep(image) else read_grey(path)[0]
@@ -52,8 +49,6 @@ def read_mask(path: Path, shape: tuple[int, int], empty: bool = True) -> np.ndar
         raise ValueError(f"{path} is {values.shape}, its image {shape}: a mask has the size of its image")
     found = np.unique(values)
     found, top = found[found > 0], found[-1]
-    if not empty and not found.size:
-        raise ValueError(f"{path} is empty, but its image has a lesion: get it again or take both out")
     if 1 < found.size < 8 and found[0] <= top / 2:
         raise ValueError(f"{path} holds the levels {', '.join(f'{level:g}' for level in found)}: a mask is of one "
                          "structure; save the one that is meant in white on black")
@@ -216,40 +211,6 @@ def write_sheet(path: Path, sheet: np.ndarray) -> None:
 def is_sheet(image: Image.Image) -> bool:
     """Whether an image that was opened carries the mark of write_sheet."""
     return any(image.info.get(key) in (SHEET, SHEET.encode()) for key in ("Comment", "comment"))   # PNG, JPEG
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a training: config.json beside a checkpoint, sets or contact sheets."""
-    return (folder / "config.json").is_file() and any(
-        (folder / name).exists() for name in ("checkpoint.safetensors", "samples", "sheets"))
-
-
-def walk(root: Path) -> list[Path]:
-    """All image files under a folder, sorted; links to folders are followed, but never in a loop."""
-    return [path for path in files_under(root) if path.name.lower().endswith(SUFFIXES) or dicom.is_dicom(path)]
-
-
-def files_under(root: Path) -> list[Path]:
-    """All files under a folder, sorted, but what is hidden or in a hidden folder, such as copies of an editor."""
-    found, seen = [], set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
-    return found
-
-
-def left_out(root: Path, used: Iterable[Path]) -> tuple[str, ...]:
-    """A note that counts the files under a folder that are not used, by their endings; none if all are."""
-    used = {os.path.realpath(path) for path in used}
-    rest = [path for path in files_under(root) if os.path.realpath(path) not in used]
-    kinds = Counter(path.suffix.lower() or "without an ending" for path in rest)
-    words = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
-    return (f"left out: {words}, such as {rest[0].relative_to(root).as_posix()}",) if rest else ()
 
 
 def check_sizes(paths: list[Path], shapes: list[tuple[int, int]]) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from . import tables
 from .collect import Item, collect, numbered
-from .files import left_out, read_grey
+from .files import read_grey
+from .folders import left_out
 from .imageset import ImageSet
 
 TABLE = "training_set_pixel_size_and_HC.csv"

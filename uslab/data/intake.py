@@ -11,6 +11,7 @@ from PIL import Image
 from . import clips, dicom, files, own, prepare, tables
 from .atomic import write_text, written_aside
 from .collect import COLOURED
+from .folders import files_under
 
 SHOWN = 20      # files left out that are named on the screen; the report names all
 
@@ -79,7 +80,7 @@ def bring_in(
     for path in (out, report):
         if path.exists():
             raise FileExistsError(f"{path} exists: name another folder with --out")
-    table = own.listed(source, clips.walk)
+    table = own.listed(source, clips.ENDINGS)
     levels = own.white_levels(source, table) if white is None else dict.fromkeys("IF", white)
     facts = {file: told for file in table.file if (told := facts_of(source / file))}
     for label in table.get("label", pd.Series(dtype=str)).unique():
@@ -105,7 +106,7 @@ def bring_in(
         names = (*table.file, *table.get("mask", []), own.TABLE, tables.ASIDE)
         used = {(source / name).resolve() for name in names if name}
         why = "labels.csv does not list it" if (source / own.TABLE).is_file() else "neither image nor clip nor stack"
-        for path in files.files_under(source):
+        for path in files_under(source):
             if path.resolve() not in used:
                 name = path.relative_to(source).as_posix()
                 taken.leave_out(name, "set_aside.txt names it" if name in tables.aside(source) else why)

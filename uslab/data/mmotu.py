@@ -10,7 +10,8 @@ import torch
 
 from . import prepare
 from .collect import Item, collect
-from .files import left_out, opened
+from .files import opened
+from .folders import left_out
 from .imageset import ImageSet
 from .tables import aside, lines_of
 

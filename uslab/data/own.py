@@ -1,7 +1,6 @@
 """Anyone's own images: a folder of PNG, JPEG, TIFF or DICOM files, with an optional labels.csv."""
 
 import unicodedata
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import pandas as pd
 
 from . import tables
 from .collect import Item, collect, numbered, some
-from .files import SUFFIXES, White, files_under, is_run, left_out, read_grey, read_mask, walk, whites
+from .files import White, read_grey, read_mask, whites
+from .folders import SUFFIXES, files_under, is_run, left_out, walk
 from .imageset import ImageSet
 
 TABLE = "labels.csv"
@@ -68,15 +68,15 @@ def white_levels(root: Path, table: pd.DataFrame) -> White:
     return whites(root / file for file in table.file)
 
 
-def listed(root: Path, find: Callable[[Path], list[Path]] = walk) -> pd.DataFrame:
+def listed(root: Path, endings: tuple[str, ...] = SUFFIXES) -> pd.DataFrame:
     """What is to be read of a folder, one row a file: file and the further columns of labels.csv, all text.
 
-    Without labels.csv it is what `find` finds.
+    Without labels.csv it is whatever has one of the endings.
 
     Raises ValueError for what belongs to a training: its folder holds sheets and sets, no single images.
     """
     refuse_run(root.resolve())
-    table = read_table(root) if (root / TABLE).is_file() else from_folders(root, find(root))
+    table = read_table(root) if (root / TABLE).is_file() else from_folders(root, walk(root, endings))
     table = table[~table.file.isin(tables.aside(root))].reset_index(drop=True)
     if table.empty:
         raise ValueError(f"{root / tables.ASIDE} leaves no image: take names out of it")

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from .ct import Cases
-from .files import is_run
+from .folders import is_run
 from .imageset import ImageSet
 from .reading import read_json, read_tensors
 
