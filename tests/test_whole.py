@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from gans import CASES
+from made import pictures, save
 from nbformat.v4 import new_notebook
 
 from uslab.cli import options
@@ -20,6 +21,7 @@ from uslab.data.atomic import write_atomically, write_text, written_aside
 from uslab.data.lock import InUse, alone, held
 from uslab.models import store
 from uslab.notebooks import UsageError
+from uslab.study import Study
 from uslab.sweeps import report
 from uslab.training import Run
 
@@ -108,6 +110,30 @@ def test_an_export_on_a_full_disk_leaves_no_half_of_a_generator(tmp_path, monkey
     assert not (tmp_path / "out").exists()
     assert store.about(run.export(tmp_path / "out"))["model"] == "DCGAN"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
+
+
+def test_a_study_on_a_full_disk_is_not_half_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("real", "gan"):
+        for i, picture in enumerate(pictures(12, len(name), 64)):
+            save(tmp_path / name / f"{i}.png", picture[0])
+    build = ["study", "build", "s", "--real", "real", "--synthetic", "a=gan", "--n", "4", "--practice", "0",
+             "--attention", "0", "--repeats", "0", "--acknowledge-text"]
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("uslab.study.build.Store", full)
+        assert main(build) == 2
+        said = capsys.readouterr().err
+        assert "s was not written (No space left on device), no part of it: free some space" in said
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["gan", "real"]
+    assert main(build) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("uslab.study.store.Store.backup", full)
+        assert main(["study", "backup", "s", "--out", "b"]) == 2 and not Path("b").exists()
+    assert main(["study", "backup", "s", "--out", "b"]) == 0 and Study.open("b").store.verify()[0]
 
 
 @pytest.mark.parametrize("arguments", [

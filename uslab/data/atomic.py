@@ -66,6 +66,11 @@ def written_aside(
                 os.replace(path, folder / path.name)
         else:
             part.rename(folder)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename:
+            raise OSError(f"{folder} was not written ({error.strerror}), no part of it: {ADVICE[error.errno]}"
+                          ) from error
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import uslab
+from uslab.data.atomic import written_aside
 from uslab.study import lock, pack, plan
 from uslab.study.protocol import ATTENTION, LEFT, PRESETS, PROTOCOLS, REAL, RIGHT, SYNTHETIC, Protocol
 from uslab.study.rules import declared
@@ -62,26 +63,29 @@ def build(
                          "--acknowledge-text)")
     key = {"version": 1, "seed": seed, "secret": secret.hex(), "design": design, "methods": list(synthetic),
            "pair": protocol.pair, "phantom": origins[0].phantom, "stimuli": items}
-    public, sealed = out / "public", out / "SEALED"
     plans = orders(key)     # what cannot be planned fails before any file
-    public.mkdir(mode=0o700, parents=True)
-    sealed.mkdir(mode=0o700)
-    about = {
-        "version": FORMAT, "id": secrets.token_hex(8), "title": title, "protocol": protocol.to_dict(), "preset": preset,
-        "design": design, "n_methods": len(synthetic), "n_trials": len(plans[0]),
-        "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "pack_sha256": pack.write(public / pack.PACK, pixels), "key_commitment": pack.seal(sealed / "key.json", key),
-        "text_acknowledged": acknowledge_text,
-        "versions": {"uslab": uslab.__version__, "python": platform.python_version(), "numpy": np.__version__},
-    }
-    keys = [lock.order_key(key["secret"], slot) for slot in range(len(plans))]
-    for path, content in ((public / "study.json", about), (out / ORDERS, [one.hex() for one in keys])):
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    store = Store(public, create=True)
-    store.write(*(("insert into plan values (?, ?)", (slot, lock.lock(one, table)))
-                  for slot, (one, table) in enumerate(zip(keys, plans))))
-    store.close()
+    with written_aside(out) as part:
+        public, sealed = part / "public", part / "SEALED"
+        public.mkdir(mode=0o700)
+        sealed.mkdir(mode=0o700)
+        about = {
+            "version": FORMAT, "id": secrets.token_hex(8), "title": title, "preset": preset,
+            "protocol": protocol.to_dict(),
+            "design": design, "n_methods": len(synthetic), "n_trials": len(plans[0]),
+            "built": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "pack_sha256": pack.write(public / pack.PACK, pixels),
+            "key_commitment": pack.seal(sealed / "key.json", key),
+            "text_acknowledged": acknowledge_text,
+            "versions": {"uslab": uslab.__version__, "python": platform.python_version(), "numpy": np.__version__},
+        }
+        keys = [lock.order_key(key["secret"], slot) for slot in range(len(plans))]
+        for path, content in ((public / "study.json", about), (part / ORDERS, [one.hex() for one in keys])):
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        store = Store(public, create=True)
+        store.write(*(("insert into plan values (?, ?)", (slot, lock.lock(one, table)))
+                      for slot, (one, table) in enumerate(zip(keys, plans))))
+        store.close()
 
 
 def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:

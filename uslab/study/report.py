@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from uslab.data.atomic import written_aside
 from uslab.pages import environment, png
 from uslab.score import Score, holm
 from uslab.study import figures, planner, quality
@@ -42,19 +43,20 @@ def report(study, out: Path, key_path=None, margin: float | None = None, head: s
     shown["grras"] = checklist(facts)
     pictures = {name: png(figure, dpi=130, bbox_inches="tight", pad_inches=0.08)
                 for name, figure in draw(found, facts["measure"], related).items()}
-    for folder in (out, out / "tables", out / "figures"):
-        folder.mkdir(parents=True, exist_ok=True)
-    whole |= {"answers": found.answers.drop(columns=["file", "group"]), "estimates": found.estimates}
-    for name, table in (shown | whole).items():
-        if len(table):
-            table.to_csv(out / "tables" / f"{name}.csv", index=False)
-    for name, picture in pictures.items():
-        (out / "figures" / f"{name}.png").write_bytes(picture)
-    (out / "audit.json").write_text(as_json(cues), encoding="utf-8")
-    for kind in ("md", "html"):
-        template = environment(escape=kind == "html").get_template(f"study.{kind}.j2")
-        text = re.sub(r"\n{3,}", "\n\n", template.render(facts, tables=shown, figures=pictures, interval=cell))
-        (out / f"report.{kind}").write_text(text, encoding="utf-8")
+    with written_aside(out) as part:
+        for folder in (part / "tables", part / "figures"):
+            folder.mkdir()
+        whole |= {"answers": found.answers.drop(columns=["file", "group"]), "estimates": found.estimates}
+        for name, table in (shown | whole).items():
+            if len(table):
+                table.to_csv(part / "tables" / f"{name}.csv", index=False)
+        for name, picture in pictures.items():
+            (part / "figures" / f"{name}.png").write_bytes(picture)
+        (part / "audit.json").write_text(as_json(cues), encoding="utf-8")
+        for kind in ("md", "html"):
+            template = environment(escape=kind == "html").get_template(f"study.{kind}.j2")
+            text = re.sub(r"\n{3,}", "\n\n", template.render(facts, tables=shown, figures=pictures, interval=cell))
+            (part / f"report.{kind}").write_text(text, encoding="utf-8")
     return out / "report.html"
 
 

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from uslab.data.atomic import written_aside
+from uslab.data.reading import read_json
 from uslab.study import evidence, lock
 from uslab.study.pack import PACK, Pack, unseal
 from uslab.study.protocol import Protocol
@@ -32,7 +34,7 @@ class Study:
         path = self.public / "study.json"
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: name the folder that `uslab study build` wrote")
-        self.about = json.loads(path.read_text(encoding="utf-8"))
+        self.about = read_json(path)
         if self.about.get("version") != FORMAT:
             raise ValueError(f"{path} was written by another version of uslab (format {self.about.get('version')}, "
                              f"this one reads {FORMAT}): finish the study with that version, or build it anew")
@@ -211,10 +213,11 @@ class Study:
         folder = Path(folder).expanduser()
         if folder.exists():
             raise FileExistsError(f"{folder} exists: nothing is overwritten; name another folder")
-        (folder / "public").mkdir(mode=0o700, parents=True)
-        for name in ("study.json", PACK):
-            shutil.copy2(self.public / name, folder / "public" / name)
-        self.store.backup(folder / "public")
+        with written_aside(folder) as part:
+            (part / "public").mkdir(mode=0o700)
+            for name in ("study.json", PACK):
+                shutil.copy2(self.public / name, part / "public" / name)
+            self.store.backup(part / "public")
         return folder
 
     def autoplay(

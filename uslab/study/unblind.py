@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 
+from uslab.data.atomic import write_text
 from uslab.study import evidence
 from uslab.study.audit import sealed_orders
 from uslab.study.build import ATTENTION, rows
@@ -26,7 +27,7 @@ def unblind(study, key_path, early: str | None) -> pd.DataFrame:
     table = answers(study, key)
     folder = study.folder / "UNBLINDED"
     folder.mkdir(mode=0o700, exist_ok=True)
-    table.to_csv(folder / "answers.csv", index=False)
+    write_text(folder / "answers.csv", table.to_csv(index=False))
     return table
 
 
