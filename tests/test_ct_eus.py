@@ -1,5 +1,7 @@
 """The readers of CT and of endoscopic ultrasound, on hand-made files and on real CT."""
 
+import shutil
+
 import made
 import nibabel
 import numpy as np
@@ -99,10 +101,20 @@ def test_a_bit_that_flipped_in_an_archive_is_found(tmp_path):
     assert refused > 50     # the rest hit the name in the header
 
 
+def test_a_second_archive_and_labels_without_a_ct_are_named(tmp_path):
+    case = totalsegmentator(tmp_path)
+    shutil.copytree(case.parent, tmp_path / "second")
+    assert "left out: second/s0007/ct.nii.gz" in repr(load("ct", tmp_path))
+    shutil.rmtree(tmp_path / "second")
+    for name in ("img/img0035", "label/label0035", "label/label0036"):
+        write(tmp_path / "btcv" / f"{name}.nii.gz", body()[0])
+    assert "1 CT: 0035; left out: label/label0036.nii.gz" in repr(load("ct", tmp_path / "btcv"))
+
+
 def test_folders_without_a_ct_are_named_and_large_values_do_not_wrap(tmp_path):
     case = totalsegmentator(tmp_path)
     (case.parent / "s0009").mkdir()
-    assert "left out, without ct.nii.gz or named in set_aside.txt: s0009" in repr(load("ct", tmp_path))
+    assert "left out: s0009" in repr(load("ct", tmp_path))
     hu = body()[0].astype(np.int32)
     hu[0, 0, 0] = 40000
     write(case / "ct.nii.gz", hu)

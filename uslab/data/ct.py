@@ -37,7 +37,7 @@ class Cases(Sequence):
 
     def __repr__(self) -> str:
         return f"Cases({len(self)} CT: {', '.join(self.names[:4])}{', ...' if len(self) > 4 else ''}" + (
-            f"; left out, without ct.nii.gz or named in {ASIDE}: {', '.join(self.left_out)})" if self.left_out else ")")
+            f"; left out: {', '.join(self.left_out)})" if self.left_out else ")")
 
 
 def read(
@@ -50,12 +50,20 @@ def read(
     left = aside(root)
     for base in (root, *sorted(path for path in root.iterdir() if path.is_dir()), root / "RawData" / "Training"):
         if (base / "img").is_dir():
-            return Cases(btcv(base, left))
+            cases = btcv(base, left)
+            return Cases(cases, unused(root, cases))
         if found := sorted(base.glob("*/ct.nii.gz")):
             cases = {path.parent.name: (path, organs(path.parent)) for path in found if path.parent.name not in left}
             others = sorted(path.name for path in base.iterdir() if path.is_dir() and path.name not in cases)
-            return Cases(cases, others)
+            return Cases(cases, others + [name for name in unused(root, cases) if Path(name).parent.name not in others])
     raise FileNotFoundError(f"{root} holds no <case>/ct.nii.gz and no img/: {HELP}")
+
+
+def unused(root: Path, cases: dict[str, tuple[Path, dict[str, Path] | Path]]) -> list[str]:
+    """CTs and files of labels below the folder that belong to none of the cases, such as those of a second archive."""
+    used = {path for files in cases.values() for path in files if isinstance(path, Path)}
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.nii.gz")
+                  if path.parent.name != "segmentations" and path not in used)
 
 
 def organs(case: Path) -> dict[str, Path]:

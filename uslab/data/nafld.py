@@ -10,6 +10,7 @@ import torch
 from . import prepare
 from .collect import numbered
 from .files import stack
+from .folders import left_out
 from .imageset import ImageSet
 
 FILE = "dataset_liver_bmodes_steatosis_assessment_IJCARS.mat"
@@ -48,7 +49,8 @@ def read(
         images=stack(images), labels=torch.tensor(table["class"].tolist()), classes=CLASSES,
         groups=groups, group_names=names, table=table.drop(columns="class"), card="nafld", source="real",
         notes=(f"cropped to the fan, {cropped:.0%} of the pixels, which takes away the ECG trace, grey bar and text",
-               *((f"class and fat disagree in patients {sorted(mixed)}",) if mixed else ())))
+               *((f"class and fat disagree in patients {sorted(mixed)}",) if mixed else ()),
+               *left_out(root, [root / FILE])))
 
 
 def read_mat(path: Path) -> list[dict]:
