@@ -22,6 +22,7 @@ from uslab.data.lock import InUse, alone, held
 from uslab.models import store
 from uslab.notebooks import UsageError
 from uslab.study import Study
+from uslab.study.pack import PACK, Pack
 from uslab.sweeps import report
 from uslab.training import Run
 
@@ -170,6 +171,22 @@ def test_a_read_only_place_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(UsageError, match=r"takes no files \(Permission denied\): name another place with --out"):
         options.writable(tmp_path / "a")
+
+
+def test_damaged_files_of_a_study_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    study = Study.build(pictures(12, 0, 64), {"a": pictures(12, 1, 64)}, out="s", n_per_method=4, practice=0,
+                        attention=0, repeats=0)
+    path = study.public / PACK
+    path.write_bytes(path.read_bytes()[:90])
+    with pytest.raises(ValueError, match=rf"{PACK} is damaged .*copy the study's folder public/ whole"):
+        Pack(path)
+    (study.public / "study.json").write_text("[1]")
+    assert main(["study", "status", "s"]) == 2 and "study.json holds a list, expected a dict" in capsys.readouterr().err
+    Path("consent.txt").write_bytes("Einverständnis".encode("latin-1"))
+    assert main(["study", "build", "t", "--real", "phantom:liver", "--synthetic", "a=phantom:liver", "--consent",
+                 "consent.txt"]) == 2
+    assert "consent.txt is not in UTF-8 (byte 9): save it so" in capsys.readouterr().err and not Path("t").exists()
 
 
 # One process in a folder

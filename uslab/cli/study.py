@@ -118,11 +118,15 @@ def build(options: argparse.Namespace) -> None:
         synthetic[name] = given
     writable(options.study)
     real = uslab.data.open(options.real, options.root) if options.root else options.real
+    try:
+        consent = options.consent and options.consent.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{options.consent} is not in UTF-8 (byte {error.start + 1}): save it so") from None
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
         readers=options.readers, margin=options.margin, seed=options.seed, title=options.title,
-        consent=options.consent and options.consent.read_text(encoding="utf-8"), size=options.size, crop=options.crop,
+        consent=consent, size=options.size, crop=options.crop,
         acknowledge_text=options.acknowledge_text)
     print(study)
     if study.about["preset"]:

@@ -1,8 +1,8 @@
 """Results of longer runs, those that are committed beside the notebooks or a sweep of one's own: one run.json a run."""
 
-import json
 from pathlib import Path
 
+from ..data.reading import read_json
 from ..pages import duration
 from .parameters import UsageError, folder
 
@@ -23,7 +23,7 @@ def results(stem: str, pattern: str = "*", sweep: str | Path = "", **expected) -
         return of_sweep(stem, Path(sweep).expanduser())
     records = []
     for path in sorted((folder() / "results" / stem).glob(f"{pattern}.json")):
-        record, picture = json.loads(path.read_text()), path.with_suffix(".jpg")
+        record, picture = read_json(path), path.with_suffix(".jpg")
         known = record.get("config", {}) | record
         if all(known.get(name) == value for name, value in expected.items()):
             records.append(record | {"picture": str(picture) if picture.is_file() else None, "whose": "committed"})
@@ -47,10 +47,10 @@ def of_sweep(stem: str, place: Path) -> list[dict]:
 def read_record(path: Path) -> dict:
     """A notebook's run.json, under whatever name; {} for any other file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (OSError, ValueError):
         return {}
-    told = isinstance(record, dict) and isinstance(record.get("metrics"), list) and "notebook" in record
+    told = isinstance(record.get("metrics"), list) and "notebook" in record
     return record if told else {}
 
 

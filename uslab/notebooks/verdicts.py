@@ -1,6 +1,5 @@
 """A verdict on each claim of the five papers: what the committed records say, with an interval over trainings."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ..data.reading import read_json
 from ..score import Score, mean
 from .parameters import folder
 
@@ -36,7 +36,7 @@ def claims(
     rows = []
     for claim in yaml.safe_load((folder() / FILE).read_text()):
         if stem in ("", claim["notebook"]):
-            records = [json.loads(path.read_text())
+            records = [read_json(path)
                        for path in sorted((root / claim["notebook"]).glob(f"{claim.get('records', '*')}.json"))]
             score = effect(claim, records)
             rows.append({"id": claim["id"], "paper": claim["paper"], "claim": claim["claim"],

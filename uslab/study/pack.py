@@ -125,14 +125,17 @@ class Pack:
     """The stimuli on disk; an image is read when it is asked for."""
 
     def __init__(self, path: Path):
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: copy the study's folder public/ whole")
         self.path = path
-        with safe_open(path, "np") as file:
-            self.names = json.loads(file.metadata()["names"])
-            self.shape = tuple(file.get_slice("pixels").get_shape()[1:])
+        try:
+            with safe_open(path, "np") as file:
+                self.names = json.loads(file.metadata()["names"])
+                self.shape = tuple(file.get_slice("pixels").get_shape()[1:])
+        except (SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({error}): copy the study's folder public/ whole") from None
         self._row = {name: row for row, name in enumerate(self.names)}
 
     def __getitem__(self, name: str) -> np.ndarray:
