@@ -63,11 +63,11 @@ def opened(path: Path, **values) -> Iterator:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: get the data set again, or unpack it again") from None
     except Exception as error:      # pydicom and the decoders raise many kinds for damaged files
-        more = ""
-        if syntax is not None and syntax.is_compressed and not importlib.util.find_spec("gdcm"):
-            more = f"; decoders for more kinds than {syntax.name} come with: pip install 'uslab[formats]'"
+        if "missing dependencies" in str(error) and not importlib.util.find_spec("gdcm"):
+            raise ValueError(f"{path} cannot be read: no decoder of {syntax.name} is installed; one comes with: pip "
+                             "install 'uslab[formats]'") from None
         raise ValueError(f"{path} cannot be read as a DICOM image ({' '.join(str(error).split())}): get it again or "
-                         f"take it out{more}") from None
+                         "take it out") from None
 
 
 def pictures(path: Path, every: int = 1) -> Iterator[np.ndarray]:

@@ -39,7 +39,7 @@ class Intake:
         left = [row for row in self.report if not row["file"]]
         said = Counter(note for row in self.report for note in row["notes"].split("; ") if note)
         lines = [f"{len(self.rows)} images of {len({row['source'] for row in self.report if row['file']})} files"]
-        lines += [f"- {note}: {count} images" for note, count in said.most_common()]
+        lines += [f"- {count} of them: {note}" for note, count in said.most_common()]
         for name in {"label", "mask"} - set(self.table if self.rows else ()):
             if any(row[name] for row in self.rows):
                 lines.append(f"- no column {name}, since only some of the images have one")
@@ -114,7 +114,7 @@ def bring_in(
             first = taken.report[0]
             raise ValueError(f"{source} holds nothing that can be used: {first['source']}: {first['left_out']}")
         taken.table.to_csv(folder / own.TABLE, index=False, lineterminator="\n")
-        write_text(report, pd.DataFrame(taken.report).to_csv(index=False, lineterminator="\n"))
+        write_text(report, pd.DataFrame(taken.report, dtype=object).to_csv(index=False, lineterminator="\n"))
     return taken
 
 
