@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from test_whole import in_use
 
 from uslab.cli.main import main
 from uslab.data.lock import held, locked
@@ -193,6 +194,18 @@ def test_two_sweeps_in_one_folder_share_its_jobs(toy):
     both = [started(file, "--workers", 2) for _ in range(2)]
     assert [ended(process)[0] for process in both] == [0, 0]
     assert sorted(marks(file)) == sorted(f"{word} {i} 0.0002" for word in ("begin", "end") for i in (1, 2, 3))
+
+
+@pytest.mark.notebook
+def test_a_sweep_says_whose_end_it_waits_for(toy):
+    file = toy(steps=[1])
+    folder = sweep.jobs(sweep.read(file), file.parent / "o")[0].output.parent
+    with in_use(folder) as number:
+        process = started(file)
+        while "is in use by" not in (line := process.stderr.readline()):
+            assert line, process.communicate()
+        assert f"{folder} is in use by process {number} on" in line and line.endswith(": waiting for it\n")
+    assert ended(process)[0] == 0 and marks(file) == ["begin 1 0.0002", "end 1 0.0002"]
 
 
 @pytest.mark.notebook

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from uslab.data.atomic import write_atomically, write_text, written_aside
 from uslab.data.lock import InUse, alone, held
 from uslab.models import store
 from uslab.notebooks import UsageError
+from uslab.notebooks.page import read_card, write_index
 from uslab.study import Study
 from uslab.study.pack import PACK, Pack
 from uslab.sweeps import report
@@ -263,5 +265,14 @@ def test_a_report_leaves_out_what_it_cannot_read_and_names_it(tmp_path, capsys):
     assert [entry.name for entry in report.gather(out)] == ["good/run"]
     page = (out / "report.html").read_text()
     assert "left out: " in page and str(out / "cut.ipynb") in page and "1.5" in page
+    for content in ("[1]", '{"metrics": 5}', '{"metrics": [1]}', '{"met'):
+        (out / "whole.ipynb").write_text(whole)
+        (out / "whole").mkdir(exist_ok=True)
+        (out / "whole" / "run.json").write_text(content)
+        card = read_card(out / "whole.ipynb")
+        assert card.status == "failed" and str(out / "whole" / "run.json") in card.error and not card.record
+        write_index(out)
+    shutil.rmtree(out / "whole")
+    (out / "whole.ipynb").unlink()
     (out / "good" / "run.json").unlink()
     assert main(["report", str(out)]) == 2 and str(out / "cut.ipynb") in capsys.readouterr().err

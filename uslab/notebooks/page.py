@@ -82,8 +82,11 @@ def read_card(notebook: Path) -> Card:
     if record.is_file():
         try:
             card.record = read_json(record)
+            len(card.scores)    # numbers that cannot be read fail here
         except (OSError, ValueError) as error:
-            card.status, card.error = "failed", str(error)
+            card.status, card.error, card.record = "failed", str(error), {}
+        except (LookupError, TypeError, AttributeError) as error:
+            card.status, card.error, card.record = "failed", f"{record}: its metrics are none ({error!r})", {}
     return card
 
 

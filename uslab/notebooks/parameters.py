@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.reading import read_json
 from . import yaml12
 
 PROFILES = ("smoke", "class", "paper")
@@ -204,13 +205,12 @@ def read(notebook: Path):
     import nbformat
 
     try:
+        if not isinstance(read_json(notebook).get("cells", []), list):      # nbformat says so in ten lines of a log
+            raise ValueError("its cells are no list")
         node = nbformat.read(notebook, as_version=4)
-        if not isinstance(node.get("cells"), list):
-            raise ValueError("it has no cells")
     except Exception as error:  # nbformat raises many kinds for what is no notebook
-        reason = str(error)[:100].partition("\n")[0]
-        raise UsageError(f"{notebook} cannot be read as a notebook ({reason}): it was cut off, or is another file"
-                         ) from None
+        reason = str(error).removeprefix(f"{notebook} ").partition("\n")[0][:200]
+        raise UsageError(f"{notebook} cannot be read as a notebook: {reason}") from None
     return node
 
 
