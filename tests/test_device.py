@@ -14,6 +14,8 @@ from gans import images as made
 from uslab import metrics, models, tasks
 from uslab.cli.main import main
 from uslab.generators.lots import image_sets
+from uslab.metrics import texture
+from uslab.metrics.features import Lite0
 from uslab.training import Run
 
 pytestmark = pytest.mark.slow
@@ -84,13 +86,26 @@ def test_a_run_on_a_gpu_gives_the_numbers_of_the_cpu(tmp_path, name):
 
 
 @pytest.mark.slow
-def test_measures_take_images_on_a_gpu():
+def test_measures_are_taken_on_the_gpu_and_are_those_of_the_cpu(monkeypatch):
     a, b = made(24, 32, seed=1), made(24, 32, seed=2)
+    on = {"features": [], "neighbours": [], "codes": []}
+    forward, cdist, codes = Lite0.forward, torch.cdist, texture.lbp_codes
+    monkeypatch.setattr(Lite0, "forward", lambda self, x: on["features"].append(x.is_cuda) or forward(self, x))
+    monkeypatch.setattr(texture, "lbp_codes", lambda x: on["codes"].append(x.is_cuda) or codes(x))
     with gpu():
+        monkeypatch.setattr(torch, "cdist",
+                            lambda x, y, **how: on["neighbours"].append(x.is_cuda) or cdist(x, y, **how))
         there = metrics.compare(a.to("cuda"), b.to("cuda"), a.to("cuda"), pairs=10, draws=5)
         near = metrics.nearest_neighbours(b.to("cuda"), a.to("cuda"))
-    pd.testing.assert_frame_equal(there, metrics.compare(a, b, a, pairs=10, draws=5))
-    pd.testing.assert_frame_equal(near, metrics.nearest_neighbours(b, a))
+        monkeypatch.setattr(torch, "cdist", cdist)
+        assert all(on["features"]) and all(on["codes"]) and any(on["neighbours"]) and all(map(len, on.values()))
+        for values in on.values():
+            values.clear()
+        metrics.features(b, device="cpu")
+        metrics.lbp_histogram(b, device="cpu")
+        assert not any(on["features"]) and not any(on["codes"])
+    pd.testing.assert_frame_equal(there, metrics.compare(a, b, a, pairs=10, draws=5), rtol=1e-3, atol=1e-3)
+    pd.testing.assert_frame_equal(near, metrics.nearest_neighbours(b, a), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["features", "lite2"])
@@ -98,7 +113,7 @@ def test_classifiers_train_on_a_gpu(name):
     real = made(24, 32)
     with gpu():
         train, test = (part.to("cuda") for part in (real[:16], real[16:]))
-        found = tasks.classify(train, test, name, epochs=1, batch_size=8)
+        found = tasks.classify(train, test, name, steps=2, batch_size=8)
         maps = tasks.grad_cam(found.model, test, 1)
     assert len(found.predictions) == 8 and not isinstance(maps, OnGPU) and maps.shape == (8, 1, 32, 32)
 
@@ -107,7 +122,7 @@ def test_classifiers_train_on_a_gpu(name):
 def test_a_segmentation_trains_on_a_gpu():
     real = made(12, 32)
     with gpu():
-        found = tasks.segment(real[:8].to("cuda"), real[8:].to("cuda"), epochs=1, batch_size=4)
+        found = tasks.segment(real[:8].to("cuda"), real[8:].to("cuda"), steps=2, batch_size=4)
     assert not isinstance(found.masks, OnGPU) and len(found.dice) == 4
 
 

@@ -6,14 +6,17 @@ golden/inception_v3.npz its features and logits without bias of made_image().
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from emulated import gpu
 
 from uslab import metrics
+from uslab.data.weights import WEIGHTS, place
 from uslab.metrics.features import sha256
 from uslab.metrics.inception_v3 import InceptionV3, resize
 
@@ -58,12 +61,14 @@ def path(weights, tmp_path_factory):
 
 
 @pytest.fixture
-def published(path, monkeypatch):
-    """The made weights in place of the published ones."""
-    module = sys.modules["uslab.metrics.features"]
-    file = dataclasses.replace(module.INCEPTION, digest=f"sha256:{sha256(path)}")
-    monkeypatch.setattr(module, "INCEPTION", file)
-    monkeypatch.setenv("USLAB_INCEPTION", str(path))
+def published(path, tmp_path, monkeypatch):
+    """The file of the made weights, in the place of the published ones and with their checksum."""
+    monkeypatch.setenv("USLAB_DATA", str(tmp_path))
+    file = dataclasses.replace(WEIGHTS["inception"].files[0], digest=f"sha256:{sha256(path)}")
+    monkeypatch.setitem(WEIGHTS, "inception", dataclasses.replace(WEIGHTS["inception"], files=(file,)))
+    place("inception").parent.mkdir()
+    shutil.copy(path, place("inception"))
+    return place("inception")
 
 
 def test_keys_and_shapes_are_the_published_ones():
@@ -81,7 +86,7 @@ def test_features_and_probabilities_are_torch_fidelitys(published):
         np.testing.assert_allclose(metrics.features(image, space)[0], features, rtol=0, atol=1e-5 * features.max())
         expected = torch.from_numpy(golden[f"logits/{name}"]).softmax(0)
         with torch.inference_mode():
-            torch.testing.assert_close(space.classify(image)[0], expected, rtol=1e-5, atol=0)
+            torch.testing.assert_close(space.head(space.embed(image))[0], expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.slow
@@ -115,20 +120,32 @@ def test_resize_is_tensorflow_1s():
 
 
 @pytest.mark.slow
-def test_only_inception_is_called_fid(path, published, tmp_path, monkeypatch):
+def test_only_inception_is_called_fid(published):
     a, b = torch.cat([made_image(20 + i, 20 + i)[:, :, -20:, -20:] for i in range(6)]).split(3)
     with pytest.raises(ValueError, match="is taken"):
         metrics.Space.of("inception", torch.nn.Flatten())
     assert metrics.fid(a, b).name == "FID" and metrics.kid(a, b).name == "KID"
     assert "Inception-v3" in metrics.fid(a, b).note
     assert metrics.fid(a, b, metrics.Space.of("flat", torch.nn.Flatten())).name == "FD-flat"
-    monkeypatch.setenv("USLAB_INCEPTION", str(tmp_path / "gone.pth"))
-    with pytest.raises(FileNotFoundError, match="gone.pth.*download https.*USLAB_INCEPTION"):
-        metrics.fid(a, b)
-    (tmp_path / "gone.pth").write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="gone.pth is not weights-inception.*SHA-256.*--get-inception"):
+    published.write_bytes(published.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="weights-inception.*has the sha256.*published is"):
         metrics.fid(a, b)  # other weights do not make a FID
-    monkeypatch.delenv("USLAB_INCEPTION")
-    monkeypatch.setenv("USLAB_DATA", str(tmp_path))  # nor what was fetched
-    with pytest.raises(FileNotFoundError, match="download https"):
+    published.unlink()
+    assert metrics.fid(a, b).name == "FD-lite0"
+    with pytest.raises(FileNotFoundError, match="run `uslab weights get inception`"):
         metrics.features(a, "inception")
+
+
+@pytest.mark.slow
+def test_inception_on_a_gpu_gives_its_features_in_batches(published, monkeypatch):
+    images, space = torch.cat([made_image(40, 40).roll(i, 3) for i in range(5)]), metrics.resolve("inception")
+    seen, forward = [], InceptionV3.forward
+    monkeypatch.setattr(InceptionV3, "forward", lambda self, x: seen.append((len(x), x.is_cuda)) or forward(self, x))
+    monkeypatch.setattr(sys.modules["uslab.metrics.features"], "ON_GPU", 3)
+    with gpu():
+        there = metrics.features(images, space)
+        score = metrics.inception_score(images, space, splits=1)
+    assert seen == [(3, True), (3, True)]
+    here = metrics.features(images, space, "cpu")
+    np.testing.assert_allclose(there, here, rtol=0, atol=1e-4 * here.max())
+    assert score.value == pytest.approx(metrics.inception_score(images, space, 1, device="cpu").value, rel=1e-4)

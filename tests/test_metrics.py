@@ -304,6 +304,17 @@ def test_lbp_of_a_constant_image_and_of_the_pool():
     np.testing.assert_allclose(pooled, np.mean([metrics.lbp_histogram(image[None]) for image in both], axis=0))
 
 
+@pytest.mark.parametrize("images", [
+    noise(3, 20), noise(3, 20, high=3), torch.full((3, 1, 20, 20), 201, dtype=torch.uint8)], ids=["noise", "ties", "flat"])
+def test_lbp_codes_are_those_of_scikit_image(images):
+    from skimage.feature import local_binary_pattern
+
+    images = images[..., :17]
+    expected = [np.bincount(local_binary_pattern(image[0], 8, 1).astype(int).ravel(), minlength=256)
+                for image in images.numpy()]
+    np.testing.assert_array_equal(lbp_counts(images, border=True), expected)
+
+
 def test_flips_move_lbp_bins_but_not_grey_levels():
     ramp = torch.arange(16, dtype=torch.uint8).mul(10).expand(4, 1, 16, 16)
     assert metrics.lbp_distance(*(metrics.lbp_histogram(x) for x in (ramp, ramp.flip(3)))) > 0.8
@@ -472,11 +483,13 @@ def test_twins_and_self_similarity_see_collapse():
 
 def test_inception_score_of_known_probabilities():
     def space(table):
-        return metrics.Space("toy", "toy", "0", lambda x: x, classify=lambda images: table[images[:, 0, 0, 0].long()])
+        return metrics.Space("toy", f"toy {table[0]}", "0", lambda x: x, head=lambda rows: table[rows[:, 0].long()])
 
     images = torch.arange(200, dtype=torch.uint8).remainder(4).view(-1, 1, 1, 1)
     assert metrics.inception_score(images, space(torch.eye(4)), splits=1).value == pytest.approx(4)
     assert metrics.inception_score(images, space(torch.full((4, 4), 0.25))).value == pytest.approx(1)
+    values = metrics.split_scores(images, space(torch.full((4, 4), 0.25)), splits=5)
+    assert values == pytest.approx(np.ones(5))      # each split by itself
     # Another network's is no Inception score.
     assert metrics.inception_score(images, space(torch.eye(4))).name == "CS-toy"
     with pytest.raises(ValueError, match="cells has none"):

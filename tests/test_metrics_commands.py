@@ -1,8 +1,4 @@
-"""`uslab metrics`: what it says and writes, and the download of the Inception weights."""
-
-import dataclasses
-import hashlib
-import sys
+"""`uslab metrics`: what it says and writes."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +6,6 @@ import pytest
 import torch
 from made import save, scan
 from safetensors.torch import save_file
-from test_data_commands import server  # noqa: F401, fixture
 
 from uslab import metrics
 from uslab.cli.main import main
@@ -72,41 +67,13 @@ def test_requests_that_cannot_be_carried_out(folders, capsys, monkeypatch):
     real, fresh = str(folders / "real"), str(folders / "fresh")
     save(folders / "large" / "0.png", scan(1, 96, 96))
     save_file({"weights": torch.zeros(3)}, folders / "other.safetensors")
-    monkeypatch.delenv("USLAB_INCEPTION", raising=False)
     monkeypatch.setenv("USLAB_DATA", str(folders))
     for arguments, message in (
-        ([], "name a source of real images"), ([real], "one or more of synthetic"),
         ([real, str(folders / "gone")], "gone is neither a folder"), ([real, fresh, fresh], "need different names"),
         ([real, str(folders / "large")], "such as --size 64"), ([real, str(folders / "other.safetensors")], "ImageSet"),
-        ([real, fresh, "--space", "inception"], "uslab metrics --get-inception"),
+        ([real, fresh, "--space", "inception"], "uslab weights get inception"),
     ):
         assert main(["metrics", *arguments, "--out", str(folders / "out")]) == 2
         error = capsys.readouterr().err
         assert message in error and "Traceback" not in error
     assert not (folders / "out").exists()
-
-
-def test_get_inception_fetches_checks_and_is_found(server, tmp_path, monkeypatch, capsys):  # noqa: F811
-    content = bytes(range(256)) * 40
-    module = sys.modules["uslab.metrics.features"]
-    name = module.INCEPTION.name
-    server.files[name] = content
-    file = dataclasses.replace(module.INCEPTION, url=f"http://127.0.0.1:{server.server_port}/{name}",
-                               digest=f"sha256:{hashlib.sha256(content).hexdigest()}")
-    monkeypatch.setattr(module, "INCEPTION", file)
-    monkeypatch.setenv("USLAB_DATA", str(tmp_path))
-    monkeypatch.delenv("USLAB_INCEPTION", raising=False)
-    server.limit = 5000
-    assert main(["metrics", "--get-inception"]) == 2 and "what has arrived is kept" in capsys.readouterr().err
-    server.limit = None
-    assert main(["metrics", "--get-inception"]) == 0
-    path = tmp_path / "inception" / name
-    assert path.read_bytes() == content and str(path) in capsys.readouterr().out
-    assert server.asked == [None, "bytes=5000-"]
-    asked = []
-    monkeypatch.setattr(module, "inception", lambda path: asked.append(path) or module.lite0())
-    metrics.resolve("inception")
-    assert asked == [str(path)] and metrics.resolve(None).name == "lite0"
-    server.files[name] = content[:-1] + b"x"
-    path.unlink()
-    assert main(["metrics", "--get-inception"]) == 2 and "published is" in capsys.readouterr().err and not path.exists()

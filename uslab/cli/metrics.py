@@ -20,41 +20,27 @@ def add_parser(commands) -> None:
         epilog="examples:\n"
         "  uslab metrics real/ synthetic/                        writes metrics.csv and .html below runs/<time>\n"
         "  uslab metrics phantom:fetal_head RUN --size 64        the last set that a run kept, against phantoms\n"
-        "  uslab metrics test/ stylegan/ ada/ --train train/     two sets, with the nearest training images\n"
-        "  uslab metrics --get-inception                         the weights that FID is defined by, 96 MB",
+        "  uslab metrics test/ stylegan/ ada/ --train train/     two sets, with the nearest training images",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    metrics.add_argument("real", metavar="REAL", nargs="?", help="real images that no generator was trained on")
-    metrics.add_argument("synthetic", metavar="SYNTHETIC", nargs="*", help="synthetic images; several are compared")
+    metrics.add_argument("real", metavar="REAL", help="real images that no generator was trained on")
+    metrics.add_argument("synthetic", metavar="SYNTHETIC", nargs="+", help="synthetic images; several are compared")
     metrics.add_argument("--train", metavar="SOURCE",
                          help="the generator's training images: adds the test for copies and a sheet of neighbours")
     metrics.add_argument("--size", metavar="PIXELS", type=side,
                          help="side of the images (default: their own, if it is the same in all folders)")
     metrics.add_argument("--space", choices=("lite0", "inception"), default="lite0",
-                         help="of the distances: lite0 needs no download (default), inception gives FID and KID")
+                         help="of the distances: lite0 needs no download (default), inception gives FID and KID,"
+                              " after `uslab weights get inception`")
     metrics.add_argument("--draws", metavar="N", type=whole(2), default=20,
                          help="half-samples of an interval (default: 20)")
     metrics.add_argument("--seed", metavar="N", type=seed, default=0, help="of pairs and half-samples (default: 0)")
     metrics.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: runs/ and the time)")
-    metrics.add_argument("--get-inception", action="store_true", help="download the Inception-v3 weights, then stop")
     metrics.set_defaults(command=measure)
-
-
-def get_inception() -> None:
-    from uslab.data import folder
-    from uslab.data.download import fetch
-    from uslab.metrics.features import INCEPTION
-
-    path = fetch(INCEPTION, folder("inception"))
-    print(f"{path} is complete. Use it with --space inception, or in every notebook with USLAB_INCEPTION={path}")
 
 
 def measure(options: argparse.Namespace) -> None:
     """Carry out the command."""
-    if options.get_inception:
-        return get_inception()
-    if options.real is None or not options.synthetic:
-        raise UsageError("name a source of real images and one or more of synthetic ones: uslab metrics REAL SYNTHETIC")
     out = options.out or Path("runs") / batch.stamp()
     for name in ("metrics.csv", "metrics.html"):   # asked before anything slow begins
         if (out / name).exists():

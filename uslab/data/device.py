@@ -5,7 +5,8 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -67,6 +68,20 @@ def prepare(
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     return {"tf32": True, "deterministic_algorithms": deterministic}
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 as it is on CUDA, not in TF32, so that a measure is the same on every device."""
+    parts = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [part.allow_tf32 for part in parts]
+    try:
+        for part in parts:
+            part.allow_tf32 = False
+        yield
+    finally:
+        for part, value in zip(parts, before):
+            part.allow_tf32 = value
 
 
 def has_native_bfloat16(device: torch.device) -> bool:

@@ -44,7 +44,7 @@ def fetch(file: File, folder: Path) -> Path:
                             f"later, what has arrived is kept; or download it by hand to {path}") from None
     except OSError as error:
         raise DownloadError(f"{path} cannot be written ({error.strerror or error}): free some space or name another "
-                            "folder with --root; what has arrived is kept") from None
+                            "folder with --root or $USLAB_DATA; what has arrived is kept") from None
 
 
 def with_digest(file: File) -> File:
@@ -93,7 +93,7 @@ def check(path: Path, file: File, delete: bool) -> None:
     kind, _, expected = file.digest.partition(":")
     with open(path, "rb") as content:
         found = hashlib.file_digest(content, kind).hexdigest()
-    if found == expected:
+    if found.startswith(expected):
         return
     if delete:
         path.unlink()

@@ -1,4 +1,4 @@
-"""Where each data set comes from: files with their checksums, or what to ask for where. The cards say the rest."""
+"""Where data sets and weights come from: files with their checksums, or what to ask for where. Cards say the rest."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,14 @@ class File:
 
     name: str              # as it is saved, below the set's folder
     url: str
-    digest: str = ""       # 'md5:...' or 'sha256:...' as published; empty where it is read from the record
+    digest: str = ""       # 'md5:...' or 'sha256:...' as published or its beginning; empty: read from the record
     creates: str = ""      # what unpacking it leaves; empty: not an archive
     record: str = ""       # address of Zenodo's JSON record of the file, which states its checksum
 
 
 @dataclass(frozen=True)
 class Source:
-    """How to get one data set."""
+    """How to get one data set, or the weights of one network."""
 
     title: str
     licence: str
@@ -28,6 +28,11 @@ class Source:
     ask: str = ""                       # what to request where, and where to put it
 
 
-WORDS = yaml.safe_load((Path(__file__).parent / "sources.yaml").read_text(encoding="utf-8"))
-SOURCES = {name: Source(**values | {"files": tuple(File(**file) for file in values.get("files", ()))})
-           for name, values in WORDS.items()}
+def read(name: str) -> dict[str, Source]:
+    """The sources that a file of this folder lists."""
+    words = yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))
+    return {key: Source(**values | {"files": tuple(File(**file) for file in values.get("files", ()))})
+            for key, values in words.items()}
+
+
+SOURCES = read("sources.yaml")

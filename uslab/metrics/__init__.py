@@ -7,7 +7,7 @@ from .distances import fid, fid_infinity, frechet_distance, kernel_distance, kid
 from .diversity import self_similarity, twins
 from .features import Space, features, resolve
 from .figures import figure, neighbours_figure
-from .inception import inception_score
+from .inception import inception_score, split_scores
 from .manifold import precision_recall
 from .memorisation import memorisation, nearest_neighbours
 from .similarity import mutual_information, psnr, random_pairs
@@ -19,4 +19,4 @@ __all__ = ["Distance", "Space", "compare", "controls", "features", "fid", "fid_i
            "inception_score", "js_distance", "kernel_distance", "kid", "lbp_distance", "lbp_elements", "lbp_histogram",
            "memorisation", "ms_ssim", "mutual_information", "nearest_neighbours", "neighbours_figure",
            "outline_overlap", "precision_recall", "psnr", "random_pairs", "resolve", "scores", "self_similarity",
-           "ssim", "twins"]
+           "split_scores", "ssim", "twins"]

@@ -16,7 +16,8 @@ from .sets import Images, groups, pixels
 NOISE = {"noise 0.1 of [0, 1]": 25.5, "noise 0.1 of [-1, 1]": 12.75}  # standard deviation, grey levels
 
 
-def controls(real: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0) -> pd.DataFrame:
+def controls(real: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0,
+             device: str = "auto") -> pd.DataFrame:
     """Frechet and kernel distance between random halves of the real set, and from one half to the other with noise.
 
     Two rows a control, with the columns control, name, value, low, high, n and note. The halves show the least that a
@@ -25,9 +26,10 @@ def controls(real: Images, space: str | Space | None = None, draws: int = 20, se
 
     Args:
         real: Real images, uint8 (N, 1, H, W) or an ImageSet.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
         draws: Half-samples for the interval; fewer are faster.
         seed: Of the random draws.
+        device: Where the features are computed: 'auto', 'cpu', 'cuda' or 'mps', see features.
     """
     space = resolve(space)
     images, of = pixels(real), groups(real)
@@ -40,5 +42,5 @@ def controls(real: Images, space: str | Space | None = None, draws: int = 20, se
         noisy = images[~first].numpy() + rng.normal(0, deviation, images[~first].shape)
         noisy = torch.from_numpy(noisy.round().clip(0, 255).astype(np.uint8))
         sets[name] = dataclasses.replace(other, images=noisy) if isinstance(other, ImageSet) else noisy
-    return pd.concat([table([measure(one, images, space, draws, seed) for measure in (fid, kid)], control=name)
+    return pd.concat([table([measure(one, images, space, draws, seed, device) for measure in (fid, kid)], control=name)
                       for name, images in sets.items()], ignore_index=True)

@@ -104,30 +104,34 @@ def checked(a: Array, b: Array) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def fid(real: Images, synthetic: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0) -> Score:
+def fid(real: Images, synthetic: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0,
+        device: str = "auto") -> Score:
     """Frechet distance of two image sets: 'FID' in Inception space, 'FD-lite0' and the like in any other.
 
     Args:
         real: Held-out real images (N, 1, H, W) uint8 or an ImageSet, the same for all sets that are compared.
         synthetic: Synthetic images, as many for each set that is compared.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
         draws: Half-samples for the interval.
         seed: Of the random draws.
+        device: Where the features are computed: 'auto', 'cpu', 'cuda' or 'mps', see features.
     """
-    return feature_score("FID", "FD", frechet_distance, real, synthetic, space, draws, seed, lowest=0.0)
+    return feature_score("FID", "FD", frechet_distance, real, synthetic, space, draws, seed, device, lowest=0.0)
 
 
-def kid(real: Images, synthetic: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0) -> Score:
+def kid(real: Images, synthetic: Images, space: str | Space | None = None, draws: int = 20, seed: int = 0,
+        device: str = "auto") -> Score:
     """Kernel distance of two image sets: 'KID' in Inception space, 'KD-lite0' and the like in any other.
 
     Args:
         real: Held-out real images (N, 1, H, W) uint8 or an ImageSet, the same for all sets that are compared.
         synthetic: Synthetic images, as many for each set that is compared.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
         draws: Half-samples for the interval; fewer are faster.
         seed: Of the random draws.
+        device: Where the features are computed: 'auto', 'cpu', 'cuda' or 'mps', see features.
     """
-    return feature_score("KID", "KD", kernel_distance, real, synthetic, space, draws, seed)
+    return feature_score("KID", "KD", kernel_distance, real, synthetic, space, draws, seed, device)
 
 
 def fid_infinity(
@@ -136,6 +140,7 @@ def fid_infinity(
     space: str | Space | None = None,
     draws: int = 20,
     seed: int = 0,
+    device: str = "auto",
 ) -> Score:
     """Frechet distance extrapolated to infinitely many images, after Chong and Forsyth 2020.
 
@@ -150,13 +155,13 @@ def fid_infinity(
             halves += [frechet_distance(a[i], b[j]) for i, j in zip(*rows)]
         return 2 * frechet_distance(a, b) - float(np.mean(halves))
 
-    return feature_score("FID infinity", "FD infinity", extrapolated, real, synthetic, space, draws, seed)
+    return feature_score("FID infinity", "FD infinity", extrapolated, real, synthetic, space, draws, seed, device)
 
 
-def feature_score(name, general_name, distance, real, synthetic, space, draws, seed, lowest=-np.inf) -> Score:
+def feature_score(name, general_name, distance, real, synthetic, space, draws, seed, device, lowest=-np.inf) -> Score:
     both(real, synthetic)
     space = resolve(space)
-    a, b = features(real, space), features(synthetic, space)
+    a, b = features(real, space, device), features(synthetic, space, device)
     value = distance(a, b)
     low, high, how = half_sample_interval(lambda i, j: distance(a[i], b[j]), value, groups(real), groups(synthetic),
                                           draws, seed, lowest)

@@ -42,6 +42,7 @@ def twins(
     space: str | Space | None = None,   # see uslab.metrics.features
     draws: int = 20,
     seed: int = 0,
+    device: str = "auto",
 ) -> Score:
     """Share of synthetic images with another synthetic image nearer than 99 % of real images have another real one.
 
@@ -53,7 +54,7 @@ def twins(
     n = min(len(synthetic), len(real))
     rng = np.random.default_rng(seed)
     rows = [np.sort(rng.permutation(len(images))[:n]) for images in (real, synthetic)]
-    a, b = (features(images, space)[chosen] for images, chosen in zip((real, synthetic), rows))
+    a, b = (features(images, space, device)[chosen] for images, chosen in zip((real, synthetic), rows))
     of_a, of_b = (groups(images)[chosen] for images, chosen in zip((real, synthetic), rows))
     distances = [apart(x, of) for x, of in ((a, of_a), (b, of_b))]
 

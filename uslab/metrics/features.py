@@ -1,8 +1,8 @@
 """Feature spaces: images to feature vectors by a pretrained network that is named and hashed."""
 
+import copy
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,18 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data import folder
-from ..data.sources import File
+from ..data.device import full_precision
+from ..data.weights import need, place
 from .inception_v3 import InceptionV3
-from .sets import Images, pixels
+from .sets import Images, on, pixels
 
-# The weights of the TensorFlow graph that Heusel 2017 measured with, as torch-fidelity converted them (Apache-2.0);
-# pytorch-fid's pt_inception-2015-12-05-6726825d.pth is the same file.
-INCEPTION = File("weights-inception-2015-12-05-6726825d.pth",
-                 "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-                 "weights-inception-2015-12-05-6726825d.pth",
-                 "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2")
 LITE0_SIZE = 160
+ON_GPU = 64      # images a call on a graphics card
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +35,7 @@ class Space:
     weights: str                         # SHA-256 of the weights
     embed: Callable[[Tensor], Tensor]    # uint8 (n, 1, H, W) to float (n, d), without gradient
     batch: int = 8                       # images a call: small batches stay in the processor's cache
-    classify: Callable[[Tensor], Tensor] | None = None  # the same images to class probabilities (n, k); Inception only
-    head: Callable[[Tensor], Tensor] | None = None      # features (n, d) to class probabilities (n, k); Lite0 only
+    head: Callable[[Tensor], Tensor] | None = None      # features (n, d) to class probabilities (n, k)
 
     @property
     def about(self) -> str:
@@ -65,34 +59,33 @@ class Space:
 
 
 def resolve(space: str | Space | None) -> Space:
-    """The space of that name; None is Inception where USLAB_INCEPTION names its file, else lite0.
-
-    'inception' takes that file, or what `uslab metrics --get-inception` has fetched.
+    """The space of that name; None is Inception where `uslab weights get inception` has fetched it, else lite0.
 
     Raises ValueError for an unknown name and FileNotFoundError, saying what to do, for missing Inception weights.
     """
     if isinstance(space, Space):
         return space
-    space = space or ("inception" if os.environ.get("USLAB_INCEPTION") else "lite0")
+    space = space or ("inception" if place("inception").is_file() else "lite0")
     if space == "lite0":
         return lite0()
     if space == "inception":
-        fetched = folder("inception") / INCEPTION.name
-        return inception(os.environ.get("USLAB_INCEPTION") or (str(fetched) if fetched.is_file() else ""))
+        return inception(need("inception"))
     raise ValueError(f"unknown feature space {space!r}: use 'lite0', 'inception' or Space.of(name, your_module)")
 
 
-def features(images: Images, space: str | Space | None = "lite0") -> np.ndarray:
-    """Feature vectors (N, d) float32: d is 1280 in lite0 and 2048 in inception.
+def features(images: Images, space: str | Space | None = "lite0", device: str = "auto") -> np.ndarray:
+    """Feature vectors (N, d) float32: d is 1280 in lite0 and 2048 in inception; the same on any device within 1e-4.
 
     Comparisons share a reference, and folds and mixtures most of their images, so features are kept for each image.
 
     Args:
         images: (N, 1, H, W) uint8.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
+        device: 'auto' (a CUDA card where there is one, else the processor), 'cpu', 'cuda' or 'mps'.
     """
-    space, images = resolve(space), pixels(images).contiguous()
-    about = f"{space.name} {space.weights} {tuple(images.shape[1:])}".encode()
+    space, images, device = resolve(space), pixels(images).contiguous(), on(device)
+    batch = space.batch if device.type == "cpu" else ON_GPU
+    about = f"{space.name} {space.weights} {tuple(images.shape[1:])} {device.type}".encode()
     keys = [hashlib.sha256(about + image.tobytes()).digest() for image in images.numpy()]
     found = {key: KEPT[key] for key in keys if key in KEPT}
     rows = {key: i for i, key in enumerate(keys) if key not in found}
@@ -100,8 +93,8 @@ def features(images: Images, space: str | Space | None = "lite0") -> np.ndarray:
         wanted = list(rows.values())
         # Whole batches only: a smaller last one may be rounded differently, and an image shall have the same features
         # whatever was computed before it.
-        wanted += wanted[-1:] * (-len(wanted) % space.batch)
-        values = batches(space.embed, images[torch.tensor(wanted)], space.batch).float().flatten(1).numpy()
+        wanted += wanted[-1:] * (-len(wanted) % batch)
+        values = batches(space, images[torch.tensor(wanted)], batch, device).float().flatten(1).numpy()
         found |= dict(zip(rows, values))
         KEPT.update((key, found[key]) for key in rows)
         while len(KEPT) > MOST:
@@ -110,20 +103,25 @@ def features(images: Images, space: str | Space | None = "lite0") -> np.ndarray:
 
 
 def batches(
-    function: Callable[[Tensor], Tensor],   # uint8 (n, 1, H, W) to (n, ...)
-    images: Tensor,                         # uint8 (N, 1, H, W)
+    space: Space,
+    images: Tensor,          # uint8 (N, 1, H, W)
     batch: int,
+    device: torch.device,
 ) -> Tensor:
-    """The function of every image, without gradient, with one batch on each of torch's threads.
+    """The features of every image, on the CPU; on a processor with one batch on each of torch's threads.
 
     Each batch has one thread to itself: threads that share every layer wait for each other at each, which beside other
     busy processes takes ten times as long, and the results depend on their number.
     """
     def one(part: Tensor) -> Tensor:
         with torch.inference_mode():
-            return function(part).cpu()
+            return embed(part.to(device)).cpu()
 
-    threads = torch.get_num_threads()
+    embed, threads = space.embed, torch.get_num_threads()
+    if device.type != "cpu":
+        embed = copy.deepcopy(embed).to(device) if isinstance(embed, nn.Module) else embed
+        with full_precision():
+            return torch.cat([one(part) for part in images.split(batch)])
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return torch.cat(list(pool.map(one, images.split(batch))))
@@ -163,11 +161,8 @@ def lite0() -> Space:
     # In float32 whatever this process builds networks in: the space is kept for as long as it lives.
     model = model.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    def head(rows: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return model._fc(rows.float()).softmax(1)
-
-    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), Lite0(model), head=head)
+    return Space("lite0", f"EfficientNet-Lite0 at {LITE0_SIZE} px", sha256(path), Lite0(model),
+                 head=lambda rows: model._fc(rows.float()).softmax(1))
 
 
 class Lite0(nn.Module):
@@ -188,26 +183,11 @@ class Lite0(nn.Module):
 
 
 @functools.cache
-def inception(path: str) -> Space:
-    """Inception-v3 with the weights of Heusel 2017, which the names FID and KID stand for.
-
-    path: the published state dict. Its checksum is verified: other weights give other numbers under the same name.
-    """
-    how = (f"run `uslab metrics --get-inception`, or download {INCEPTION.url} (96 MB) and set USLAB_INCEPTION to the "
-           "file, or use space='lite0'")
-    if not path:
-        raise FileNotFoundError(f"the Inception-v3 weights are not here: {how}")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"USLAB_INCEPTION names {path}, which is not a file: {how}")
-    expected = INCEPTION.digest.removeprefix("sha256:")
-    if (found := sha256(path)) != expected:
-        raise ValueError(f"{path} is not {INCEPTION.name}, its SHA-256 is {found} instead of {expected}: {how}")
+def inception(path: Path) -> Space:
+    """Inception-v3 with the weights of Heusel 2017, which the names FID and KID stand for."""
     model = InceptionV3.load(path)
-
-    def classify(images: Tensor) -> Tensor:
-        return model.logits(model(images)).softmax(1)
-
-    return Space("inception", "Inception-v3 at 299 px", found, model, batch=4, classify=classify)
+    return Space("inception", "Inception-v3 at 299 px", sha256(path), model, batch=4,
+                 head=lambda rows: model.logits(rows.float()).softmax(1))
 
 
 def sha256(path: str | Path) -> str:

@@ -72,6 +72,7 @@ def figure(table: pd.DataFrame, width: float = 7.7):
 
 def neighbours_figure(
     synthetic: Images, train: Images, test: Images, space: str | Space | None = None, n: int = 5, width: float = 7.7,
+    device: str = "auto",
 ):
     """The synthetic images that lie nearest to a training image, with that image, beside the same of real unseen ones.
 
@@ -84,15 +85,16 @@ def neighbours_figure(
         synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
         train: The images that the generator was trained on.
         test: Real images that it has not seen, of other patients.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
         n: Images shown of each set.
         width: Of the figure, inches.
+        device: See nearest_neighbours.
     """
     import matplotlib.pyplot as plt
 
     space = resolve(space)
     sets = {"synthetic": synthetic, "real, unseen": test}
-    found = {name: nearest_neighbours(images, train, space) for name, images in sets.items()}
+    found = {name: nearest_neighbours(images, train, space, device) for name, images in sets.items()}
     n = min(n, *map(len, found.values()))
     high, wide = pixels(train).shape[2:]
     sheet = 2 * 0.93 * width / (2 * n) * high / wide + 0.45   # two rows of tiles and their titles, inches

@@ -4,11 +4,12 @@ import numpy as np
 import torch
 
 from ..score import Score
-from .features import Space, batches, features, resolve
+from .features import Space, features, resolve
 from .sets import Images, pixels
 
 
-def inception_score(synthetic: Images, space: str | Space | None = None, splits: int = 10, seed: int = 0) -> Score:
+def inception_score(synthetic: Images, space: str | Space | None = None, splits: int = 10, seed: int = 0,
+                    device: str = "auto") -> Score:
     """exp E KL(p(y|x) || p(y)) over the ImageNet classes, mean over the splits: 1 to 1000.
 
     'Inception score' in Inception-v3, 'CS-lite0' (class score) with EfficientNet-Lite0's probabilities of the same
@@ -19,22 +20,38 @@ def inception_score(synthetic: Images, space: str | Space | None = None, splits:
 
     Args:
         synthetic: Synthetic images, uint8 (N, 1, H, W) or an ImageSet.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
         splits: Parts of the set, over which the mean is taken.
         seed: The order of the images, which decides the splits.
+        device: Where the features are computed: 'auto', 'cpu', 'cuda' or 'mps', see features.
+    """
+    space = resolve(space)
+    values = split_scores(synthetic, space, splits, seed, device)
+    name = "Inception score" if space.name == "inception" else f"CS-{space.name}"
+    return Score(name, float(np.mean(values)), n=len(pixels(synthetic)),
+                 note=f"{splits} splits, standard deviation {np.std(values):.3g}; {space.about}")
+
+
+def split_scores(synthetic: Images, space: str | Space | None = None, splits: int = 10, seed: int = 0,
+                 device: str = "auto") -> np.ndarray:
+    """(splits,) the score of each part of the set: papers print their mean and standard deviation.
+
+    Args:
+        synthetic: See inception_score, as the other arguments.
+        space: The same.
+        splits: The same.
+        seed: The same.
+        device: The same.
     """
     space, images = resolve(space), pixels(synthetic)
-    if not (space.classify or space.head):
+    if not space.head:
         raise ValueError(f"the Inception score is defined by a network's classes: {space.name} has none")
     if len(images) < splits:
         raise ValueError(f"{len(images)} images do not fill {splits} splits")
-    p = (space.head(torch.from_numpy(features(images, space))) if space.head else
-         batches(space.classify, images, space.batch)).double()
+    with torch.inference_mode():
+        p = space.head(torch.from_numpy(features(images, space, device))).double()
     order = np.random.default_rng(seed).permutation(len(p))
-    values = [split_score(p[rows]) for rows in np.array_split(order, splits)]
-    name = "Inception score" if space.name == "inception" else f"CS-{space.name}"
-    return Score(name, float(np.mean(values)), n=len(p),
-                 note=f"{splits} splits, standard deviation {np.std(values):.3g}; {space.about}")
+    return np.array([split_score(p[rows]) for rows in np.array_split(order, splits)])
 
 
 def split_score(p: torch.Tensor) -> float:

@@ -11,20 +11,22 @@ from .sets import Images, both, groups
 
 def precision_recall(
     real: Images, synthetic: Images, space: str | Space | None = None, k: int = 3, draws: int = 20, seed: int = 0,
+    device: str = "auto",
 ) -> tuple[Score, Score]:
     """Precision: the share of synthetic images within the balls of the real ones. Recall: the reverse.
 
     Args:
         real: Real images, uint8 (N, 1, H, W) or an ImageSet.
         synthetic: As many as real: the balls shrink as a set grows.
-        space: 'lite0', 'inception' or a Space; None: inception where $USLAB_INCEPTION is set, else lite0.
+        space: 'lite0', 'inception' or a Space; None: inception where its weights are, else lite0.
         k: The ball round an image reaches to its k-th neighbour in its own set.
         draws: Half-samples for the interval; fewer are faster.
         seed: Of the random draws.
+        device: Where the features are computed: 'auto', 'cpu', 'cuda' or 'mps', see features.
     """
     both(real, synthetic)
     space = resolve(space)
-    a, b = features(real, space), features(synthetic, space)
+    a, b = features(real, space, device), features(synthetic, space, device)
     note = f"{len(a)} real; k = {k}; {space.about}" + ("" if len(a) == len(b) else "; unequal n favours one of the two")
 
     def score(name, of, within, of_groups, within_groups):

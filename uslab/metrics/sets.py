@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ..data import ImageSet
+from ..data.device import choose_device
 
 Images = ImageSet | Tensor | np.ndarray
 
@@ -35,3 +36,9 @@ def both(a: Images, b: Images) -> tuple[Tensor, Tensor]:
 def groups(images: Images) -> np.ndarray:
     """(N,) number of each image's patient or exam; where none is known every image is its own group."""
     return images.group_numbers() if isinstance(images, ImageSet) else np.arange(len(images))
+
+
+def on(device: str) -> torch.device:
+    """Where a measure is computed; 'auto' is a CUDA card or the processor: on 'mps' no measure has been checked."""
+    found = choose_device(device)
+    return torch.device("cpu") if device == "auto" and found.type == "mps" else found
