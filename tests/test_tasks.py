@@ -147,7 +147,7 @@ def test_classify_guards_every_fold():
         tasks.classify(train, test, val=images[40:50])
     for seen in (val, test):
         with pytest.raises(ValueError, match="were seen"):
-            tasks.classify(train, test, val=val, synthetic=synthetic(seen))
+            tasks.classify(tasks.join(train, synthetic(seen)), test, val=val)
 
 
 def test_phantom_patients_of_two_seeds_are_two_patients():
@@ -225,9 +225,9 @@ def test_features_classify_what_can_be_seen_and_say_what_they_are():
     np.testing.assert_allclose(rows[["p_benign", "p_malignant", "p_normal"]].sum(axis=1), 1)
     # Synthetic images with wrong labels must hurt, or they are not trained on.
     wrong = tasks.synthetic_set(made(150, 7, 32).images, train, (made(150, 7, 32).labels + 1) % 3)
-    worse = tasks.classify(train, test, synthetic=wrong)
+    worse = tasks.classify(tasks.join(train, wrong), test)
     assert worse.images == {"real": 60, "synthetic": 150} and worse.accuracy < 0.5
-    none = tasks.classify(train, test, synthetic=wrong, share=0)
+    none = tasks.classify(tasks.mix(train, wrong, share=0), test)
     assert none.images == {"real": 60, "synthetic": 0} and none.accuracy == 1
     table = tasks.summary({"real": found, "wrong": worse})
     assert table.index.tolist() == ["real", "wrong", "always benign"]
@@ -282,7 +282,7 @@ def test_the_features_classifier_is_scikit_learns():
     from uslab.metrics.features import features
 
     train, test = made(60, size=32), made(30, seed=1, size=32)
-    regression = LogisticRegression(C=1e-2, class_weight="balanced", max_iter=1000, random_state=0)
+    regression = LogisticRegression(C=1 / 60, class_weight="balanced", max_iter=1000, random_state=0)
     fitted = make_pipeline(StandardScaler(), regression)
     fitted.fit(features(train), train.labels.numpy())
     told = tasks.classify(train, test).predictions[[f"p_{name}" for name in CLASSES]]
@@ -313,12 +313,72 @@ def test_classify_refuses():
         tasks.classify(train, test, "vgg")
     with pytest.raises(ValueError, match="is too small, use 32x32"):
         tasks.classify(made(24, size=24), made(12, seed=1, size=24), "vgg16")
-    with pytest.raises(ValueError, match="give synthetic"):
-        tasks.classify(train, test, share=0.5)
-    with pytest.raises(ValueError, match="synthetic has the classes none"):
-        tasks.classify(train, test, synthetic=tasks.synthetic_set(test.images, train))
     with pytest.raises(ValueError, match="no class 'cyst'"):
         tasks.synthetic_set(test.images, train, "cyst")
+
+
+# Tables
+
+def test_copies_of_the_training_images_change_nothing():
+    """The penalty stands beside the mean loss: with a sum, three copies would be a third of the regularisation."""
+    train, test = made(36, size=32), made(30, seed=1, size=32)
+    once, thrice = (tasks.classify(images, test).predictions.p_benign
+                    for images in (train, tasks.join(train, train, train)))
+    np.testing.assert_allclose(once, thrice, atol=2e-4)
+
+
+def asked(monkeypatch):
+    """What classify is asked for by classify_all: (training set, steps, weighted) by row, without any training."""
+    from uslab.tasks import rows
+
+    calls = []
+    monkeypatch.setattr(rows, "classify", lambda images, test, model, **options: calls.append(
+        (images, options["steps"], options["weighted"])) or len(calls))
+    return calls
+
+
+def test_a_table_trains_its_rows_equally_and_has_its_controls(monkeypatch):
+    calls = asked(monkeypatch)
+    train, test = made(60)[np.r_[0:50]], made(30, seed=1)
+    sets = {"+50 %": tasks.mix(train, synthetic(train), relative=0.5), "+200 %": tasks.mix(train, synthetic(train),
+                                                                                        relative=2)}
+    found = tasks.classify_all(train, test, sets, "lite2", epochs=3, batch_size=16)
+    assert list(found) == ["real only", "real only, no class weights", "real only, same steps", "real, oversampled",
+                           "real, duplicated", "real + noise", "+50 %", "+200 %"]
+    rows = {name: calls[number - 1] for name, number in found.items()}
+    steps = {name: row[1] for name, row in rows.items()}
+    assert steps.pop("real only") == 3 * 4 and set(steps.values()) == {3 * 10}     # 50 and 150 images, batches of 16
+    assert [name for name, row in rows.items() if not row[2]] == ["real only, no class weights"]
+    counts = {name: np.bincount(row[0].labels, minlength=3).tolist() for name, row in rows.items()}
+    assert counts["real, duplicated"] == counts["real + noise"] == counts["+200 %"] == [54, 48, 48]
+    assert counts["real, oversampled"] == [18, 18, 18] and counts["real only"] == [18, 16, 16]
+    duplicated = rows["real, duplicated"][0].table.file.value_counts()
+    assert set(duplicated) == {3} and set(duplicated.index) == set(train.table.file)
+    noise = rows["real + noise"][0]
+    made_up = noise.images[torch.tensor(noise.table.synthetic.to_numpy(bool))].float()
+    assert len(made_up) == 100 and abs(made_up.mean() - 127.5) < 3 and abs(made_up.std() - 73.9) < 3
+    calls.clear()
+    found = tasks.classify_all(train, test, sets, weighted=False)
+    assert list(found)[:3] == ["real only", "real only, class weights", "real, oversampled"]    # it takes no steps
+    assert [row[2] for row in calls] == [False, True] + [False] * 5
+
+
+def test_a_table_of_replaced_images_replaces_them_in_its_controls_too(monkeypatch):
+    calls = asked(monkeypatch)
+    train, test = made(60), made(30, seed=1)
+    sets = {"75 %": tasks.mix(train, synthetic(train), share=0.75, fixed="total")}
+    found = tasks.classify_all(train, test, sets, "lite2", epochs=1)
+    duplicated, noise, own = (calls[found[name] - 1][0] for name in ("real, duplicated", "real + noise", "75 %"))
+    kept = own.table.file[~own.table.synthetic.astype(bool)]
+    assert len(duplicated) == len(noise) == 60 and set(duplicated.table.file) == set(kept) and len(kept) == 15
+
+
+def test_a_generator_that_saw_more_real_images_than_the_real_row_is_refused(monkeypatch):
+    asked(monkeypatch)
+    images = made(60)
+    fake = synthetic(images[:50])
+    with pytest.raises(ValueError, match="generator of 'gan' has seen 15 real images or patients that are not in"):
+        tasks.classify_all(images[:40], made(30, seed=1), {"gan": tasks.join(images[:40], fake)})
 
 
 # Statistics

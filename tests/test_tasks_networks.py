@@ -10,8 +10,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from test_tasks import made
 
 from uslab import phantom, tasks
+from uslab.data.weights import WEIGHTS, place
+from uslab.metrics.features import sha256
 from uslab.tasks.fit import class_weights
-from uslab.tasks.networks import NETWORKS, VGG16, build
+from uslab.tasks.networks import NETWORKS, VGG16, build, load
 from uslab.tasks.segment import mean_mask
 
 pytestmark = pytest.mark.numeric
@@ -34,14 +36,23 @@ def test_vgg16_has_the_layers_of_the_published_weights():
     assert isinstance(net.get_submodule(NETWORKS["vgg16"].layer.removeprefix("net.")), torch.nn.Conv2d)
 
 
+@pytest.fixture
+def fetched(tmp_path, monkeypatch):
+    """EfficientNet-B2 with random weights, in the place and with the checksum of the published ones."""
+    monkeypatch.setenv("USLAB_DATA", str(tmp_path))
+    source, path = build("efficientnet-b2", 1000, "random", seed=1), place("efficientnet-b2")
+    path.parent.mkdir()
+    torch.save(source.net.state_dict(), path)
+    file = dataclasses.replace(WEIGHTS["efficientnet-b2"].files[0], digest=f"sha256:{sha256(path)[:8]}")
+    monkeypatch.setitem(WEIGHTS, "efficientnet-b2", dataclasses.replace(WEIGHTS["efficientnet-b2"], files=(file,)))
+    return source, path
+
+
 @pytest.mark.slow
-def test_efficientnet_takes_imagenet_weights_and_says_so(tmp_path, monkeypatch):
-    source = build("efficientnet-b2", 1000, seed=1)
+def test_efficientnet_takes_imagenet_weights_and_says_so(fetched):
+    source, path = fetched
     assert count(source) == 9_109_994   # Tan 2019, table 2: 9.2 million
     assert "random weights" in source.about
-    path = tmp_path / "efficientnet-b2-8bb594d6.pth"
-    torch.save(source.net.state_dict(), path)
-    monkeypatch.setenv("USLAB_EFFICIENTNET_B2", str(path))
     tuned = build("efficientnet-b2", 3)
     assert "ImageNet weights of efficientnet-b2-8bb594d6.pth" in tuned.about
     own, given = tuned.net.state_dict(), source.net.state_dict()
@@ -50,10 +61,25 @@ def test_efficientnet_takes_imagenet_weights_and_says_so(tmp_path, monkeypatch):
     state = source.net.state_dict()
     del state["_conv_stem.weight"]
     torch.save(state, path)
-    with pytest.raises(ValueError, match="efficientnet-b2-8bb594d6.pth does not hold.*_conv_stem.weight"):
+    with pytest.raises(ValueError, match="efficientnet-b2-8bb594d6.pth has the sha256.*published is"):
         build("efficientnet-b2", 3)
-    with pytest.raises(FileNotFoundError, match="gone.pth"):
-        build("vgg16", 3, weights=str(tmp_path / "gone.pth"))
+    with pytest.raises(ValueError, match="efficientnet-b2-8bb594d6.pth does not hold.*_conv_stem.weight"):
+        load(source.net, path, "_fc")
+
+
+def test_a_classifier_is_refused_before_anything_trains(tmp_path, monkeypatch):
+    monkeypatch.setenv("USLAB_DATA", str(tmp_path))
+    train, test = made(24, size=32), made(12, 1, 32)
+    for name in ("efficientnet-b2", "vgg16"):
+        with pytest.raises(FileNotFoundError, match=f"uslab weights get {name}`, or choose the classifier lite2"):
+            tasks.classify(train, test, name)
+    with pytest.raises(ValueError, match="vgg16 learns nothing from random weights at a learning rate of 1e-07"):
+        tasks.classify(train, test, "vgg16", weights="random", lr=1e-7)
+    with pytest.raises(ValueError, match="weights is 'mine'"):
+        tasks.ready("lite2", "mine")
+    for name, weights, lr in (("features", "imagenet", None), ("lite2", "imagenet", 1e-9), ("vgg16", "random", 1e-5),
+                              ("vgg16", "random", None), ("efficientnet-b2", "random", 1e-9)):
+        tasks.ready(name, weights, lr)
 
 
 def test_lite2_has_its_imagenet_weights():
@@ -83,22 +109,23 @@ def test_class_weights_are_those_of_scikit_learn():
 
 @pytest.mark.slow
 def test_a_network_learns_what_can_be_seen():
-    found = tasks.classify(made(60, size=32), made(30, 1, 32), "lite2", epochs=12, lr=1e-3, batch_size=12, device="cpu")
+    found = tasks.classify(made(60, size=32), made(30, 1, 32), "lite2", steps=60, lr=1e-3, batch_size=12, device="cpu")
     assert found.accuracy >= 0.7 and found.losses[-1] < found.losses[0] / 2     # rounding alone decides how it ends
-    assert "EfficientNet-Lite2" in found.about and "epoch 12 of 12, learning rate 0.001, batch 12" in found.about
+    assert "EfficientNet-Lite2" in found.about
+    assert "60 steps, the last kept, learning rate 0.001, batch 12" in found.about
 
 
 @pytest.mark.slow
-def test_training_follows_the_seed_and_keeps_the_best_epoch():
-    """Validation images with the classes exchanged: what is learned makes them worse, so an early epoch is the best."""
+def test_training_follows_the_seed_and_keeps_the_best_step():
+    """Validation images with the classes exchanged: what is learned makes them worse, so an early step is the best."""
     train, test, val = made(36, size=32), made(12, 1, 32), made(30, 2, 32)
     val = dataclasses.replace(val, labels=(val.labels + 1) % 3)
-    found = tasks.classify(train, test, "lite2", val=val, epochs=6, lr=3e-3, batch_size=12, device="cpu")
-    chosen = int(re.search(r"epoch (\d) of 6, the best on the validation images", found.about)[1])
-    assert chosen < 6
-    again = tasks.classify(train, test, "lite2", epochs=chosen, lr=3e-3, batch_size=12, device="cpu")
+    found = tasks.classify(train, test, "lite2", val=val, steps=18, lr=3e-3, batch_size=12, device="cpu")
+    chosen = int(re.search(r"18 steps, look (\d+) of 18, the best on the validation images", found.about)[1])
+    assert chosen < 18
+    again = tasks.classify(train, test, "lite2", steps=chosen, lr=3e-3, batch_size=12, device="cpu")
     np.testing.assert_array_equal(found.predictions.p_benign, again.predictions.p_benign)
-    other = tasks.classify(train, test, "lite2", epochs=1, lr=3e-3, batch_size=12, seed=1, device="cpu")
+    other = tasks.classify(train, test, "lite2", steps=chosen, lr=3e-3, batch_size=12, seed=1, device="cpu")
     assert (other.predictions.p_benign != again.predictions.p_benign).any()
 
 
@@ -136,7 +163,7 @@ def test_grad_cam_shows_what_the_class_is_seen_by_and_not_the_reverse():
 
 @pytest.mark.parametrize("name", ["lite2", "efficientnet-b2"])
 def test_grad_cam_finds_the_last_convolution_of_each_network(name):
-    model = build(name, 3)
+    model = build(name, 3, "random")
     images = made(2, size=64).images
     maps = torch.stack([tasks.grad_cam(model, images, label) for label in range(3)])
     assert maps.shape == (3, 2, 1, 64, 64) and maps.min() >= 0
@@ -176,12 +203,12 @@ def discs(n, seed):
 @pytest.mark.slow
 def test_the_unet_learns_an_easy_structure_and_beats_the_mean_mask():
     train, test = discs(40, 0), discs(24, 1)
-    found = tasks.segment(train, test, epochs=12, device="cpu")
+    found = tasks.segment(train, test, steps=60, device="cpu")
     row = found.table.loc["disc"]
     assert row.Dice > 0.85 and row["Dice of the mean mask"] < 0.4 and row.low <= row.Dice <= row.high
     assert row.images == 24 and row.patients == 12 and found.masks.shape == test.masks.shape
     np.testing.assert_allclose(found.dice["disc"], tasks.dice(test.masks, found.masks, 2)[:, 0])
-    one, again, other = (tasks.segment(train, test, epochs=1, seed=seed, device="cpu").masks for seed in (0, 0, 1))
+    one, again, other = (tasks.segment(train, test, steps=5, seed=seed, device="cpu").masks for seed in (0, 0, 1))
     assert (one == again).all() and (one != other).any()
 
 
@@ -198,9 +225,9 @@ def test_mean_mask_by_hand():
 def test_segment_refuses_and_guards():
     images = phantom.load("fetal_head", 12, 64)
     with pytest.raises(ValueError, match="were seen"):
-        tasks.segment(images[:8], images[6:], epochs=1)
+        tasks.segment(images[:8], images[6:], steps=1)
     with pytest.raises(ValueError, match="test has the structures none"):
-        tasks.segment(images[:8], tasks.synthetic_set(images.images[:2], images), epochs=1)
+        tasks.segment(images[:8], tasks.synthetic_set(images.images[:2], images), steps=1)
     made_up = tasks.synthetic_set(images.images[:4], images, masks=images.masks[:4])
     with pytest.raises(ValueError, match="were seen"):
-        tasks.segment(phantom.load("fetal_head", 4, 64, seed=3), images[8:], synthetic=made_up, epochs=1)
+        tasks.segment(phantom.load("fetal_head", 4, 64, seed=3), images[8:], synthetic=made_up, steps=1)

@@ -3,10 +3,12 @@
 from .classify import classify
 from .grad_cam import grad_cam
 from .mix import join, mix, synthetic_set
+from .networks import ready
 from .result import Result, summary
+from .rows import classify_all
 from .segment import Segmentation, dice, segment
 from .splits import folds, guard, identities
 from .statistics import mcnemar, paired_t, wilcoxon
 
-__all__ = ["Result", "Segmentation", "classify", "dice", "folds", "grad_cam", "guard", "identities", "join", "mcnemar",
-           "mix", "paired_t", "segment", "summary", "synthetic_set", "wilcoxon"]
+__all__ = ["Result", "Segmentation", "classify", "classify_all", "dice", "folds", "grad_cam", "guard", "identities",
+           "join", "mcnemar", "mix", "paired_t", "ready", "segment", "summary", "synthetic_set", "wilcoxon"]

@@ -1,7 +1,8 @@
-"""Train a network: Adam, a loss, batches by seed and step, the best epoch on a validation set."""
+"""Train a network: Adam, a loss, batches by seed and step, the best step on a validation set."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ..data.device import choose_device, choose_dtype
 from .networks import Classifier, build
 from .result import balanced_accuracy, confusion, predictions
 
+LOOKS = 20      # at the validation images and the loss in a training
 Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]   # of the network's output and the batch
 
 
@@ -36,34 +38,32 @@ class Trainer:
         return {"loss": loss.detach()}
 
 
-def epochs_of(
+def training(
     make: Callable[[torch.dtype], Trainer],   # a fresh trainer on the device
     data: ImageSet,                           # on the device
-    epochs: int,
+    steps: int,
     batch_size: int,
     seed: int,
 ) -> Iterator[tuple[Trainer, float]]:
-    """Train; after each epoch yield the trainer, its network in eval mode, and the mean loss.
+    """Train; at up to LOOKS evenly spaced steps yield the trainer, its network in eval mode, and the mean loss since.
 
-    The precision is what choose_dtype finds sane. An epoch is a whole number of batches, which are windows of an
-    endless row of permutations: a last batch of one image would break batch normalisation. Raises ValueError for a
-    loss that is not finite.
+    The precision is what choose_dtype finds sane. Batches are windows of an endless row of permutations, all of one
+    size: a last batch of one image would break batch normalisation. Raises ValueError for a loss that is not finite.
     """
-    batches = Batches(data, min(batch_size, len(data)), seed)
-    device = data.images.device
+    batches, device = Batches(data, batch_size, seed), data.images.device
     trainer = make(choose_dtype(make, batches[0], device, seed))
-    steps = max(1, round(len(data) / batches.size))
-    for epoch in range(epochs):
+    ends = np.linspace(0, steps, min(steps, LOOKS) + 1).round().astype(int)
+    for start, end in pairwise(ends):
         total = torch.zeros((), device=device)
         trainer.model.train()
-        for step in range(epoch * steps, (epoch + 1) * steps):
+        for step in range(start, end):
             torch.manual_seed(batches.seed_of(step))   # dropout
             total += trainer.step(batches[step])["loss"]
-        if not torch.isfinite(total):
-            raise ValueError(f"the loss of epoch {epoch + 1} is {float(total / steps)}: choose an lr below "
-                             f"{trainer.lr:g}")
+        loss = float(total) / (end - start)
+        if not np.isfinite(loss):
+            raise ValueError(f"the loss of the steps up to {end} is {loss}: choose an lr below {trainer.lr:g}")
         trainer.model.eval()
-        yield trainer, float(total) / steps
+        yield trainer, loss
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
@@ -77,16 +77,16 @@ def fit(
     val: ImageSet | None,
     name: str,                  # a key of networks.NETWORKS
     weighted: bool | Sequence[float],
-    epochs: int,
+    steps: int,
     lr: float | None,
     batch_size: int,
-    weights: str | None,
+    weights: str,
     seed: int,
     device: str,
 ) -> tuple[Classifier, tuple[float, ...], str]:
-    """The trained classifier in eval mode, its mean loss in each epoch, and what it is. Arguments as in classify().
+    """The trained classifier in eval mode, its mean losses, and what it is. Arguments as in classify().
 
-    With a validation set the weights of the epoch with the best balanced accuracy on it are kept, else the last ones.
+    With a validation set the weights of the look with the best balanced accuracy on it are kept, else the last ones.
     """
     device, classes = choose_device(device), train.classes
     if isinstance(weighted, bool):
@@ -99,19 +99,19 @@ def fit(
         return Trainer(model, model.lr if lr is None else lr,
                        lambda logits, batch: F.cross_entropy(logits, batch["label"], weigh), dtype)
 
-    losses, best, kept, chosen = [], -1.0, None, epochs
-    for trainer, loss in epochs_of(make, train.to(device), epochs, batch_size, seed):
+    losses, best, kept, chosen = [], -1.0, None, "the last kept"
+    for trainer, loss in training(make, train.to(device), steps, batch_size, seed):
         losses.append(loss)
         if val is not None:
             found = predictions(val, probabilities_of(trainer.model, val))
             score = float(balanced_accuracy(confusion(found, classes)))
             if score > best:
-                best, chosen, kept = score, len(losses), copy.deepcopy(trainer.model.state_dict())
+                best, kept = score, copy.deepcopy(trainer.model.state_dict())
+                chosen = f"look {len(losses)} of {min(steps, LOOKS)}, the best on the validation images"
     if kept is not None:
         trainer.model.load_state_dict(kept)
-    how = f"epoch {chosen} of {epochs}{', the best on the validation images' if val is not None else ''}"
     return trainer.model.eval(), tuple(losses), (
-        f"{trainer.model.about}; {how}, learning rate {trainer.lr:g}, batch {min(batch_size, len(train))}, "
+        f"{trainer.model.about}; {steps} steps, {chosen}, learning rate {trainer.lr:g}, batch {batch_size}, "
         f"{str(trainer.dtype).removeprefix('torch.')}")
 
 

