@@ -305,7 +305,8 @@ def test_lbp_of_a_constant_image_and_of_the_pool():
 
 
 @pytest.mark.parametrize("images", [
-    noise(3, 20), noise(3, 20, high=3), torch.full((3, 1, 20, 20), 201, dtype=torch.uint8)], ids=["noise", "ties", "flat"])
+    noise(3, 20), noise(3, 20, high=3), torch.full((3, 1, 20, 20), 201, dtype=torch.uint8),
+], ids=["noise", "ties", "flat"])
 def test_lbp_codes_are_those_of_scikit_image(images):
     from skimage.feature import local_binary_pattern
 

@@ -403,6 +403,7 @@ def test_corrected_t_test_by_hand_and_plain_one_by_scipy():
 def test_equal_scores_that_differ_by_rounding_are_equal():
     found = tasks.paired_t([0.1 + 0.2, 0.7], [0.3, 0.7])
     assert (found.value, found.p) == (0, 1)
+    assert np.isnan(tasks.paired_t([0.5, 0.7], [0.4, 0.6]).p)      # a spread of 0 is no evidence: nothing was repeated
 
 
 @pytest.mark.slow

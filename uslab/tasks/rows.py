@@ -76,7 +76,7 @@ def controls(train: ImageSet, sets: Mapping[str, ImageSet], seed: int) -> dict[s
         return found
     most = int(np.argmax([mask.sum() for mask in made]))
     mixture, fake = list(sets.values())[most], made[most]
-    real, wanted = mixture[~fake], mixture.labels[torch.from_numpy(fake)].cpu()
+    real, wanted = mixture[~fake], mixture.labels[torch.tensor(fake)].cpu()
     noise = torch.from_numpy(rng.integers(0, 256, (len(wanted), *train.images.shape[1:]), dtype=np.uint8))
     return found | {"real, duplicated": join(real, real[copies(real, wanted.numpy())]),
                     "real + noise": join(real, synthetic_set(noise, train, wanted))}

@@ -19,8 +19,9 @@ def paired_t(a: Values, b: Values, corrected: bool = True, test_share: float | N
 
     Folds share most of their training images, so their scores are not independent and the plain test finds too much.
     The correction multiplies the variance of the mean, s^2 / k, by 1 + k n_test / n_train (Nadeau and Bengio 2003,
-    Machine Learning 52:239). With a k-fold that is repeated r times give the r k scores and test_share=1/k. Raises
-    ValueError for unequal lengths, fewer than 2 folds, values that are not finite.
+    Machine Learning 52:239). With a k-fold that is repeated r times give the r k scores and test_share=1/k. Equal
+    differences other than 0 have no spread, so there is no p. Raises ValueError for unequal lengths, fewer than 2
+    folds, values that are not finite.
 
     Args:
         a: (k,) a score of classifier a on each fold.
@@ -39,7 +40,7 @@ def paired_t(a: Values, b: Values, corrected: bool = True, test_share: float | N
 
     def p(error: float) -> float:
         if error == 0:
-            return 1.0 if gap.mean() == 0 else 0.0
+            return 1.0 if gap.mean() == 0 else np.nan    # one difference, seen k times
         return float(2 * stats.t.sf(abs(gap.mean()) / error, k - 1))
 
     reach = stats.t.ppf(0.975, k - 1) * errors[corrected]
