@@ -1,11 +1,12 @@
 """Train the generators that the package ships, on phantoms: `python tools/train_generators.py [NAME ...]`.
 
 Each name is one recipe below, and one run in runs/generators/NAME: stopped and started again, it goes on from its
-checkpoint. At the end it is exported to uslab/generators/NAME. `--minutes` stops early, with a checkpoint and an export
-of what has been learnt; `--together` trains several at a time, each in a process of its own.
+checkpoint. At the end it is measured against phantoms that it has not seen, and exported to uslab/generators/NAME.
+`--minutes` stops early, with a checkpoint and an export of what has been learnt (0 exports what there is);
+`--together` trains several at a time, each in a process of its own.
 
-The phantoms have seeds of their own, DATA_SEED and on, which no notebook uses: whatever a notebook holds out, these
-generators have not seen either.
+The phantoms have seeds of their own, DATA_SEED and HELD_OUT and on, which no notebook uses: whatever a notebook holds
+out, these generators have not seen either.
 """
 
 import argparse
@@ -17,14 +18,15 @@ from pathlib import Path
 
 import torch
 
-from uslab import phantom
+from uslab import metrics, phantom
 from uslab.data import ImageSet
 from uslab.data.slicer import View
 from uslab.data.slices import Slices
 from uslab.models import cyclegan, dcgan, pgsgan, sketches, stackgan, stylegan2
 from uslab.training import Run
 
-DATA_SEED = 1000
+DATA_SEED, HELD_OUT = 1000, 2000
+N_MEASURED = 300         # images that a generator is measured with, and as many unseen ones
 SHIPPED = Path(__file__).parents[1] / "uslab" / "generators"
 EUS = View(100, 256)     # rows and columns of a plane, pixels; a frame of 256 pixels has its fan in these rows
 
@@ -119,7 +121,7 @@ def train(
     model, config, data, steps = RECIPES[name](runs)
     run = Run(runs / name, model, config, data, seed=0, checkpoint_seconds=30, log_every=100)
     print(name, run, f"for {steps} steps", flush=True)
-    for batch in run.batches(steps):
+    for batch in run.batches(steps) if minutes else ():
         record = run.log(run.gan.step(batch))
         if record and run.step % max(100, steps // 40 // 100 * 100) == 0:
             run.save_samples(run.gan.sample(36, 0))
@@ -128,7 +130,19 @@ def train(
             run.stop()
     run.save_set(run.gan.sample(200, 1))
     if not name.endswith("_stage1"):
-        run.export(ship / name)
+        scores, limits = measured(run, data) if isinstance(run.gan, (dcgan.DCGAN, stylegan2.StyleGAN2)) else ([], "")
+        run.export(ship / name, scores, limits)
+
+
+def measured(run: Run, known: ImageSet) -> tuple[list, str]:
+    """Scores of the images that a seed gives, the floor beside them, and what they were measured against."""
+    scene, size = known.card.removeprefix("phantom_"), run.config.size
+    unseen, half = (phantom.load(scene, N_MEASURED, size, seed) for seed in (HELD_OUT, HELD_OUT + 500))
+    scores = metrics.scores(unseen, run.gan.sample(N_MEASURED, 1), known)
+    floors = [metrics.fid(unseen, half), *metrics.precision_recall(unseen, half)]
+    scores += [dataclasses.replace(score, name=f"floor: {score.name}", note="other simulated images in its place")
+               for score in floors]
+    return scores, f"Measured against {N_MEASURED} simulated images of other patients (data seed {HELD_OUT})."
 
 
 def main() -> None:
