@@ -38,9 +38,11 @@ def export(
         if any(there.get(key) != facts[key] for key in ("model", "config", "seed", "data", "data_sha256")):
             raise FileExistsError(f"{folder} holds something else: name another folder for the exported generator")
     simulated = all(part["source"] == "phantom" for part in domains(facts["trained_on"], "images").values())
+    # The sheet shows what those see who load it, in float32, whatever the processor trained in.
+    loaded = type(run.gan).of_state(run.gan.config, run.gan.sampling_state(), run.gan.device)
     with written_aside(folder) as part:
         facts = store.write(run.gan, part, facts, simulated, discriminator)
-        write_sheet(part / "samples.png", contact_sheet(run.gan.sample(SHEET, 0)))
+        write_sheet(part / "samples.png", contact_sheet(loaded.sample(SHEET, 0)))
         write_text(part / "card.md", card(folder.name, facts, metrics, limits, simulated, store.size_mb(part)))
     return folder
 
