@@ -119,7 +119,7 @@ def train(
     """Train one recipe, or go on with it, and export what it has learnt."""
     end = time.monotonic() + 60 * minutes
     model, config, data, steps = RECIPES[name](runs)
-    run = Run(runs / name, model, config, data, seed=0, checkpoint_seconds=30, log_every=100)
+    run = Run(runs / name, model, config, data, seed=0, checkpoint_seconds=30, log_every=100, data_seed=DATA_SEED)
     print(name, run, f"for {steps} steps", flush=True)
     for batch in run.batches(steps) if minutes else ():
         record = run.log(run.gan.step(batch))
