@@ -92,3 +92,15 @@ def test_the_workflow_runs_the_readmes_commands():
     kept, = [step for step in steps if "upload-artifact" in step.get("uses", "")]
     assert kept["if"] == "always()" and kept["with"]["path"] == "runs/"
     assert readme.count("PIP_EXTRA_INDEX_URL=" + workflow["env"]["PIP_EXTRA_INDEX_URL"]) == 1
+
+
+def test_the_citation_names_this_version_and_the_five_papers():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    addresses = [paper.get("url") or f"https://doi.org/{paper['doi']}" for paper in cited["references"]]
+    readme = (ROOT / "README.md").read_text()
+    notebooks = " ".join(path.read_text() for path in (ROOT / "notebooks").glob("0[1-5]*.ipynb"))
+    models = " ".join(path.read_text() for path in (ROOT / "uslab" / "models").glob("*.py"))
+    assert len(addresses) == 5
+    assert not [address for address in addresses if not all(address in text for text in (readme, notebooks, models))]

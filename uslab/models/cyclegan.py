@@ -1,4 +1,7 @@
-"""CycleGAN (Zhu 2017) with Grimwood 2021's denoiser: CT planes to endoscopic ultrasound and back, unpaired."""
+"""CycleGAN (Zhu 2017) with Grimwood 2021's denoiser: CT planes to endoscopic ultrasound and back, unpaired.
+
+Grimwood 2021: https://doi.org/10.1007/978-3-030-87583-1_17
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

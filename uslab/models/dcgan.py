@@ -1,4 +1,7 @@
-"""DCGAN (Radford 2016), as Bautista 2022 applies it to fetal head ultrasound at 64 and 128 pixels."""
+"""DCGAN (Radford 2016), as Bautista 2022 applies it to fetal head ultrasound at 64 and 128 pixels.
+
+Bautista 2022: https://arxiv.org/abs/2206.01731
+"""
 
 import math
 from dataclasses import dataclass

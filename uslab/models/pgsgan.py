@@ -1,4 +1,7 @@
-"""Sketch-guided progressive growing GAN (Liang 2020), with its stages, and pix2pix (Isola 2017), its baseline."""
+"""Sketch-guided progressive growing GAN (Liang 2020), with its stages, and pix2pix (Isola 2017), its baseline.
+
+Liang 2020: https://doi.org/10.1109/ISBI45749.2020.9098384
+"""
 
 from dataclasses import dataclass
 

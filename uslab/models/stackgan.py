@@ -1,4 +1,7 @@
-"""Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class."""
+"""Stacked GAN (Che 2021): a DCGAN draws the liver, a second GAN redraws its image; one model a class.
+
+Che 2021: https://doi.org/10.1007/978-3-030-87583-1_18
+"""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""StyleGAN2 (Karras 2020a) with adaptive or differentiable augmentation, as Maack 2022 trains it on small sets."""
+"""StyleGAN2 (Karras 2020a) with adaptive or differentiable augmentation, as Maack 2022 trains it on small sets.
+
+Maack 2022: https://doi.org/10.1515/cdbme-2022-0005
+"""
 
 import math
 from dataclasses import dataclass
