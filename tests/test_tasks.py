@@ -400,10 +400,11 @@ def test_corrected_t_test_by_hand_and_plain_one_by_scipy():
     assert repeated.p == pytest.approx(2 * stats.t.sf(t, 9)) and repeated.n == 10
 
 
-def test_equal_scores_that_differ_by_rounding_are_equal():
-    found = tasks.paired_t([0.1 + 0.2, 0.7], [0.3, 0.7])
-    assert (found.value, found.p) == (0, 1)
-    assert np.isnan(tasks.paired_t([0.5, 0.7], [0.4, 0.6]).p)      # a spread of 0 is no evidence: nothing was repeated
+@pytest.mark.parametrize("a, b, value", [([0.1 + 0.2, 0.7], [0.3, 0.7], 0), ([0.5, 0.7], [0.4, 0.6], 0.1)])
+def test_a_difference_without_spread_has_neither_interval_nor_p(a, b, value):
+    found = tasks.paired_t(a, b)    # equal scores may differ by rounding
+    assert found.value == pytest.approx(value) and found.n == 2 and "the same difference on each" in found.note
+    assert np.isnan([found.low, found.high, found.p]).all()
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ def paired_t(a: Values, b: Values, corrected: bool = True, test_share: float | N
 
     Folds share most of their training images, so their scores are not independent and the plain test finds too much.
     The correction multiplies the variance of the mean, s^2 / k, by 1 + k n_test / n_train (Nadeau and Bengio 2003,
-    Machine Learning 52:239). With a k-fold that is repeated r times give the r k scores and test_share=1/k. Equal
-    differences other than 0 have no spread, so there is no p. Raises ValueError for unequal lengths, fewer than 2
+    Machine Learning 52:239). With a k-fold that is repeated r times give the r k scores and test_share=1/k. Where the
+    difference is the same on each fold, as 0 on two, there is no spread, no interval and no p. Raises ValueError for unequal lengths, fewer than 2
     folds, values that are not finite.
 
     Args:
@@ -39,14 +39,14 @@ def paired_t(a: Values, b: Values, corrected: bool = True, test_share: float | N
     errors = {True: plain * np.sqrt(1 + k * share / (1 - share)), False: plain}
 
     def p(error: float) -> float:
-        if error == 0:
-            return 1.0 if gap.mean() == 0 else np.nan    # one difference, seen k times
         return float(2 * stats.t.sf(abs(gap.mean()) / error, k - 1))
 
-    reach = stats.t.ppf(0.975, k - 1) * errors[corrected]
+    name, value = f"difference, {'corrected ' * corrected}paired t-test", float(gap.mean())
+    if plain == 0:
+        return Score(name, value, n=k, note="over folds; no test: the same difference on each")
+    reach = float(stats.t.ppf(0.975, k - 1) * errors[corrected])
     other = f"p = {p(errors[not corrected]):.3g} with the {'plain' if corrected else 'corrected'} variance"
-    return Score(f"difference, {'corrected ' * corrected}paired t-test", float(gap.mean()), float(gap.mean() - reach),
-                 float(gap.mean() + reach), k, f"over folds; {other}", p(errors[corrected]))
+    return Score(name, value, value - reach, value + reach, k, f"over folds; {other}", p(errors[corrected]))
 
 
 def wilcoxon(
