@@ -20,8 +20,8 @@ def paired_t(a: Values, b: Values, corrected: bool = True, test_share: float | N
     Folds share most of their training images, so their scores are not independent and the plain test finds too much.
     The correction multiplies the variance of the mean, s^2 / k, by 1 + k n_test / n_train (Nadeau and Bengio 2003,
     Machine Learning 52:239). With a k-fold that is repeated r times give the r k scores and test_share=1/k. Where the
-    difference is the same on each fold, as 0 on two, there is no spread, no interval and no p. Raises ValueError for unequal lengths, fewer than 2
-    folds, values that are not finite.
+    difference is the same on each fold, as 0 on two, there is no spread, no interval and no p. Raises ValueError for
+    unequal lengths, fewer than 2 folds, values that are not finite.
 
     Args:
         a: (k,) a score of classifier a on each fold.
