@@ -260,7 +260,7 @@ def test_poses_are_saved_and_read_back(slices, volumes, tmp_path):
     with pytest.raises(ValueError, match="of the CT ct1, which is another among those given"):
         Slices.load(tmp_path / "poses.safetensors", volumes | {"ct1": volumes["ct0"]})
     (tmp_path / "bad.safetensors").write_bytes(b"no")
-    with pytest.raises(ValueError, match=r"bad\.safetensors holds no saved poses"):
+    with pytest.raises(ValueError, match=r"bad\.safetensors is damaged"):
         Slices.load(tmp_path / "bad.safetensors", volumes)
 
 
