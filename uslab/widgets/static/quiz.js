@@ -315,6 +315,8 @@ function mount(el, state, act) {
       return;
     }
     root.classList.add("uslab-live");
+    // A page's button that waits is disabled and would lose the focus to the notebook, and the keys with it.
+    if (phase === "wait" && document.activeElement?.tagName === "BUTTON") refocus(root.contains(document.activeElement));
     root.dataset.phase = phase;
     root.dataset.name = item.name ?? "";
     root.toggleAttribute("data-teaching", Boolean(item.marks));
