@@ -1,5 +1,8 @@
 """`uslab study serve` without a browser: it starts, refuses strangers, stops, and never serves unhardened."""
 
+import asyncio
+import contextlib
+import json
 import os
 import re
 import signal
@@ -11,11 +14,16 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import psutil
 import pytest
 from made import pictures
 from test_environment import another_kernel
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
 
 from uslab.cli.main import main
+from uslab.reader import guard
 from uslab.reader import server as serve
 from uslab.study import Study
 
@@ -31,6 +39,68 @@ def port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def ipykernels(pid: int) -> list[int]:
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)
+            if any("ipykernel" in word for word in child.cmdline())]
+
+
+def spoilt_frame(port: int, base: str, kernel: str) -> int:
+    """Send a frame that says it has 2^63 parts; returns the code with which the server closes the line."""
+    async def talk() -> int:
+        try:
+            request = HTTPRequest(f"ws://127.0.0.1:{port}{base}/api/kernels/{kernel}/channels?session_id=x")
+            line = await websocket_connect(request, subprotocols=[guard.PROTOCOL])
+        except HTTPClientError as error:
+            return error.code
+        await line.write_message((2**63).to_bytes(8, "little") + bytes(64), binary=True)
+        while await line.read_message() is not None:
+            pass
+        return line.close_code
+
+    return asyncio.run(talk())
+
+
+def framed(parts: list[bytes], count: int | None = None) -> bytes:
+    """A frame of the kernel's protocol."""
+    at = np.cumsum([8 * (len(parts) + 2), *map(len, parts)])
+    return b"".join(int(n).to_bytes(8, "little") for n in [len(at) if count is None else count, *at]) + b"".join(parts)
+
+
+def test_malformed_frames_are_refused_before_they_are_parsed():
+    good = framed([b"shell", b"{}", b"{}", b"{}", b"{}"])
+    assert guard.sound(good) and guard.sound(framed([b"shell", *[b"{}"] * 4, b"buffer"]))
+    for frame in ("text", b"", bytes(8), good[:-1], good + b"x", framed([b"shell", b"{}"]), framed([b"x"] * 40),
+                  framed([b"shell", *[b"{}"] * 4], 2**63), framed([b"shell", *[b"{}"] * 4], 5),
+                  (2**63).to_bytes(8, "little") + good[8:], framed([b"shell", *[bytes(2**20)] * 4])):
+        assert not guard.sound(frame)
+
+
+@pytest.mark.notebook
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system has no SIGSTOP")
+def test_the_watchdog_sees_a_server_that_hangs_or_has_ended(study, port, monkeypatch):
+    monkeypatch.setattr(serve, "LOOK_EVERY", 0.5)
+    monkeypatch.setattr(serve, "PATIENCE", 1)
+    with serve.serving(study, port=port) as process:
+        address = serve.local("127.0.0.1", port, "/")
+        process.send_signal(signal.SIGSTOP)
+        assert serve.watch(process, address) == "did not answer within 1 s"
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        assert serve.watch(process, address).startswith("ended with code")
+    turns = []
+
+    @contextlib.contextmanager
+    def failing(*_):
+        turns.append(subprocess.Popen([sys.executable, "-c", ""]))
+        yield turns[-1]
+
+    monkeypatch.setattr(serve, "serving", failing)
+    monkeypatch.setattr(serve.time, "sleep", lambda _: None)
+    with pytest.raises(OSError, match="Voila failed 6 times and is not started again"):
+        serve.serve(study.folder, "127.0.0.1", port, None, [])
+    assert len(turns) == 6
 
 
 @pytest.mark.notebook
@@ -52,8 +122,22 @@ def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20)
             assert refused.value.code == expected
-        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/heads/?r={code}", timeout=60)
+        here = f"http://127.0.0.1:{port}/heads/"
+        assert urllib.request.urlopen(f"{here}?health", timeout=20).read().startswith(b"ok ")
+        looked_at = urllib.request.urlopen(f"{here}?r={code}", timeout=20).read().decode()      # as a preview does
+        assert "Open the study" in looked_at and not ipykernels(process.pid)
+        page = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=60)
         text = page.read().decode()
+        assert len(ipykernels(process.pid)) == 1
+        urllib.request.urlopen(f"{here}?r={code}", timeout=60).read()
+        # A second page takes over.
+        text = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=60).read().decode()
+        assert len(ipykernels(process.pid)) == 1
+        # What made the server's loop spin for ever: a websocket without its protocol, and a frame of 2^63 parts.
+        kernel = json.loads(re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', text, re.DOTALL)[1])["kernelId"]
+        assert serve.line(here) == 400
+        assert spoilt_frame(port, "/heads", kernel) == 1003
+        assert urllib.request.urlopen(f"{here}?health", timeout=20).read().startswith(b"ok ")
         assert "default-src 'self'" in page.headers["Content-Security-Policy"]
         assert code not in text and str(study.folder) not in text and "cdn.jsdelivr" not in text
         process.send_signal(signal.SIGTERM)

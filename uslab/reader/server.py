@@ -1,8 +1,10 @@
 """Serve a study to its readers: a standalone Voila with one notebook, hardened, and a link for each reader."""
 
 import contextlib
+import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,11 +14,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from uslab.pages import TEMPLATES
+from uslab.study.store import ORDERS
 from uslab.study.study import Study
 
 NOTEBOOK, CONFIG = "reading.ipynb", "voila.py"
@@ -30,14 +35,24 @@ POLICY = "; ".join((
     "img-src 'self' data: blob:", "font-src 'self' data:", "worker-src 'self' blob:", "object-src 'none'",
     "form-action 'none'", "base-uri 'self'", "frame-ancestors 'none'"))
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
-UNKNOWN = ("<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-           "<title>Unknown link</title><body style='font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em "
-           "auto; padding: 0 16px'><h1 style='font-size: 24px'>This link is not known here</h1><p>Open the link that "
-           "you were sent, whole as it is. If that does not help, ask the person who invited you.</p>")
+LOOK_EVERY, PATIENCE, RESTARTS = 15, 30, 5      # seconds between two looks at Voila, and for its answer; starts anew
+PLAIN = """<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>{title}</title>
+<body style="font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto; padding: 0 16px">
+<main><h1 style="font-size: 24px">{title}</h1>{text}</main>"""
+UNKNOWN = PLAIN.format(title="This link is not known here", text="<p>Open the link that you were sent, whole as it is. "
+                       "If that does not help, ask the person who invited you.</p>")
+BOOT = secrets.token_hex(4)     # a page that finds another one knows that the server was started anew
+OPEN = "open"           # the argument that a click adds to a link; without it no kernel is started
 
 
 def harden(config) -> None:
     """Voila's settings for a study; voila.py in the served folder calls this with Voila's config object."""
+    from voila import app
+
+    from uslab.reader import guard
+
+    app.VoilaKernelWebsocketHandler = guard.Line        # Voila has no setting for it; wait() sees that it holds
     voila = config.VoilaConfiguration
     voila.template = "reader"
     voila.theme = "light"
@@ -53,16 +68,29 @@ def harden(config) -> None:
     config.MappingKernelManager.cull_idle_timeout = CULL_AFTER
     config.MappingKernelManager.cull_interval = CULL_EVERY
     config.MappingKernelManager.cull_connected = False
-    config.Voila.tornado_settings = {"headers": HEADERS}
+    config.Voila.tornado_settings = {"headers": HEADERS, "websocket_max_message_size": guard.LARGEST}
+    voila.multi_kernel_manager_class = guard.OnePerReader
 
 
 def admit(handler, notebook, cwd) -> None:
-    """Voila calls this before it starts a kernel: none is started for a link that belongs to nobody."""
+    """Voila calls this before it starts a kernel: none for a link that belongs to nobody, or that only was looked at.
+
+    A mail program that previews a link does not click. `?health` says ok, for whoever watches the server.
+    """
     from tornado.web import Finish
 
-    study = Study.open(Path.cwd())
+    study, code = Study.open(Path.cwd()), handler.get_argument("r", "")
     try:
-        study.session(handler.get_argument("r", ""))
+        if handler.get_argument("health", None) is not None:
+            handler.write(f"ok {BOOT}")
+            raise Finish()
+        study.session(code)
+        if not handler.get_argument(OPEN, ""):
+            link = escape(f"?r={quote(code)}&{OPEN}=1")
+            handler.write(PLAIN.format(title=escape(study.about["title"]), text=f'<p><a href="{link}" style="display: '
+                                       "inline-block; padding: 12px 24px; background: #1f6fb2; color: #fff; "
+                                       'border-radius: 4px">Open the study</a></p>'))
+            raise Finish()
     except ValueError:
         handler.set_status(403)
         handler.write(UNKNOWN)
@@ -129,7 +157,7 @@ def serving(
             process = subprocess.Popen(command, cwd=study.public, env=environment, stdout=file, stderr=file,
                                        start_new_session=os.name == "posix")
         try:
-            wait(process, f"http://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{port}{base}", log)
+            wait(process, local(host, port, base), log)
             yield process
         finally:
             end(process)
@@ -156,6 +184,11 @@ def prove(kernels: Path, folder: Path, environment: dict[str, str]) -> None:
         manager.shutdown_kernel(now=True)
 
 
+def local(host: str, port: int, base: str) -> str:
+    """The server's address on this machine."""
+    return f"http://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{port}{base}"
+
+
 def before(name: str, folder: str | Path) -> str:
     """The value of an environment variable that lists folders, with this one first."""
     return os.pathsep.join(filter(None, (str(folder), os.environ.get(name))))
@@ -167,7 +200,7 @@ def wait(process: subprocess.Popen, address: str, log: Path) -> None:
         if process.poll() is not None:
             raise OSError(f"Voila ended at once; {log} says why")
         answer = ask(address)
-        if answer == (403, POLICY):
+        if answer == (403, POLICY) and line(address) == 400:
             return
         if answer:
             raise OSError(f"Voila runs without the settings of {CONFIG} (it answered {answer[0]}) and was stopped; "
@@ -176,15 +209,39 @@ def wait(process: subprocess.Popen, address: str, log: Path) -> None:
     raise OSError(f"Voila did not answer at {address} within {START_LIMIT} s; {log} says more")
 
 
-def ask(address: str) -> tuple[int, str | None] | None:
+def ask(address: str, patience: float = 30) -> tuple[int, str | None] | None:
     """HTTP status and Content-Security-Policy of an address; None while nobody answers there."""
     try:
-        with urllib.request.urlopen(address, timeout=30) as reply:
+        with urllib.request.urlopen(address, timeout=patience) as reply:
             return reply.status, reply.headers["Content-Security-Policy"]
     except urllib.error.HTTPError as error:
         return error.code, error.headers["Content-Security-Policy"]
     except OSError:
         return None
+
+
+def line(address: str) -> int:
+    """HTTP status of a websocket that names no protocol; 400 if the guard holds."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection.request("GET", f"{parts.path}api/kernels/{uuid.UUID(int=0)}/channels", headers={
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def watch(process: subprocess.Popen, address: str) -> str:
+    """Look at Voila until it has ended or does not answer; says which. Two looks in a row must fail."""
+    missed = 0
+    while missed < 2:
+        try:
+            return f"ended with code {process.wait(LOOK_EVERY)}"
+        except subprocess.TimeoutExpired:
+            missed = 0 if (ask(f"{address}?health", PATIENCE) or (0,))[0] == 200 else missed + 1
+    return f"did not answer within {PATIENCE} s"
 
 
 def end(process: subprocess.Popen) -> None:
@@ -210,25 +267,36 @@ def serve(
     if study.store.closed():
         raise ValueError(f"{study.folder}: the study is closed and takes no answers any more")
     address = (address or f"http://{host}:{port}/").rstrip("/") + "/"
-    local = host in ("127.0.0.1", "localhost")
-    with serving(study, host, port, urlsplit(address).path) as process:
-        for label in invite:    # not before it serves: a code that nobody saw could never be shown again
-            print(f"{label}: {address}?r={study.invite(label)}", flush=True)
-        if invite:
-            print("These links are shown this once; only their hashes are kept.")
-        print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost")
-        if (study.folder / "SEALED").exists():
-            print("The key lies on this machine: move the folder SEALED to another one until the study is closed")
-        if not local and not address.startswith("https://"):
-            print("Others can reach this server, and what they answer travels unencrypted: put a TLS reverse proxy in "
-                  "front of it (docs/serving_a_reader_study.md)")
-        sys.stdout.flush()
-        # A stop from a service manager must end Voila too.
-        handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            print("Stopped")
-            return 0
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+    base = urlsplit(address).path
+    # A stop from a service manager must end Voila too.
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for turn in range(1 + RESTARTS):
+            with serving(study, host, port, base) as process:
+                if not turn:
+                    announce(study, host, address, invite)
+                print(f"Voila {watch(process, local(host, port, base))} at {time.ctime()}", file=sys.stderr, flush=True)
+            time.sleep(turn)
+        raise OSError(f"Voila failed {1 + RESTARTS} times and is not started again; {study.folder / 'serve.log'} says "
+                      "more. No answer is lost")
+    except KeyboardInterrupt:
+        print("Stopped")
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def announce(study: Study, host: str, address: str, invite: list[str]) -> None:
+    """Print the links, and what the organiser should know."""
+    for label in invite:    # not before it serves: a code that nobody saw could never be shown again
+        print(f"{label}: {address}?r={study.invite(label)}", flush=True)
+    if invite:
+        print("These links are shown this once; only their hashes are kept.")
+    print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost. {address}?health says ok")
+    for name in ("SEALED", ORDERS):
+        if (study.folder / name).exists():
+            print(f"The key lies on this machine: move {name} to another one until the study is closed")
+    if host not in ("127.0.0.1", "localhost") and not address.startswith("https://"):
+        print("Others can reach this server, and what they answer travels unencrypted: put a TLS reverse proxy in "
+              "front of it (docs/serving_a_reader_study.md)")
+    sys.stdout.flush()

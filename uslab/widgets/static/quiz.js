@@ -29,6 +29,16 @@ export default () => {
     try { model.send(message); } catch { /* no kernel: what matters is sent again */ }
   }
 
+  // A server that was started anew has new kernels: then the page loads itself, and goes on where it was. Where it was not,
+  // the page may have been opened in another window, and must not take over from there by itself.
+  let boot = null;
+  async function look() {
+    if (!state.item?.alone) return;
+    const said = await fetch(`${location.pathname}?health`, { cache: "no-store" }).then((reply) => reply.ok && reply.text(), () => "");
+    if (said && boot && said !== boot) location.reload();
+    boot ??= said || null;
+  }
+
   // --- the line to the kernel
 
   // Send an answer until the kernel confirms it. It counts once, however often it comes.
@@ -39,6 +49,7 @@ export default () => {
       post(message);
       timer = setTimeout(() => {
         state.trouble = Date.now() - since > STUCK ? 2 : 1;
+        look();
         send();
         draw();
       }, RETRY);
@@ -52,7 +63,13 @@ export default () => {
     Object.assign(state, { phase: "wait", feedback: null });
     clearTimeout(opening);
     clearTimeout(asked);
-    asked = setTimeout(() => { ask(); state.trouble = 1; draw(); }, RETRY);
+    asked = setTimeout(function again() {
+      ask();
+      look();
+      state.trouble = 1;
+      draw();
+      asked = setTimeout(again, 2 * RETRY);
+    }, RETRY);
     draw();
   }
 
@@ -149,6 +166,7 @@ export default () => {
   function introduce() {
     if (told || !state.item.seat || state.item.type !== "item") return;
     told = true;
+    look();
     const times = [];
     requestAnimationFrame(function look(time) {
       times.push(time);
@@ -351,7 +369,8 @@ function mount(el, state, act) {
     if (state.trouble) {
       trouble.append(!state.pending ? "No answer from the server yet, retrying. " : "Not saved yet, retrying. "
         + (item.seat ? "Your answer is kept in this browser. " : ""));
-      if (state.trouble > 1) trouble.append(element("button", { type: "button", text: "Load the page again", onclick: () => location.reload() }));
+      if (state.trouble > 1) trouble.append("This page may be open in another window, where you can go on. ",
+        element("button", { type: "button", text: "Load the page again", onclick: () => location.reload() }));
     }
   }
 
