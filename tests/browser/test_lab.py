@@ -190,6 +190,7 @@ def test_the_page_is_answered_while_another_cell_runs(lab):
     page.wait_for_timeout(1500)         # JupyterLab opens its second way into the kernel
     page.locator(".uslab-quiz").focus()
     page.keyboard.press("s")
+    page.wait_for_selector(".uslab-quiz[data-phase=quality]", timeout=4000)     # a key counts once a question is open
     page.keyboard.press("3")
     page.wait_for_selector(".uslab-quiz[data-phase=feedback]", timeout=4000)
     assert page.locator(".jp-InputArea-prompt:has-text('*')").count()
