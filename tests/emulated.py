@@ -2,8 +2,8 @@
 
 Each holds a CPU tensor out of reach. Refused: operations of tensors of both devices, numpy, pickles and pointers of a
 tensor that is not on the CPU, and a generator of the CPU for numbers of the GPU. Let through, as CUDA does: a 0-d CPU
-tensor in an elementwise operation, CPU indices. What it cannot see: memory, streams, other rounding, other random
-numbers (a run gives the numbers of the CPU, to the bit), kernels that CUDA lacks.
+tensor in an elementwise operation, CPU indices. What it cannot see: memory, streams and graphs, other rounding, other
+random numbers (a run gives the numbers of the CPU, to the bit), kernels that CUDA lacks.
 """
 
 import contextlib
@@ -14,6 +14,8 @@ from unittest import mock
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map_only
+
+from uslab.models.gan import GAN
 
 GPU = torch.device("cuda", 0)
 ANY_INDEX = ("aten.index.Tensor", "aten.index_put_.default", "aten.index_put.default", "aten._index_put_impl_.default",
@@ -162,6 +164,7 @@ def gpu():
     with contextlib.ExitStack() as stack:
         for name, stub in cuda.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, stub))
+        stack.enter_context(mock.patch.object(GAN, "use_graphs", lambda _: False))
         # Other threads are outside this context, so what goes to a pool of threads is done at once.
         stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", at_once))
         # PyTorch knows no views of tensors like these in inference mode.

@@ -154,7 +154,7 @@ def test_the_controller_follows_the_reference():
         signs = torch.ones(16)
         signs[:round((1 - mean_sign) * 8)] = -1
         for logits in signs.split(4):
-            controller.update(logits * 3)
+            controller.update((logits * 3).sign().sum(), len(logits))
         assert controller.r == pytest.approx(mean_sign)
         assert controller.p == pytest.approx(p, abs=1e-12)
 
@@ -163,11 +163,11 @@ def test_p_stays_within_its_limits():
     controller = Controller(kimg=0.01)
     for sign, limit in ((1, 0.8), (-1, 0.0)):
         for _ in range(80):
-            controller.update(sign * torch.ones(4))
+            controller.update(sign * torch.tensor(4.0), 4)
         assert controller.p == limit and controller.r == sign
     still = Controller(p=1.0, moves=False)
     for _ in range(8):
-        still.update(torch.ones(4))
+        still.update(torch.tensor(4.0), 4)
     assert still.p == 1.0 and still.r == 1.0
 
 
@@ -176,8 +176,8 @@ def test_a_restored_controller_goes_on_within_a_window():
     logits = torch.randn(30, 4) + 1
     one, two = Controller(kimg=0.1), Controller(kimg=0.1)
     for batch in logits[:18]:
-        one.update(batch)
+        one.update(batch.sign().sum(), 4)
     two.load_state_dict(json.loads(json.dumps(one.state_dict())))
     for batch in logits[18:]:
-        one.update(batch), two.update(batch)
+        one.update(batch.sign().sum(), 4), two.update(batch.sign().sum(), 4)
     assert one.state_dict() == two.state_dict() and one.p > 0

@@ -31,82 +31,99 @@ SHIPPED = Path(__file__).parents[1] / "uslab" / "generators"
 EUS = View(100, 256)     # rows and columns of a plane, pixels; a frame of 256 pixels has its fan in these rows
 
 
-def heads(size: int, **changes):
+def simulated(scene: str, n: int, size: int, runs: Path) -> ImageSet:
+    """A phantom's set of DATA_SEED; kept in runs/images, since making it takes as long as a small training."""
+    path = runs / "images" / f"{scene}_{size}_{n}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        phantom.load(scene, n, size, DATA_SEED).save(path)
+    return ImageSet.load(path)
+
+
+def heads(size: int, runs: Path, **changes):
     """DCGAN on fetal heads."""
-    config = dcgan.Config(size=size, batch_size=64, ngf=2560 // size, ndf=2560 // size, ema=0.999, **changes)
-    return dcgan.DCGAN, config, phantom.load("fetal_head", 2000, size, DATA_SEED), 60_000
+    config = dcgan.Config(size=size, batch_size=64, ema=0.999, **changes)
+    return dcgan.DCGAN, config, simulated("fetal_head", 2000, size, runs), 60_000
 
 
-def breasts(n: int, steps: int, batch_size: int = 32, conditional: bool = False, **changes):
-    """StyleGAN2 on breasts of all classes, at 64 pixels."""
-    images = phantom.load("breast", n, 64, DATA_SEED)
-    config = stylegan2.preset("auto", 64, batch_size=batch_size, mbstd_group=4, gamma=0.5, lr=0.002, z=128,
-                              channel_base=2048, channel_max=128, path_weight=0.0, ema_kimg=5.0,
-                              operations="ultrasound", ada_kimg=100.0,
-                              classes=len(images.classes) if conditional else 0, **changes)
+def style(images: ImageSet, steps: int, batch_size: int = 32, **changes):
+    """StyleGAN2 at 64 pixels, as small as it still learns."""
+    config = stylegan2.preset("auto", 64, batch_size=batch_size, mbstd_group=4, gamma=0.5, lr=0.002, channel_base=2048,
+                              channel_max=128, path_weight=0.0, ema_kimg=10.0, operations="ultrasound", ada_kimg=100.0,
+                              fill="black", **{"z": 128, "augment": "diffaug"} | changes)
     return stylegan2.StyleGAN2, config, dataclasses.replace(images, masks=None, mask_names=()), steps
 
 
-def organs():
+def breasts(runs: Path, n: int, steps: int, batch_size: int = 32, conditional: bool = False, **changes):
+    """StyleGAN2 on breasts of all classes."""
+    images = simulated("breast", 4000, 64, runs)[:n]
+    return style(images, steps, batch_size, classes=len(images.classes) if conditional else 0, **changes)
+
+
+def organs(runs: Path):
     """StyleGAN2 on four organs at once: the base from which a small set is learnt."""
-    parts = [phantom.load(name, 800, 64, DATA_SEED) for name in ("breast", "fetal_head", "liver", "ovary")]
-    _, config, _, _ = breasts(64, 0, 64, augment="ada")
+    parts = [simulated(name, {"breast": 4000, "liver": 3000}.get(name, 800), 64, runs)[:800]
+             for name in ("breast", "fetal_head", "liver", "ovary")]
     images = ImageSet(torch.cat([part.images for part in parts]), ", ".join(part.card for part in parts), "phantom",
                       table=parts[0].table.iloc[:0].reindex(range(sum(map(len, parts)))).assign(
                           file=[f"{part.card}/{file}" for part in parts for file in part.table.file]))
-    return stylegan2.StyleGAN2, config, images, 12_000
+    return style(images, 30_000)
 
 
 def livers(label: str, stage: int, runs: Path):
-    """The stacked GAN on livers of one class, 64 pixels and then 128."""
-    images = phantom.load("liver", 1400, 128, DATA_SEED)
+    """The stacked GAN on livers of one class: a StyleGAN2 of 64 pixels as stage I, then the refiner to 128.
+
+    DCGAN's discriminator knows the frames of some forty patients by heart after 30 thousand images, and its generator
+    then draws one bare sector.
+    """
+    images = simulated("liver", 3000, 64 if stage == 1 else 128, runs)
     images = images[(images.labels == images.classes.index(label)).numpy()]
-    # 70 patients of ten frames: a wider D knows them by heart after 30 thousand images, and G draws one bare sector.
-    config = stackgan.Config(stage=1, size=128, size1=64, batch_size=32, z=64, ngf=40, ndf=12, width2=24, ema=0.99)
-    if stage == 2:
-        config = dataclasses.replace(config, stage=2, width2=16,
-                                     stage1=str(runs / f"stackgan_liver_{label}_stage1"))
+    if stage == 1:
+        return style(images, 12_000, z=64)
+    config = stackgan.Config(stage=2, size=128, size1=64, batch_size=32, z=64, width2=16, ema=0.99,
+                             stage1=str(runs / f"stackgan_liver_{label}_stage1"))
     return stackgan.StackGAN, config, images, 25_000
 
 
-def eus(organ: str):
+def eus(organ: str, runs: Path):
     """CycleGAN from CT planes to endoscopic ultrasound, one organ."""
-    frames = phantom.load("eus", 600, 256, DATA_SEED)
+    frames = simulated("eus", 900, 256, runs)
     frames = frames[(frames.labels == frames.classes.index(organ)).numpy()]
     top = (256 - EUS.height) // 2
     frames = dataclasses.replace(frames, images=frames.images[:, :, top:top + EUS.height], masks=None, mask_names=())
     planes = Slices.find({f"CT{i}": phantom.abdomen(DATA_SEED + i) for i in range(8)}, organ, 60, EUS, DATA_SEED)
-    config = cyclegan.Config(size=256, batch_size=4, epoch=len(frames) // 4, epochs=60.0, decay=60.0, ngf=24, ndf=32,
+    config = cyclegan.Config(size=256, batch_size=4, epoch=len(frames) // 4, epochs=50.0, decay=50.0, ngf=24, ndf=32,
                              blocks=6, layers=3, identity=2.0, denoise="discriminator", upsample="nearest", margin=8,
                              ema=0.999)
     return cyclegan.CycleGAN, config, {"ct": planes, "us": frames}, config.steps
 
 
-def ovaries(sketch: bool, grow: bool):
+def ovaries(sketch: bool, grow: bool, runs: Path):
     """Liang's models on ovaries: mask alone or with sketch at 64 pixels, or growing to 128."""
-    images = sketches.conditioned(phantom.load("ovary", 500, 128, DATA_SEED), blur=2.0)
-    config = pgsgan.Config(size=64, sketch=sketch, grow=grow, first=6000, fade=100, batch_size=8, lr_g=5e-4, lr_d=2e-4,
+    images = sketches.conditioned(simulated("ovary", 500, 128, runs), blur=2.0)
+    config = pgsgan.Config(size=64, sketch=sketch, grow=grow, first=5000, fade=60, batch_size=8, lr_g=5e-4, lr_d=2e-4,
                            ngf=32 if grow else 24, ndf=32, blocks=6 if grow else 4, weight_l1=50.0, ema=0.998)
-    return pgsgan.PGSGAN, config, images if grow else sketches.halved(images), 20_000 if grow else 12_000
+    return pgsgan.PGSGAN, config, images if grow else sketches.halved(images), 16_000 if grow else 12_000
 
 
 RECIPES = {
-    "dcgan_fetal_head_64": lambda runs: heads(64),
-    "dcgan_fetal_head_128": lambda runs: heads(128),
-    "stylegan2_breast": lambda runs: breasts(2500, 13_000, 16, conditional=True, augment="ada"),
-    "stylegan2_breast_50_none": lambda runs: breasts(50, 6000, augment="none"),
-    "stylegan2_breast_50_ada": lambda runs: breasts(50, 8000, augment="ada"),
-    "stylegan2_organs": lambda runs: organs(),
+    "dcgan_fetal_head_64": lambda runs: heads(64, runs, ngf=40, ndf=40),
+    "dcgan_fetal_head_128": lambda runs: heads(128, runs, ngf=32, ndf=12),
+    "dcgan_fetal_head_128b": lambda runs: heads(128, runs, ngf=24, ndf=24, lr=1e-4),
+    "stylegan2_breast": lambda runs: breasts(runs, 4000, 20_000, 64, conditional=True),
+    "stylegan2_breast_50_none": lambda runs: breasts(runs, 50, 6000, augment="none"),
+    "stylegan2_breast_50_ada": lambda runs: breasts(runs, 50, 6000, augment="ada"),
+    "stylegan2_organs": lambda runs: organs(runs),
     "stackgan_liver_healthy_stage1": lambda runs: livers("healthy", 1, runs),
     "stackgan_liver_healthy": lambda runs: livers("healthy", 2, runs),
     "stackgan_liver_fatty_stage1": lambda runs: livers("fatty", 1, runs),
     "stackgan_liver_fatty": lambda runs: livers("fatty", 2, runs),
-    "cyclegan_eus_liver": lambda runs: eus("liver"),
-    "cyclegan_eus_pancreas": lambda runs: eus("pancreas"),
-    "cyclegan_eus_aorta": lambda runs: eus("aorta"),
-    "pgsgan_ovary_128": lambda runs: ovaries(sketch=True, grow=True),
-    "sgan_ovary_64": lambda runs: ovaries(sketch=True, grow=False),
-    "cgan_ovary_64": lambda runs: ovaries(sketch=False, grow=False),
+    "cyclegan_eus_liver": lambda runs: eus("liver", runs),
+    "cyclegan_eus_pancreas": lambda runs: eus("pancreas", runs),
+    "cyclegan_eus_aorta": lambda runs: eus("aorta", runs),
+    "pgsgan_ovary_128": lambda runs: ovaries(True, True, runs),
+    "sgan_ovary_64": lambda runs: ovaries(True, False, runs),
+    "cgan_ovary_64": lambda runs: ovaries(False, False, runs),
 }
 
 
@@ -115,6 +132,7 @@ def train(
     minutes: float,    # after which it stops
     runs: Path,        # folder of the runs
     ship: Path,        # folder of the exported generators
+    do: str,           # 'all', or 'train': export without measuring
 ) -> None:
     """Train one recipe, or go on with it, and export what it has learnt."""
     end = time.monotonic() + 60 * minutes
@@ -130,8 +148,9 @@ def train(
             run.stop()
     run.save_set(run.gan.sample(200, 1))
     if not name.endswith("_stage1"):
-        scores, limits = measured(run, data) if isinstance(run.gan, (dcgan.DCGAN, stylegan2.StyleGAN2)) else ([], "")
-        run.export(ship / name, scores, limits)
+        measure = do == "all" and isinstance(run.gan, (dcgan.DCGAN, stylegan2.StyleGAN2))
+        scores, limits = measured(run, data) if measure else ([], "")
+        run.export(ship / name, scores, limits, discriminator=name == "stylegan2_organs")
 
 
 def measured(run: Run, known: ImageSet) -> tuple[list, str]:
@@ -151,6 +170,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=24 * 60, help="stop each after so long (default: a day)")
     parser.add_argument("--together", type=int, default=1, help="trainings at a time (default: 1)")
     parser.add_argument("--runs", type=Path, default=Path("runs/generators"), help="folder of the runs")
+    parser.add_argument("--do", choices=("all", "train"), default="all", help="train: export without measuring")
     parser.add_argument("--ship", type=Path, default=SHIPPED, help="folder of the exported generators")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in RECIPES]:
@@ -158,9 +178,10 @@ def main() -> None:
     names = options.names or list(RECIPES)
     if options.together == 1:
         for name in names:
-            train(name, options.minutes, options.runs, options.ship)
+            train(name, options.minutes, options.runs, options.ship, options.do)
         return
-    command = [sys.executable, __file__, "--runs", str(options.runs), "--ship", str(options.ship)]
+    command = [sys.executable, __file__, "--runs", str(options.runs), "--ship", str(options.ship), "--do",
+               options.do]
     running = {}
     while names or running:
         for name, process in list(running.items()):

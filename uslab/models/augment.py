@@ -198,11 +198,10 @@ class Controller:
         self.p, self.r, self.moves, self.target, self.kimg = p, 0.0, moves, target, kimg
         self.signs, self.batches, self.images = None, 0, 0
 
-    def update(self, logits: Tensor) -> None:
-        """Take D's logits (B,) of a batch of augmented real images; the device is waited for once in four batches."""
-        total = logits.detach().float().sign().sum()
-        self.signs = total if self.signs is None else self.signs + total
-        self.batches, self.images = self.batches + 1, self.images + len(logits)
+    def update(self, signs: Tensor, n: int) -> None:
+        """Take the sum of the signs, 0-d, of D's logits of n augmented real images; waits once in four batches."""
+        self.signs = signs if self.signs is None else self.signs + signs
+        self.batches, self.images = self.batches + 1, self.images + n
         if self.batches == self.EVERY:
             self.r = self.signs.item() / self.images
             if self.moves:

@@ -206,11 +206,19 @@ class CycleGAN(ConditionalGAN):
         us: Tensor,      # y, another scene, likewise
     ) -> dict[str, Tensor]:
         """Minimise |D(G(x)) - 1|^2 + cycle + identity in both G, then |D(y) - 1|^2 + |D(G(x))|^2 over 2 in both D."""
-        config, real = self.config, {"ct": ct, "us": us}
-        real = {domain: images.contiguous(memory_format=torch.channels_last) for domain, images in real.items()}
+        ct, us = (images.contiguous(memory_format=torch.channels_last) for images in (ct, us))
+        rate = self.config.rate(self.steps)
         for optimiser in self.optimisers.values():
-            optimiser.param_groups[0]["lr"] = config.rate(self.steps)
+            optimiser.param_groups[0]["lr"] = rate
+        fake, values = self.phase(self.update_g, ct, us, rate)
+        shown = [self.pools[domain].query(fake[domain]) for domain in DOMAINS]
+        values |= self.phase(self.update_d, us, ct, *shown, rate)
+        self.steps += 1
+        return values
 
+    def update_g(self, ct: Tensor, us: Tensor, rate: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The fakes by domain, float32, and the losses; `rate` is the learning rate that the optimisers have."""
+        config, real = self.config, {"ct": ct, "us": us}
         # D only passes the gradient on to G here; its own weights need none, so that work is spared.
         self.trains(self.D, False)
         fake, judged, loss_cycle, loss_identity = {}, {}, ct.new_zeros(()), ct.new_zeros(())
@@ -232,20 +240,21 @@ class CycleGAN(ConditionalGAN):
         self.descend("G", loss_gan + config.cycle * loss_cycle + config.identity * loss_identity)
         self.trains(self.D, True)
         self.average()
+        return ({domain: images.detach().float() for domain, images in fake.items()},
+                {"loss_g": loss_gan.detach(), "loss_cycle": loss_cycle.detach(),
+                 "loss_identity": loss_identity.detach()})
 
+    def update_d(self, us: Tensor, ct: Tensor, shown_us: Tensor, shown_ct: Tensor, rate: float) -> dict[str, Tensor]:
+        """Real images and the fakes that are shown, each (B, 1, h, w), to the loss and the mean logits."""
         loss_d, right = ct.new_zeros(()), []
         with self.autocast():
-            for domain in DOMAINS:
-                shown = self.pools[domain].query(fake[domain].detach().float())
-                logits = self.D[domain](self.seen(torch.cat([real[domain], shown])))
+            for domain, real, shown in (("us", us, shown_us), ("ct", ct, shown_ct)):
+                logits = self.D[domain](self.seen(torch.cat([real, shown])))
                 d_real, d_fake = logits.chunk(2)
                 loss_d = loss_d + 0.5 * (lsgan(d_real, 1.0) + lsgan(d_fake, 0.0))
                 right.append(logits.detach().float().mean((1, 2, 3)).chunk(2))
         self.descend("D", loss_d)
-        self.steps += 1
-        return {"loss_d": loss_d.detach(), "loss_g": loss_gan.detach(), "loss_cycle": loss_cycle.detach(),
-                "loss_identity": loss_identity.detach(),
-                "d_real": torch.stack([real for real, _ in right]).mean(),
+        return {"loss_d": loss_d.detach(), "d_real": torch.stack([real for real, _ in right]).mean(),
                 "d_fake": torch.stack([fake for _, fake in right]).mean()}
 
     def seen(self, images: Tensor) -> Tensor:

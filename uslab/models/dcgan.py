@@ -106,4 +106,4 @@ class DCGAN(LatentGAN):
         self.fit(batch["image"])
         real = normalise(augment(batch["image"], config.flip, config.rotation, config.corner))
         z = torch.randn(len(real), config.z, 1, 1, device=self.device)
-        return self.update(real, z)
+        return self.phase(self.update, real, z)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .graphs import Graphs
 from .layers import bce, to_uint8
 
 KEPT = 64      # conditions that a conditional model keeps for sampling without one
@@ -31,11 +32,12 @@ class GAN:
         dtype: torch.dtype = torch.float32,       # of the networks' arithmetic: float32 or bfloat16
     ):
         self.config, self.device, self.dtype = config, torch.device(device), dtype
+        self.graphs: Graphs | None = None           # a Run on CUDA sets it
         self.G, self.D = self.build()
         self.optimisers = {}
         for name, networks in (("G", self.G), ("D", self.D)):
             for network in parts(networks):
-                network.to(self.device, memory_format=torch.channels_last)
+                network.to(self.device, memory_format=self.layout)
             weights = [p for network in parts(networks) for p in network.parameters() if p.requires_grad]
             self.optimisers[name] = torch.optim.Adam(weights, fused=True, **self.adam(name))
         self.G_ema = copy.deepcopy(self.G) if self.averages else None
@@ -50,11 +52,28 @@ class GAN:
         """Arguments of Adam for the network called name, 'G' or 'D'."""
         return {"lr": self.config.lr, "betas": (self.config.beta1, self.config.beta2)}
 
+    def phase(self, work: Callable, *arguments: Tensor | float | None) -> Any:
+        """work(*arguments), as a CUDA graph where the run has them: see `Graphs` for what a phase must keep to."""
+        return work(*arguments) if self.graphs is None else self.graphs(work, *arguments)
+
+    def use_graphs(self) -> bool:
+        """Record the phases of a step as CUDA graphs from now on; says whether this model does so."""
+        self.graphs = Graphs(self.device)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["capturable"] = True
+        return True
+
     def descend(self, name: str, loss: Tensor) -> None:
         """One Adam step of the network called name on a 0-d loss."""
         self.optimisers[name].zero_grad()
         loss.backward()
         self.optimisers[name].step()
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How the weights of convolutions lie in memory."""
+        return torch.channels_last
 
     @property
     def side(self) -> int:
@@ -88,8 +107,7 @@ class GAN:
         """Move the averaged generator, if there is one, towards G; buffers such as BatchNorm's are copied."""
         for mean, network in zip(parts(self.G_ema), parts(self.G)):
             torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), 1 - self.ema_share())
-            for kept, new in zip(mean.buffers(), network.buffers()):
-                kept.copy_(new)
+            torch._foreach_copy_(list(mean.buffers()), list(network.buffers()))
 
     def drawn(self, n: int, seed: int) -> Tensor | None:
         """The conditions that sample(n, seed) draws, one an image; None where G takes none."""
@@ -118,6 +136,8 @@ class GAN:
         """Restore what state_dict() gave, from whatever device."""
         for name in self.STATE:
             setattr(self, name, restored(getattr(self, name), moved(state[name], self.device)))
+        if self.graphs is not None:    # they know the optimisers' earlier tensors
+            self.use_graphs()
 
     def sampling_state(self) -> dict:
         """The part of the state that sampling needs; 'G' is the generator that samples."""

@@ -214,7 +214,7 @@ class PGSGAN(ConditionalGAN):
         self.keep(labels)
         alpha_g, alpha_d = self.config.alphas(self.steps)
         self.steps += 1
-        return self.update(labels, normalise(batch["image"].float()), alpha_g, alpha_d)
+        return self.phase(self.update, labels, normalise(batch["image"].float()), alpha_g, alpha_d)
 
     def update(
         self,

@@ -230,7 +230,7 @@ class StackGAN(LatentGAN):
         real = images.float()
         if config.stage == 1:
             real = F.avg_pool2d(real, config.size // config.size1)
-        return self.update(normalise(real), torch.randn(len(real), config.z, 1, 1, device=self.device))
+        return self.phase(self.update, normalise(real), torch.randn(len(real), config.z, 1, 1, device=self.device))
 
     def load_state_dict(self, state: dict) -> None:
         """Restore what state_dict gave. Raises ValueError if stage I has been trained on since."""

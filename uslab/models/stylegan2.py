@@ -20,6 +20,7 @@ from .stylegan2_ops import (
     blur_filter,
     conv2d_resample,
     exact,
+    laid_out,
     minibatch_std,
     modulated_conv2d,
     normalise_latent,
@@ -231,7 +232,7 @@ class Synthesis(nn.Module):
         self.styles = len(self.layers) + 1    # the last is that of the last ToImage alone
 
     def forward(self, styles: Tensor, fixed_noise: bool = False) -> Tensor:
-        x = self.constant.expand(len(styles), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = laid_out(self.constant.expand(len(styles), -1, -1, -1))
         image, number = None, 0
         for block, to_image in enumerate(self.images):
             for layer in self.layers[max(0, 2 * block - 1):2 * block + 1]:
@@ -304,7 +305,7 @@ class Discriminator(nn.Module):
             layer.requires_grad_(False)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.blocks(images.contiguous(memory_format=torch.channels_last))
+        x = self.blocks(laid_out(images))
         x = self.last(minibatch_std(x, self.group))
         x = self.out(self.dense(x.flatten(1)))
         if labels is None:
@@ -354,12 +355,13 @@ class StyleGAN2(GAN):
         """
         self.fit(batch["image"])
         config, real, labels = self.config, normalise(batch["image"].float()), self.labels(batch)
-        values = self.update_g(len(real), labels)
+        values = self.phase(self.update_g, len(real), labels)
         if config.path_weight and self.steps % config.path_every == 0:
-            self.regularise_g(len(real), labels)
-        values |= self.update_d(real, labels)
+            self.phase(self.regularise_g, len(real), labels)
+        values |= self.phase(self.update_d, real, labels)
+        self.ada.update(values.pop("signs"), len(real))
         if config.gamma and self.steps % config.r1_every == 0:
-            self.regularise_d(real, labels)
+            self.phase(self.regularise_d, real, labels)
         self.average()
         self.steps += 1
         return values | {"r_t": self.ada.r, "p": self.ada.p}
@@ -387,7 +389,7 @@ class StyleGAN2(GAN):
         return {"loss_g": loss.detach()}
 
     def update_d(self, real: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Descend softplus(D(T(G(z)))) + softplus(-D(T(x))), and let ADA look at D(T(x))."""
+        """Descend softplus(D(T(G(z)))) + softplus(-D(T(x))); 'signs' is what ADA looks at, the sum of D(T(x))'s."""
         with self.autocast():
             with torch.no_grad():
                 fake = self.generate(len(real), labels, move_average=False)
@@ -395,9 +397,8 @@ class StyleGAN2(GAN):
             d_real = self.D(self.augment(real), labels).float()               # logits of D(T(x))
         loss = F.softplus(d_fake).mean() + F.softplus(-d_real).mean()
         self.descend("D", loss)
-        self.ada.update(d_real)
         return {"loss_d": loss.detach(), "d_real": d_real.detach().sigmoid().mean(),
-                "d_fake": d_fake.detach().sigmoid().mean()}
+                "d_fake": d_fake.detach().sigmoid().mean(), "signs": d_real.detach().sign().sum()}
 
     def regularise_g(self, n: int, labels: Tensor | None = None) -> None:
         """Path length (Karras 2020a, equation 4): a step in w should change the image by the same length everywhere."""
@@ -408,7 +409,7 @@ class StyleGAN2(GAN):
         slope, = torch.autograd.grad((images * noise).sum(), styles, create_graph=True)
         length = slope.square().sum(2).mean(1).sqrt()
         mean = self.path_mean.lerp(length.mean(), PATH_DECAY)
-        self.path_mean = mean.detach()
+        self.path_mean.copy_(mean.detach())
         self.descend("G", (length - mean).square().mean() * self.config.path_weight * self.config.path_every)
 
     def regularise_d(self, real: Tensor, labels: Tensor | None = None) -> None:
@@ -430,10 +431,12 @@ class StyleGAN2(GAN):
         if move_average:
             self.G.mapping.average.lerp_(w.detach().mean(0), 1 - AVERAGE_DECAY)
         styles = w[:, None].expand(-1, count, -1)
-        if torch.rand([]) < self.config.style_mixing:
-            first = int(torch.randint(1, count, []))
-            other = self.G.mapping(z[1], labels)[:, None].expand(-1, count - first, -1)
-            styles = torch.cat([styles[:, :first], other], 1)
+        if self.config.style_mixing:
+            # Drawn on the device, which nothing waits for: from layer `first` on, or from none.
+            first = torch.randint(1, count, [], device=self.device)
+            first = torch.where(torch.rand([], device=self.device) < self.config.style_mixing, first, count)
+            other = self.G.mapping(z[1], labels)[:, None]
+            styles = torch.where((torch.arange(count, device=self.device) < first)[:, None], styles, other)
         return styles
 
     def augment(self, images: Tensor) -> Tensor:
@@ -442,6 +445,14 @@ class StyleGAN2(GAN):
             if self.config.augment == "diffaug":
                 return diff_augment(images, self.config.policy, self.config.fill)
             return ada(images, SETS[self.config.operations], self.ada.p)
+
+    @property
+    def layout(self) -> torch.memory_format:
+        return torch.contiguous_format if self.device.type == "cuda" else torch.channels_last
+
+    def use_graphs(self) -> bool:
+        """As any GAN, but not with ADA, whose images are padded by as much as is drawn."""
+        return self.config.augment in ("none", "diffaug") and super().use_graphs()
 
     def ema_share(self) -> float:
         return ema_beta(self.config, self.steps * self.config.batch_size)

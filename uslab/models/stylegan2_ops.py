@@ -104,9 +104,21 @@ class Filter(torch.autograd.Function):
 def raised(x: Tensor, up_x: int, up_y: int) -> Tensor:
     """Put up - 1 zeros behind every pixel: (B, C, H, W) to (B, C, H up_y, W up_x)."""
     b, c, h, w = x.shape
-    wide = x.new_zeros(b, h * up_y, w * up_x, c).permute(0, 3, 1, 2)   # in the networks' memory format
+    if x.is_contiguous():
+        wide = x.new_zeros(b, c, h * up_y, w * up_x)
+    else:
+        wide = x.new_zeros(b, h * up_y, w * up_x, c).permute(0, 3, 1, 2)
     wide[:, :, ::up_y, ::up_x] = x
     return wide
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """Images in the memory format that the networks work in.
+
+    Processors want the channels last. On CUDA that sends the filters, which see each channel alone, to kernels that
+    take three times as long as PyTorch's own, and these want the channels first.
+    """
+    return x if x.is_cuda else x.contiguous(memory_format=torch.channels_last)
 
 
 def upsample2d(x: Tensor, f: Tensor, up: int = 2, padding: int | list[int] = 0, gain: float = 1.0) -> Tensor:

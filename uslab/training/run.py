@@ -98,6 +98,8 @@ class Run:
                 self._restore(saved)
             elif start:
                 store.begin(self.gan, start)
+            if self.device.type == "cuda":
+                self.settings["cuda_graphs"] = not deterministic and self.gan.use_graphs()
             self.records = self._trimmed_log()
 
     def __repr__(self) -> str:
