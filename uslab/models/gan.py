@@ -107,7 +107,8 @@ class GAN:
         """Move the averaged generator, if there is one, towards G; buffers such as BatchNorm's are copied."""
         for mean, network in zip(parts(self.G_ema), parts(self.G)):
             torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), 1 - self.ema_share())
-            torch._foreach_copy_(list(mean.buffers()), list(network.buffers()))
+            if kept := list(mean.buffers()):
+                torch._foreach_copy_(kept, list(network.buffers()))
 
     def drawn(self, n: int, seed: int) -> Tensor | None:
         """The conditions that sample(n, seed) draws, one an image; None where G takes none."""
