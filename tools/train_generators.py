@@ -1,9 +1,10 @@
 """Train the generators that the package ships, on phantoms: `python tools/train_generators.py [NAME ...]`.
 
 Each name is one recipe below, and one run in runs/generators/NAME: stopped and started again, it goes on from its
-checkpoint. At the end it is measured against phantoms that it has not seen, and exported to uslab/generators/NAME.
-`--minutes` stops early, with a checkpoint and an export of what has been learnt (0 exports what there is);
-`--together` trains several at a time, each in a process of its own.
+checkpoint. At the end it is exported to uslab/generators/NAME, and what stands there is measured against phantoms that
+it has not seen. `--minutes` stops early, with a checkpoint and an export of what has been learnt (0 exports what there
+is); `--do train` leaves the measures for later, `--do measure` takes them; `--together` trains several at a time, each
+in a process of its own.
 
 The phantoms have seeds of their own, DATA_SEED and HELD_OUT and on, which no notebook uses: whatever a notebook holds
 out, these generators have not seen either.
@@ -18,32 +19,51 @@ from pathlib import Path
 
 import torch
 
-from uslab import metrics, phantom
+from uslab import metrics, models, phantom
 from uslab.data import ImageSet
+from uslab.data.atomic import write_text
 from uslab.data.slicer import View
 from uslab.data.slices import Slices
-from uslab.models import cyclegan, dcgan, pgsgan, sketches, stackgan, stylegan2
+from uslab.models import cyclegan, dcgan, pgsgan, sketches, stackgan, store, stylegan2
 from uslab.training import Run
+from uslab.training.export import card
 
-DATA_SEED, HELD_OUT = 1000, 2000
-N_MEASURED = 300         # images that a generator is measured with, and as many unseen ones
+DATA_SEED, HELD_OUT, OTHERS = 1000, 2000, 2500    # of training, of the images to measure with, of those for the floor
+N_MEASURED = 300         # images that a generator is measured with, or 200 of one class
 SHIPPED = Path(__file__).parents[1] / "uslab" / "generators"
-EUS = View(100, 256)     # rows and columns of a plane, pixels; a frame of 256 pixels has its fan in these rows
+EUS = View(40, 96)       # rows and columns of a plane, pixels; a frame of 96 pixels has its fan in these rows
 
 
-def simulated(scene: str, n: int, size: int, runs: Path) -> ImageSet:
-    """A phantom's set of DATA_SEED; kept in runs/images, since making it takes as long as a small training."""
-    path = runs / "images" / f"{scene}_{size}_{n}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        phantom.load(scene, n, size, DATA_SEED).save(path)
-    return ImageSet.load(path)
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a recipe takes its simulated images from."""
+
+    runs: Path                # those of the training are kept in runs/images: they take as long as a small training
+    seed: int = DATA_SEED
+    n: int | None = None      # images, where a recipe's own number is not wanted
+
+    def load(self, scene: str, n: int, size: int) -> ImageSet:
+        if self.seed != DATA_SEED:
+            return phantom.load(scene, self.n or n, size, self.seed)
+        path = self.runs / "images" / f"{scene}_{size}_{n}.safetensors"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            phantom.load(scene, n, size, self.seed).save(path)
+        return ImageSet.load(path)[:self.n]
+
+    def of_class(self, name: str, scene: str, n: int, size: int) -> ImageSet:
+        """The images of one class, without their masks."""
+        images = dataclasses.replace(self, n=self.n and 3 * self.n).load(scene, n, size)
+        images = images[(images.labels == images.classes.index(name)).numpy()]
+        return dataclasses.replace(images, masks=None, mask_names=())
 
 
-def heads(size: int, runs: Path, **changes):
+# Each gives a model, its Config, its data and its steps.
+
+def heads(source: Source, size: int, **changes):
     """DCGAN on fetal heads."""
-    config = dcgan.Config(size=size, batch_size=64, ema=0.999, **changes)
-    return dcgan.DCGAN, config, simulated("fetal_head", 2000, size, runs), 60_000
+    return (dcgan.DCGAN, dcgan.Config(size=size, batch_size=64, ema=0.999, **changes),
+            source.load("fetal_head", 2000, size), 60_000)
 
 
 def style(images: ImageSet, steps: int, batch_size: int = 32, **changes):
@@ -54,15 +74,17 @@ def style(images: ImageSet, steps: int, batch_size: int = 32, **changes):
     return stylegan2.StyleGAN2, config, dataclasses.replace(images, masks=None, mask_names=()), steps
 
 
-def breasts(runs: Path, n: int, steps: int, batch_size: int = 32, conditional: bool = False, **changes):
+def breasts(source: Source, n: int, steps: int, batch_size: int = 32, conditional: bool = False, **changes):
     """StyleGAN2 on breasts of all classes."""
-    images = simulated("breast", 4000, 64, runs)[:n]
+    images = source.load("breast", 4000, 64)[:n if source.seed == DATA_SEED else None]
     return style(images, steps, batch_size, classes=len(images.classes) if conditional else 0, **changes)
 
 
-def organs(runs: Path):
+def organs(source: Source):
     """StyleGAN2 on four organs at once: the base from which a small set is learnt."""
-    parts = [simulated(name, {"breast": 4000, "liver": 3000}.get(name, 800), 64, runs)[:800]
+    n = 800 if source.n is None else source.n // 4
+    source = dataclasses.replace(source, n=n)
+    parts = [source.load(name, {"breast": 4000, "liver": 3000}.get(name, 800), 64)
              for name in ("breast", "fetal_head", "liver", "ovary")]
     images = ImageSet(torch.cat([part.images for part in parts]), ", ".join(part.card for part in parts), "phantom",
                       table=parts[0].table.iloc[:0].reindex(range(sum(map(len, parts)))).assign(
@@ -70,60 +92,59 @@ def organs(runs: Path):
     return style(images, 30_000)
 
 
-def livers(label: str, stage: int, runs: Path):
+def livers(source: Source, label: str, stage: int):
     """The stacked GAN on livers of one class: a StyleGAN2 of 64 pixels as stage I, then the refiner to 128.
 
     DCGAN's discriminator knows the frames of some forty patients by heart after 30 thousand images, and its generator
     then draws one bare sector.
     """
-    images = simulated("liver", 3000, 64 if stage == 1 else 128, runs)
-    images = images[(images.labels == images.classes.index(label)).numpy()]
+    images = source.of_class(label, "liver", 3000, 64 if stage == 1 else 128)
     if stage == 1:
         return style(images, 12_000, z=64)
-    config = stackgan.Config(stage=2, size=128, size1=64, batch_size=32, z=64, width2=16, ema=0.99,
-                             stage1=str(runs / f"stackgan_liver_{label}_stage1"))
+    config = stackgan.Config(stage=2, size=128, size1=64, batch_size=32, z=64, width2=24, ndf2=8, ema=0.99,
+                             stage1=str(source.runs / f"stackgan_liver_{label}_stage1"))
     return stackgan.StackGAN, config, images, 25_000
 
 
-def eus(organ: str, runs: Path):
+def eus(source: Source, organ: str):
     """CycleGAN from CT planes to endoscopic ultrasound, one organ."""
-    frames = simulated("eus", 900, 256, runs)
-    frames = frames[(frames.labels == frames.classes.index(organ)).numpy()]
-    top = (256 - EUS.height) // 2
-    frames = dataclasses.replace(frames, images=frames.images[:, :, top:top + EUS.height], masks=None, mask_names=())
-    planes = Slices.find({f"CT{i}": phantom.abdomen(DATA_SEED + i) for i in range(8)}, organ, 60, EUS, DATA_SEED)
-    config = cyclegan.Config(size=256, batch_size=4, epoch=len(frames) // 4, epochs=50.0, decay=50.0, ngf=24, ndf=32,
-                             blocks=6, layers=3, identity=2.0, denoise="discriminator", upsample="nearest", margin=8,
-                             ema=0.999)
+    frames = source.of_class(organ, "eus", 900, EUS.width)
+    top = (EUS.width - EUS.height) // 2
+    frames = dataclasses.replace(frames, images=frames.images[:, :, top:top + EUS.height])
+    planes = Slices.find({f"CT{i}": phantom.abdomen(source.seed + i) for i in range(8)}, organ,
+                         60 if source.n is None else len(frames) // 8 + 1, EUS, source.seed)
+    config = cyclegan.Config(size=EUS.width, batch_size=1, epoch=len(frames), epochs=25.0, decay=25.0, lr=5e-4, ngf=16,
+                             ndf=16, blocks=6, layers=2, identity=2.0, denoise="off", upsample="nearest", margin=4,
+                             ema=0.998)
     return cyclegan.CycleGAN, config, {"ct": planes, "us": frames}, config.steps
 
 
-def ovaries(sketch: bool, grow: bool, runs: Path):
+def ovaries(source: Source, sketch: bool, grow: bool):
     """Liang's models on ovaries: mask alone or with sketch at 64 pixels, or growing to 128."""
-    images = sketches.conditioned(simulated("ovary", 500, 128, runs), blur=2.0)
+    images = sketches.conditioned(source.load("ovary", 500, 128), blur=2.0)
     config = pgsgan.Config(size=64, sketch=sketch, grow=grow, first=5000, fade=60, batch_size=8, lr_g=5e-4, lr_d=2e-4,
                            ngf=32 if grow else 24, ndf=32, blocks=6 if grow else 4, weight_l1=50.0, ema=0.998)
     return pgsgan.PGSGAN, config, images if grow else sketches.halved(images), 16_000 if grow else 12_000
 
 
 RECIPES = {
-    "dcgan_fetal_head_64": lambda runs: heads(64, runs, ngf=40, ndf=40),
-    "dcgan_fetal_head_128": lambda runs: heads(128, runs, ngf=32, ndf=12),
-    "dcgan_fetal_head_128b": lambda runs: heads(128, runs, ngf=24, ndf=24, lr=1e-4),
-    "stylegan2_breast": lambda runs: breasts(runs, 4000, 20_000, 64, conditional=True),
-    "stylegan2_breast_50_none": lambda runs: breasts(runs, 50, 6000, augment="none"),
-    "stylegan2_breast_50_ada": lambda runs: breasts(runs, 50, 6000, augment="ada"),
-    "stylegan2_organs": lambda runs: organs(runs),
-    "stackgan_liver_healthy_stage1": lambda runs: livers("healthy", 1, runs),
-    "stackgan_liver_healthy": lambda runs: livers("healthy", 2, runs),
-    "stackgan_liver_fatty_stage1": lambda runs: livers("fatty", 1, runs),
-    "stackgan_liver_fatty": lambda runs: livers("fatty", 2, runs),
-    "cyclegan_eus_liver": lambda runs: eus("liver", runs),
-    "cyclegan_eus_pancreas": lambda runs: eus("pancreas", runs),
-    "cyclegan_eus_aorta": lambda runs: eus("aorta", runs),
-    "pgsgan_ovary_128": lambda runs: ovaries(True, True, runs),
-    "sgan_ovary_64": lambda runs: ovaries(True, False, runs),
-    "cgan_ovary_64": lambda runs: ovaries(False, False, runs),
+    "dcgan_fetal_head_64": lambda source: heads(source, 64, ngf=40, ndf=40),
+    # At 128 pixels a discriminator as wide as the generator wins.
+    "dcgan_fetal_head_128": lambda source: heads(source, 128, ngf=32, ndf=12),
+    "stylegan2_breast": lambda source: breasts(source, 4000, 20_000, 64, conditional=True),
+    "stylegan2_breast_50_none": lambda source: breasts(source, 50, 6000, augment="none"),
+    "stylegan2_breast_50_ada": lambda source: breasts(source, 50, 6000, augment="ada"),
+    "stylegan2_organs": organs,
+    "stackgan_liver_healthy_stage1": lambda source: livers(source, "healthy", 1),
+    "stackgan_liver_healthy": lambda source: livers(source, "healthy", 2),
+    "stackgan_liver_fatty_stage1": lambda source: livers(source, "fatty", 1),
+    "stackgan_liver_fatty": lambda source: livers(source, "fatty", 2),
+    "cyclegan_eus_liver": lambda source: eus(source, "liver"),
+    "cyclegan_eus_pancreas": lambda source: eus(source, "pancreas"),
+    "cyclegan_eus_aorta": lambda source: eus(source, "aorta"),
+    "pgsgan_ovary_128": lambda source: ovaries(source, True, True),
+    "sgan_ovary_64": lambda source: ovaries(source, True, False),
+    "cgan_ovary_64": lambda source: ovaries(source, False, False),
 }
 
 
@@ -132,11 +153,10 @@ def train(
     minutes: float,    # after which it stops
     runs: Path,        # folder of the runs
     ship: Path,        # folder of the exported generators
-    do: str,           # 'all', or 'train': export without measuring
 ) -> None:
     """Train one recipe, or go on with it, and export what it has learnt."""
     end = time.monotonic() + 60 * minutes
-    model, config, data, steps = RECIPES[name](runs)
+    model, config, data, steps = RECIPES[name](Source(runs))
     run = Run(runs / name, model, config, data, seed=0, checkpoint_seconds=30, log_every=100, data_seed=DATA_SEED)
     print(name, run, f"for {steps} steps", flush=True)
     for batch in run.batches(steps) if minutes else ():
@@ -148,20 +168,34 @@ def train(
             run.stop()
     run.save_set(run.gan.sample(200, 1))
     if not name.endswith("_stage1"):
-        measure = do == "all" and isinstance(run.gan, (dcgan.DCGAN, stylegan2.StyleGAN2))
-        scores, limits = measured(run, data) if measure else ([], "")
-        run.export(ship / name, scores, limits, discriminator=name == "stylegan2_organs")
+        run.export(ship / name, discriminator=name == "stylegan2_organs")
 
 
-def measured(run: Run, known: ImageSet) -> tuple[list, str]:
-    """Scores of the images that a seed gives, the floor beside them, and what they were measured against."""
-    scene, size = known.card.removeprefix("phantom_"), run.config.size
-    unseen, half = (phantom.load(scene, N_MEASURED, size, seed) for seed in (HELD_OUT, HELD_OUT + 500))
-    scores = metrics.scores(unseen, run.gan.sample(N_MEASURED, 1), known)
-    floors = [metrics.fid(unseen, half), *metrics.precision_recall(unseen, half)]
-    scores += [dataclasses.replace(score, name=f"floor: {score.name}", note="other simulated images in its place")
-               for score in floors]
-    return scores, f"Measured against {N_MEASURED} simulated images of other patients (data seed {HELD_OUT})."
+def measure(name: str, runs: Path, ship: Path) -> None:
+    """Write the card of an exported generator anew, with measures of the images that a seed gives.
+
+    They are taken against unseen phantoms; beside them stands the floor: what other unseen phantoms have there.
+    """
+    gan, facts = models.load(ship / name), store.about(ship / name)
+    known, unseen, others = (RECIPES[name](Source(runs, seed, None if seed == DATA_SEED else N_MEASURED))[2]
+                             for seed in (DATA_SEED, HELD_OUT, OTHERS))
+    if isinstance(gan, cyclegan.CycleGAN):
+        planes = unseen["ct"].batch(torch.arange(len(unseen["us"])))["image"]
+        images = gan.sample(len(planes), 1, planes)
+        known, unseen, others = known["us"], unseen["us"], others["us"]
+        beside = [("the planes as they are", metrics.fid(unseen, planes))]
+    else:
+        images = gan.sample(len(unseen), 1, unseen.masks if isinstance(gan, pgsgan.PGSGAN) else None)
+        beside = []
+    scores = metrics.scores(unseen, images, known)
+    beside += [("floor", score) for score in (metrics.fid(unseen, others), *metrics.precision_recall(unseen, others))]
+    scores += [dataclasses.replace(score, name=f"{what}: {score.name}") for what, score in beside]
+    given = f", from their {'CT planes' if isinstance(gan, cyclegan.CycleGAN) else 'label images'}"
+    limits = (f"Measured against {len(unseen)} simulated images of other patients (data seed {HELD_OUT})"
+              f"{given if isinstance(gan, (cyclegan.CycleGAN, pgsgan.PGSGAN)) else ''}; the floor is what as many of "
+              f"data seed {OTHERS} have there.")
+    write_text(ship / name / "card.md", card(name, facts, scores, limits, True, store.size_mb(ship / name)))
+    print(f"{name}: {scores[0]}", flush=True)
 
 
 def main() -> None:
@@ -170,7 +204,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=24 * 60, help="stop each after so long (default: a day)")
     parser.add_argument("--together", type=int, default=1, help="trainings at a time (default: 1)")
     parser.add_argument("--runs", type=Path, default=Path("runs/generators"), help="folder of the runs")
-    parser.add_argument("--do", choices=("all", "train"), default="all", help="train: export without measuring")
+    parser.add_argument("--do", choices=("all", "train", "measure"), default="all",
+                        help="both, training and export alone, or measures of what is exported alone (default: all)")
     parser.add_argument("--ship", type=Path, default=SHIPPED, help="folder of the exported generators")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in RECIPES]:
@@ -178,7 +213,10 @@ def main() -> None:
     names = options.names or list(RECIPES)
     if options.together == 1:
         for name in names:
-            train(name, options.minutes, options.runs, options.ship, options.do)
+            if options.do != "measure":
+                train(name, options.minutes, options.runs, options.ship)
+            if options.do != "train" and not name.endswith("_stage1"):
+                measure(name, options.runs, options.ship)
         return
     command = [sys.executable, __file__, "--runs", str(options.runs), "--ship", str(options.ship), "--do",
                options.do]

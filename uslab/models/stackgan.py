@@ -45,6 +45,7 @@ class Config:
                     help="width of stage I's generator: channels before the last layer (Radford: 64 at 64 px)")
     ndf: int = knob(64, 4, 512, help="width of stage I's discriminator: channels after the first layer")
     width2: int = knob(64, 4, 512, help="the same two widths in stage II; twice the size doubles DCGAN's inner layers")
+    ndf2: int = knob(0, 0, 512, help="width of stage II's discriminator alone; 0: width2")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
     ema: float = knob(0.0, 0.0, 0.9999,
                       help="share of the averaged generator, which then samples, that stays in a step; "
@@ -64,7 +65,7 @@ class Config:
         """The DCGAN that the stage's networks are made from."""
         if self.stage == 1:
             return dcgan.Config(size=self.size1, z=self.z, ngf=self.ngf, ndf=self.ndf)
-        return dcgan.Config(size=self.size, z=self.z, ngf=self.width2, ndf=self.width2)
+        return dcgan.Config(size=self.size, z=self.z, ngf=self.width2, ndf=self.ndf2 or self.width2)
 
 
 class Generator(dcgan.Generator):
