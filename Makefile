@@ -3,7 +3,7 @@
 # make quick  unit tests alone, without notebooks, browsers and all that is slow: under two minutes on two cores
 # make lint   the code's style, with the length of its lines
 # make numeric  the tests whose numbers depend on the processor, as four machines would run them
-# make lab    opens the notebooks in JupyterLab
+# make lab    opens the project in JupyterLab, at the first notebook
 # make gpu    what only a GPU can show: device tests, speeds, a resume, notebooks, short trainings (25 minutes)
 # make setup  only sets up .venv
 #
@@ -58,7 +58,7 @@ gpu: setup
 	@$(BIN)/python benchmarks/gpu_kit.py
 
 lab: setup
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 # Runs the notebooks in place with their default parameters (profile `class`), as they are committed.
 notebooks: setup

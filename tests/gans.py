@@ -47,5 +47,6 @@ CASES = {
                      {"ct": images(7, 24, 32), "us": images(5, 24, 32, 1)}),
     "stackgan": Case(StackGAN, StackConfig(size=128, size1=64, batch_size=4, z=8, ngf=4, ndf=4, width2=4, spectral=True,
                                            attention=16), images(10, 128)),
-    "pgsgan": Case(PGSGAN, PGSConfig(size=32, ngf=4, ndf=4, blocks=1, batch_size=2, first=2, fade=1, ema=0.9), images(5)),
+    "pgsgan": Case(PGSGAN, PGSConfig(size=32, ngf=4, ndf=4, blocks=1, batch_size=2, first=2, fade=1, ema=0.9),
+                   images(5)),
 }

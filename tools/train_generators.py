@@ -28,7 +28,8 @@ from uslab.models import cyclegan, dcgan, pgsgan, sketches, stackgan, store, sty
 from uslab.training import Run
 from uslab.training.export import card
 
-DATA_SEED, HELD_OUT, OTHERS = 1000, 2000, 2500    # of training, of the images to measure with, of those for the floor
+# Of training, of the images to measure with, of those for the floor, of the conditions that go with a generator.
+DATA_SEED, HELD_OUT, OTHERS, FRESH = 1000, 2000, 2500, 3000
 N_MEASURED = 300         # images that a generator is measured with, or 200 of one class
 SHIPPED = Path(__file__).parents[1] / "uslab" / "generators"
 EUS = View(40, 96)       # rows and columns of a plane, pixels; a frame of 96 pixels has its fan in these rows
@@ -168,7 +169,16 @@ def train(
             run.stop()
     run.save_set(run.gan.sample(200, 1))
     if not name.endswith("_stage1"):
+        show_unseen(run.gan, name, runs)
         run.export(ship / name, discriminator=name == "stylegan2_organs")
+
+
+def show_unseen(gan, name: str, runs: Path) -> None:
+    """Have a GAN from images draw from conditions that it was not trained on: it may know those by heart."""
+    if isinstance(gan, (cyclegan.CycleGAN, pgsgan.PGSGAN)):
+        data = RECIPES[name](Source(runs, FRESH, 64))[2]
+        found = data["ct"].images().images if isinstance(gan, cyclegan.CycleGAN) else data.masks
+        gan.conditions = found[:64].to(gan.device)
 
 
 def measure(name: str, runs: Path, ship: Path) -> None:
@@ -180,7 +190,7 @@ def measure(name: str, runs: Path, ship: Path) -> None:
     known, unseen, others = (RECIPES[name](Source(runs, seed, None if seed == DATA_SEED else N_MEASURED))[2]
                              for seed in (DATA_SEED, HELD_OUT, OTHERS))
     if isinstance(gan, cyclegan.CycleGAN):
-        planes = unseen["ct"].batch(torch.arange(len(unseen["us"])))["image"]
+        planes = unseen["ct"].images().images[:len(unseen["us"])]
         images = gan.sample(len(planes), 1, planes)
         known, unseen, others = known["us"], unseen["us"], others["us"]
         beside = [("the planes as they are", metrics.fid(unseen, planes))]

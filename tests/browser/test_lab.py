@@ -42,6 +42,16 @@ panel = knobs(Config(lr=1e-3))
 display(panel)
 panel.apply(init_std=0.012345)
 """
+AIM = """
+from matplotlib.figure import Figure
+from uslab.widgets import FigureExplorer
+from uslab.widgets.body import Aim
+def drawn(view):
+    figure = Figure(figsize=(10, 4))
+    figure.subplots().text(0.5, 0.5, str(view))
+    return figure
+display(FigureExplorer(Aim(), drawn))
+"""
 PIXELS = "() => document.querySelector('.uslab-monitor canvas').toDataURL()"
 HEIGHTS = """() => {
   const box = document.querySelector('.uslab-monitor').closest('.jp-OutputArea'); window.heights = [];
@@ -240,3 +250,21 @@ def test_the_picture_follows_a_slider_while_it_is_dragged(lab):
     notebook.shoot("explorer_dragged")
     notebook.save()
     assert "frequency=12.0" in nbformat.read(notebook.path, 4).cells[0].outputs[1]["data"]["text/plain"]
+
+
+def test_every_slider_can_be_used_at_every_width(lab):
+    """Beside a figure, on a page of its own: nothing else there has loaded the explorer's style."""
+    notebook = lab(AIM)
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(".uslab-explorer .widget-slider")
+    notebook.wait_idle()
+    for width in (800, 1024, 1366, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(500)
+        boxes = [slider.bounding_box() for slider in page.locator(".uslab-explorer .widget-slider").all()]
+        cell = page.locator(".jp-OutputArea-output:has(.uslab-explorer)").first.bounding_box()
+        assert len(boxes) >= 4 and min(box["width"] for box in boxes) >= 150, (width, boxes)
+        notebook.shoot(f"aim_{width}")
+        image = page.locator(".uslab-explorer img").first.bounding_box()
+        assert max(box["x"] + box["width"] for box in [*boxes, image]) <= cell["x"] + cell["width"] + 1, width

@@ -13,6 +13,7 @@ from uslab.widgets.knobs import knobs
 from uslab.widgets.live import Latest, Live, Still, source
 
 HEIGHT = 460        # of the still, CSS pixels
+STYLE = f"<style>{source('explorer.css')}</style>"
 SETTLED = 0.4       # seconds without a change, after which the still is drawn
 
 
@@ -20,7 +21,7 @@ class Screen(Live):
     """The live picture of an Explorer, in grey levels with a ruler in mm."""
 
     _esm = source("live.js", "explorer.js")
-    _css = source("live.css", "explorer.css")
+    _css = source("live.css")
 
     def __init__(self, picture: Any):
         self._picture = picture
@@ -59,7 +60,7 @@ class Explorer(Still, w.HBox):
         self.panel = knobs(config)
         self.picture = draw(config)
         self.screen = self.SCREEN(self.picture)
-        super().__init__([self.screen, self.panel])
+        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), self.screen, self.panel])
         self.add_class("uslab-explorer")
         self.panel.on_change(self._drawing.ask)
 

@@ -13,7 +13,8 @@ class FigureScreen(w.Image):
     """The live figure, as a PNG."""
 
     def __init__(self, figure: Any):
-        super().__init__(value=png(figure), format="png", layout=w.Layout(width=f"{WIDTH}px", align_self="flex-start"))
+        layout = w.Layout(width=f"{WIDTH}px", max_width="100%", margin="0", align_self="flex-start")
+        super().__init__(value=png(figure), format="png", layout=layout)
 
     def show(self, figure: Any) -> None:
         self.value = png(figure)
