@@ -10,6 +10,7 @@ from uslab import generators, models
 from uslab.data.pictures import contact_sheet
 from uslab.models import store
 from uslab.phantom import SCENES
+from uslab.training.export import domains
 
 
 def test_they_fit_the_package():
@@ -29,5 +30,8 @@ def test_a_shipped_generator_draws_its_own_sheet(name):
 def test_its_card_and_config_say_what_it_is(name):
     facts = json.loads((generators.folder(name) / "config.json").read_text())
     card = (generators.folder(name) / "card.md").read_text()
-    assert facts["data"].removeprefix("phantom_") in SCENES and facts["trained_on"]["source"] == "phantom"
-    assert f"{facts['images_seen']} images seen" in card and facts["data_sha256"] in card and "FD-lite0" in card
+    known = {f"phantom_{scene}" for scene in (*SCENES, "abdomen")}
+    assert all(known.issuperset(data.split(", ")) for data in domains(facts["data"]).values())
+    assert all(part["source"] == "phantom" for part in domains(facts["trained_on"], "images").values())
+    assert all(digest in card for digest in domains(facts["data_sha256"]).values())
+    assert f"{facts['images_seen']} images seen" in card and "| FD-lite0 |" in card and "| floor: FD-lite0 |" in card

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..data.atomic import write_text, written_aside
 from ..data.files import write_sheet
 from ..data.pictures import contact_sheet
 from ..data.reading import read_json
 from ..data.sources import SOURCES
 from ..models import store
+from ..models.gan import moved
 from ..pages import environment as templates
 from ..score import Score, read
 from .record import environment
@@ -38,8 +41,8 @@ def export(
         if any(there.get(key) != facts[key] for key in ("model", "config", "seed", "data", "data_sha256")):
             raise FileExistsError(f"{folder} holds something else: name another folder for the exported generator")
     simulated = all(part["source"] == "phantom" for part in domains(facts["trained_on"], "images").values())
-    # The sheet shows what those see who load it, in float32, whatever the processor trained in.
-    loaded = type(run.gan).of_state(run.gan.config, run.gan.sampling_state(), run.gan.device)
+    # The sheet shows what those see who load it on a processor, in float32: a GPU draws other noise from a seed.
+    loaded = type(run.gan).of_state(run.gan.config, moved(run.gan.sampling_state(), torch.device("cpu")), "cpu")
     with written_aside(folder) as part:
         facts = store.write(run.gan, part, facts, simulated, discriminator)
         write_sheet(part / "samples.png", contact_sheet(loaded.sample(SHEET, 0)))
