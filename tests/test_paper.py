@@ -9,7 +9,7 @@ from uslab.cli.main import main
 SHRUNK = {
     "01_dcgan_fetal_head": "data hc18 n_train 40 epochs 1 ngf 4 ndf 4 n_synthetic 24 draws 3 break_steps 2",
     "05_pgsgan_ovary": "data mmotu size 32 ngf 4 ndf 4 blocks 1 epochs 0.1 fade 1 draws 3 segment_epochs 1 "
-                       "study_images 4 timed_size 32 break_steps 2",
+                       "study_images 4 needs [] timed_size 32 break_steps 2",
 }
 
 
