@@ -18,6 +18,10 @@ else
 BIN := .venv/bin
 endif
 
+# As in uslab/__init__.py: notebooks may load PyTorch first.
+export OMP_WAIT_POLICY ?= PASSIVE
+export KMP_BLOCKTIME ?= 0
+
 .PHONY: gpu setup run test quick lint numeric lab notebooks lock
 setup: .venv/ready
 

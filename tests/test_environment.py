@@ -87,3 +87,14 @@ def test_measures_do_not_depend_on_the_default_dtype(monkeypatch):
         torch.set_default_dtype(torch.float32)
     assert found == pytest.approx(expected, rel=1e-3)
     assert metrics.features(images[0]).dtype == np.float32, "what was built then is kept for the rest of the process"
+
+
+@pytest.mark.parametrize("theirs, expected", [(None, "PASSIVE 0"), ("ACTIVE", "ACTIVE 0")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch, theirs, expected):
+    for name in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    if theirs:
+        monkeypatch.setenv("OMP_WAIT_POLICY", theirs)
+    code = "import uslab, os; print(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == expected
