@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from uslab import __version__
+
 ROOT = Path(__file__).parents[1]
 CHECK = ROOT / "tools" / "check_python.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -97,7 +99,7 @@ def test_the_workflow_runs_the_readmes_commands():
 def test_the_citation_names_this_version_and_the_five_papers():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert (cited["version"], cited["license"]) == (__version__, project["license"])
     addresses = [paper.get("url") or f"https://doi.org/{paper['doi']}" for paper in cited["references"]]
     readme = (ROOT / "README.md").read_text()
     notebooks = " ".join(path.read_text() for path in (ROOT / "notebooks").glob("0[1-5]*.ipynb"))

@@ -37,10 +37,16 @@ def leave_out_address_grammar() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)
 
 
+def bundle() -> Path:
+    """Return the folder that holds notebooks/ and data_cards/: the project's, or the one that a wheel brings."""
+    package = Path(__file__).resolve().parents[1]
+    return package.parent if (package.parent / "pyproject.toml").is_file() else package / "bundle"
+
+
 def folder() -> Path:
-    """Return the folder of the project's notebooks: beside the package, or `notebooks` in the current folder."""
-    beside = Path(__file__).resolve().parents[2] / "notebooks"
-    return beside if beside.is_dir() else Path.cwd() / "notebooks"
+    """Return the folder of the notebooks: beside the package, else in the current folder, else what a wheel brings."""
+    here, installed = Path.cwd() / "notebooks", bundle().name == "bundle"
+    return here if installed and any(here.glob("*.ipynb")) else bundle() / "notebooks"
 
 
 def find(names: list[str]) -> list[Path]:
