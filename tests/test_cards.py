@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from uslab import generators
 from uslab.data import READERS, load
 from uslab.data.mmotu import read_split
 from uslab.data.sources import SOURCES
+from uslab.data.weights import WEIGHTS
 from uslab.phantom import SCENES
 
 CARDS = Path(__file__).parents[1] / "data_cards"
@@ -81,3 +83,13 @@ def test_the_counts_agree_with_the_data(real_data, name):
         if "images" in found:  # what was left out was left out evenly
             share = found["images"] / expected["images"]
             assert all(abs(found[what] / expected[what] - share) < 0.1 for what in found)
+
+
+def test_every_set_weight_and_generator_has_a_licence_in_one_table():
+    table = (CARDS.parent / "docs" / "licences.md").read_text().splitlines()
+    for kind, known in (("data set", SOURCES), ("weights", WEIGHTS)):
+        for name, source in known.items():
+            rows = [row for row in table if row.startswith(f"| {kind} `{name}`")]
+            assert len(rows) == 1 and f"| {source.licence} |" in rows[0], name
+    listed = {row.split("`")[1] for row in table if row.startswith("| generator ")}
+    assert listed == set(generators.names())
