@@ -2,16 +2,19 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from pydicom import examples
 
 from uslab import __version__
-from uslab.cli.main import main
+from uslab.cli.main import EXTRAS, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,6 +77,46 @@ def test_it_works_where_no_checkout_is(wheel, tmp_path):
     assert len(list((tmp_path / "mine" / "notebooks").glob("*.ipynb"))) >= 7
     uslab("study", "build", "study", "--real", "phantom:fetal_head?n=16,seed=1", "--synthetic", "dcgan=heads",
           "--n", "8", "--repeats", "0", "--size", "64")
+
+
+BLOCKED = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"nibabel", "pydicom", "monai", "voila", "jupyterlab", "h5py", "distributed"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+from uslab.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words, code, says", [
+    (["metrics", "{a}", "{b}", "--out", "{out}"], 0, "FD-lite0"),
+    (["generate", "sgan_ovary_64", "--n", "2", "--out", "{out}"], 0, ""),
+    (["data", "check", "{scans}"], 2, "uslab: this needs pydicom: pip install 'uslab[dicom]'"),
+    (["study", "serve", "{out}"], 2, "uslab: "),
+])
+def test_the_core_alone_measures_and_names_what_it_lacks(tmp_path, words, code, says):
+    for name, seed in (("a", 1), ("b", 2)):
+        assert main(["generate", "phantom:breast", "--n", "12", "--size", "64", "--seed", str(seed), "--out",
+                     str(tmp_path / name)]) == 0
+    (tmp_path / "scans").mkdir()
+    shutil.copy(examples.get_path("ybr_color"), tmp_path / "scans" / "a.dcm")
+    places = {name: tmp_path / name for name in ("a", "b", "out", "scans")}
+    done = subprocess.run([sys.executable, "-c", BLOCKED, *(word.format(**places) for word in words)], cwd=tmp_path,
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert says in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_extra_that_is_named_exists():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for package, extra in EXTRAS.items():
+        assert any(re.match(rf"{package.replace('_', '-')}\b", need) for need in extras[extra]), package
+        assert not [need for need in project["dependencies"] if re.match(rf"{package}\b", need)]
 
 
 def test_copies_overwrite_nothing(tmp_path, capsys):

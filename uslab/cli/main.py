@@ -10,6 +10,9 @@ from uslab.cli.options import Parser
 from uslab.data.atomic import ADVICE
 from uslab.notebooks.parameters import leave_out_address_grammar
 
+# Packages that a part of uslab needs, and the extra that brings them.
+EXTRAS = {"dask_jobqueue": "cluster", "distributed": "cluster", "nibabel": "ct", "pydicom": "dicom", "h5py": "formats",
+          "jupyterlab": "lab", "voila": "study", "monai": "tasks"}
 # Errors beside OSError and ValueError that files, disks and values cause, of modules that are imported by then.
 ERRORS = {"sqlite3": "Error", "safetensors": "SafetensorError", "cv2": "error"}
 
@@ -43,6 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # as in `uslab ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        print(f"uslab: this needs {package}: pip install 'uslab[{EXTRAS[package]}]'", file=sys.stderr)
+        return 2
     except (OSError, ValueError, *refusals()) as error:  # what a file or a value causes, and UsageError
         if debug:
             traceback.print_exc()
