@@ -57,7 +57,16 @@ def add_parser(commands) -> None:
         part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     part.add_argument("--seed", type=seed, default=0, metavar="N", help="of the choice of images (default: 0)")
     part.add_argument("--title", default="Reader study", metavar="TEXT", help="readers see it")
+    part.add_argument("--question", metavar="TEXT", help="above the buttons (default: the protocol's)")
+    part.add_argument("--instructions", metavar="FILE", type=Path, help="text before the images (default: a short one)")
     part.add_argument("--consent", metavar="FILE", type=Path, help="text that readers agree to (default: a short one)")
+    part.add_argument("--form", metavar="FILE", type=Path,
+                      help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
+    part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
+    part.add_argument("--rules", metavar="FILE", type=Path,
+                      help="YAML of quality rules, such as attention_missed: 0.1, that are sealed with the study")
+    part.add_argument("--exclude", metavar="FILE", action="append", default=[],
+                      help="an image to leave out, as its origin calls it; repeatable")
     part.add_argument("--crop", action="store_true", help="crop all images to the scan region and paint over text")
     part.add_argument("--acknowledge-text", action="store_true", help="go on though images seem to hold burnt-in text")
 
@@ -118,16 +127,16 @@ def build(options: argparse.Namespace) -> None:
         synthetic[name] = given
     writable(options.study)
     real = uslab.data.open(options.real, options.root) if options.root else options.real
-    try:
-        consent = options.consent and options.consent.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{options.consent} is not in UTF-8 (byte {error.start + 1}): save it so") from None
+    texts = {name: written(path) for name in ("instructions", "consent") if (path := getattr(options, name))}
+    texts |= {"question": options.question} if options.question is not None else {}
+    texts |= {"form": values(options.form)} if options.form else {}
+    texts |= {"undo": True} if options.undo else {}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
         readers=options.readers, margin=options.margin, seed=options.seed, title=options.title,
-        consent=consent, size=options.size, crop=options.crop,
-        acknowledge_text=options.acknowledge_text)
+        texts=texts, exclude=options.exclude, rules=values(options.rules) if options.rules else None,
+        size=options.size, crop=options.crop, acknowledge_text=options.acknowledge_text)
     print(study)
     if study.about["preset"]:
         print(f"The design follows {PRESETS[study.about['preset']].source}. What a reviewer would hold against it:")
@@ -136,6 +145,27 @@ def build(options: argparse.Namespace) -> None:
     deposited(study, "build")
     print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
           f"uslab study serve {options.study}")
+
+
+def written(path: Path) -> str:
+    """The text of a file."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not in UTF-8 (byte {error.start + 1}): save it so") from None
+
+
+def values(path: Path) -> dict:
+    """The names and values of a YAML file."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(written(path))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} must hold names and values, one a line, such as `attention_missed: 0.1`")
+    return found
 
 
 def opened(options: argparse.Namespace):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,16 @@ def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | N
 
 def build(
     real: Any, synthetic: dict[str, Any], protocol: str | Protocol, seed: int, out: Path, title: str,
-    consent: str | None, size: int | None, crop: bool, acknowledge_text: bool, **design,
+    texts: dict, exclude: Sequence[str], size: int | None, crop: bool, acknowledge_text: bool, **design,
 ) -> None:
     """Study.build's work; see there."""
     protocol, design, preset = resolve(protocol, **design)
+    protocol = protocol.worded(texts)
     check(synthetic, design, protocol)
     design["rules"] = declared(design["rules"], protocol)
-    if consent is not None:
-        if not consent.strip():
-            raise ValueError("the consent text is empty: readers must know what they agree to")
-        protocol = dataclasses.replace(protocol, consent=consent.strip())
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
-    origins = pack.prepare(gather(real, synthetic, design, seed, size), size, crop)
+    origins = pack.prepare(without(gather(real, synthetic, design, seed, size), exclude), size, crop)
     secret = secrets.token_bytes(32)
     items, pixels = draw(origins, protocol, design, seed, secret)
     shown = [pack.Source(item["method"], [pixels[name]], [item["file"]]) for name, item in items.items()
@@ -126,6 +124,20 @@ def gather(real: Any, synthetic: dict[str, Any], design: dict, seed: int, size: 
         side = size or (min(max(min(sides), 64), 512) if sides else None)       # phantoms are drawn at 64 to 512
         origins[name] = pack.read(name, given[name], side)
     return [origins[name] for name in given]
+
+
+def without(origins: list[pack.Source], exclude: Sequence[str]) -> list[pack.Source]:
+    """The origins without the files of these names. Raises ValueError for a name that none has."""
+    if unknown := sorted(set(exclude).difference(*(origin.files for origin in origins))):
+        raise ValueError(f"no image is called {unknown[0]!r}, so it cannot be left out: the first ones are "
+                         f"{', '.join(origins[0].files[:3])}")
+    parts = []
+    for origin in origins:
+        kept = [row for row, file in enumerate(origin.files) if file not in exclude]
+        groups = origin.groups and [origin.groups[row] for row in kept]
+        parts.append(dataclasses.replace(origin, images=[origin.images[row] for row in kept],
+                                         files=[origin.files[row] for row in kept], groups=groups))
+    return parts
 
 
 def draw(

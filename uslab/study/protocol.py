@@ -48,6 +48,26 @@ class Protocol:
         "display": ("Which display do you use?", ()),
     })
 
+    def worded(self, texts: dict) -> "Protocol":
+        """The protocol with other words. Raises ValueError, naming what is wrong, for what readers could not be shown.
+
+        texts: 'question', 'instructions', 'consent': text; 'form': name -> (label, options), no options for a free
+        line; 'undo': whether the latest answer may be given anew.
+        """
+        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "undo"}):
+            raise ValueError(f"there is no text {unknown[0]!r}: a study words question, instructions, consent and form")
+        texts = dict(texts)
+        for name in ("question", "instructions", "consent"):
+            if name in texts and not (isinstance(texts[name], str) and texts[name].strip()):
+                raise ValueError(f"the {name} is empty: readers must know what they are asked and agree to")
+        if "form" in texts:
+            texts["form"] = {str(name): line(name, value) for name, value in dict(texts["form"]).items()}
+        if texts.get("undo"):
+            own = texts.get("instructions", self.instructions)
+            texts["instructions"] = own.replace("no answer can be changed", UNDONE)
+        return dataclasses.replace(self, **{name: value.strip() if isinstance(value, str) else value
+                                            for name, value in texts.items()})
+
     def to_dict(self) -> dict:
         """Plain values for JSON."""
         return dataclasses.asdict(self)
@@ -73,6 +93,17 @@ class Protocol:
                              f"{len(self.quality)}")
         if not self.quality and quality is not None:
             raise ValueError(f"quality is {quality!r}, but {self.name} does not ask for it")
+
+
+UNDONE = "the latest answer can be changed once, until the next is given"
+
+
+def line(name: str, value) -> tuple[str, tuple[str, ...]]:
+    """A line of the form, from a label or a label and options. Raises ValueError for anything else."""
+    label, options = (value, ()) if isinstance(value, str) else value if len(value) == 2 else ("", ())
+    if not label.strip() or isinstance(options, str) or not all(isinstance(one, str) for one in options):
+        raise ValueError(f"{name} in the form is {value!r}: give a label, or a label and a list of options")
+    return label, tuple(options)
 
 
 @dataclass(frozen=True)

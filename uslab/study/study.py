@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Study:
         n_per_method: int | None = None, n_real: int | None = None, repeats: float | None = None,
         practice: int | None = None, attention: int | None = None, readers: int | None = None,
         margin: float | None = None, rules: dict | None = None, seed: int = 0, title: str = "Reader study",
-        consent: str | None = None,
+        texts: Mapping | None = None, exclude: Sequence[str] = (),
         size: int | None = None, crop: bool = False, acknowledge_text: bool = False,
     ) -> "Study":
         """Build a study. Nothing given stays in it but pixels: no file name, metadata, size or format reaches a reader.
@@ -79,14 +80,16 @@ class Study:
             rules: Other values for rules.RULES, by which readers are flagged and equivalence is withheld.
             seed: The same seed chooses the same images; orders need the sealed secret too.
             title: Readers see it.
-            consent: The text that readers agree to; default: the protocol's.
+            texts: Other words than the protocol's: see Protocol.worded.
+            exclude: Files that are left out, as their origins call them.
             size: Side of the images, pixels; default: the smallest origin's.
             crop: Crop all images to the scan region and paint over text first.
             acknowledge_text: Go on though images seem to hold burnt-in text.
         """
         from uslab.study.build import build
 
-        build(real, synthetic, protocol, seed, Path(out).expanduser(), title, consent, size, crop, acknowledge_text,
+        build(real, synthetic, protocol, seed, Path(out).expanduser(), title, dict(texts or {}), exclude, size, crop,
+              acknowledge_text,
               n_per_method=n_per_method, n_real=n_real, repeats=repeats, practice=practice, attention=attention,
               readers=readers, margin=margin, rules=rules)
         study = cls(out)

@@ -1,0 +1,82 @@
+"""What an organiser may word, leave out and declare when a study is built, from the command line and in Python."""
+
+import cv2
+import pytest
+from made import noise_set
+
+from uslab.cli.main import main
+from uslab.study import Study
+from uslab.study.protocol import PROTOCOLS
+
+DESIGN = {"n_per_method": 4, "practice": 0, "attention": 0, "repeats": 0.0, "readers": 2}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of single images."""
+    for name, seed in (("real", 0), ("gan", 1)):
+        for row, image in enumerate(noise_set(8, 64, seed=seed).images):
+            (tmp_path / name).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / name / f"{name}{row}.png"), image[0].numpy())
+    return tmp_path
+
+
+def built(folder, *words: str) -> Study:
+    assert main(["study", "build", str(folder / "s"), "--real", str(folder / "real"), "--synthetic",
+                 f"gan={folder / 'gan'}", "--n", "4", "--practice", "0", "--attention", "0", "--repeats", "0",
+                 "--acknowledge-text", *words]) == 0
+    return Study.open(folder / "s")
+
+
+def test_all_that_readers_read_can_come_from_files(folders):
+    (folders / "says.txt").write_text("Sehen Sie genau hin.\n", encoding="utf-8-sig")
+    (folders / "agree.txt").write_text("Ich nehme teil.")
+    (folders / "form.yaml").write_text("role: [Ihr Beruf, [Ärztin, Arzt]]\nplace: Ihr Haus\n", encoding="utf-8")
+    (folders / "rules.yaml").write_text("attention_missed: 0.1\none_answer: 0.8\n")
+    study = built(folders, "--question", "Echt?", "--instructions", str(folders / "says.txt"), "--consent",
+                  str(folders / "agree.txt"), "--form", str(folders / "form.yaml"), "--rules",
+                  str(folders / "rules.yaml"), "--undo")
+    words = study.protocol
+    assert (words.question, words.instructions, words.consent) == ("Echt?", "Sehen Sie genau hin.", "Ich nehme teil.")
+    assert words.form == {"role": ("Ihr Beruf", ("Ärztin", "Arzt")), "place": ("Ihr Haus", ())} and words.undo
+    rules = study.about["design"]["rules"]
+    assert rules["attention_missed"] == 0.1 and rules["one_answer"] == 0.8 and rules["fast_share"] == 0.1
+    assert words.buttons == PROTOCOLS["yesno_conf"].buttons
+
+
+def test_with_undo_the_instructions_say_so(folders):
+    words = built(folders, "--undo").protocol
+    assert "no answer can be changed" not in words.instructions and "changed once" in words.instructions
+
+
+def test_images_are_left_out_by_name(folders, capsys):
+    study = built(folders, *(word for row in range(4) for word in ("--exclude", f"real{row}.png")))
+    key = (study.folder / "SEALED" / "key.json").read_text()
+    assert not any(f"real{row}.png" in key for row in range(4)) and all(f"real{row}.png" in key for row in range(4, 8))
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--exclude", "absent.png"], "no image is called 'absent.png', so it cannot be left out"),
+    (["--question", " "], "the question is empty"),
+    (["--rules", "{0}/bad.yaml"], "bad.yaml must hold names and values"),
+    (["--rules", "{0}/rules.yaml"], "there is no rule 'speed'"),
+    (["--form", "{0}/form.yaml"], "role in the form is ['a', 'b', 'c']: give a label, or a label and a list"),
+    (["--form", "{0}/latin.yaml"], "latin.yaml is not in UTF-8 (byte 7)"),
+])
+def test_what_cannot_be_shown_or_declared_is_refused_before_anything_is_written(folders, capsys, words, says):
+    (folders / "bad.yaml").write_text("- 1\n")
+    (folders / "rules.yaml").write_text("speed: 1\n")
+    (folders / "form.yaml").write_text("role: [a, b, c]\n")
+    (folders / "latin.yaml").write_bytes("role: Ä\n".encode("latin-1"))
+    assert main(["study", "build", str(folders / "s"), "--real", str(folders / "real"), "--synthetic",
+                 f"gan={folders / 'gan'}", "--n", "4", "--practice", "0", "--attention", "0", "--acknowledge-text",
+                 *(word.format(folders) for word in words)]) == 2
+    assert says in capsys.readouterr().err and not (folders / "s").exists()
+
+
+def test_python_takes_the_same(folders):
+    study = Study.build(folders / "real", {"gan": folders / "gan"}, out=folders / "s", texts={"question": "Which?"},
+                        exclude=["real0.png"], acknowledge_text=True, **DESIGN)
+    assert study.protocol.question == "Which?"
+    with pytest.raises(ValueError, match="there is no text 'buttons'"):
+        PROTOCOLS["yesno"].worded({"buttons": "x"})
