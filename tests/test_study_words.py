@@ -1,11 +1,12 @@
 """What an organiser may word, leave out and declare when a study is built, from the command line and in Python."""
 
 import cv2
+import numpy as np
 import pytest
 from made import noise_set
 
 from uslab.cli.main import main
-from uslab.study import Study
+from uslab.study import Study, planner
 from uslab.study.protocol import PROTOCOLS
 
 DESIGN = {"n_per_method": 4, "practice": 0, "attention": 0, "repeats": 0.0, "readers": 2}
@@ -47,6 +48,21 @@ def test_all_that_readers_read_can_come_from_files(folders):
 def test_with_undo_the_instructions_say_so(folders):
     words = built(folders, "--undo").protocol
     assert "no answer can be changed" not in words.instructions and "changed once" in words.instructions
+
+
+def test_the_power_of_what_was_built_is_said_with_a_warning(folders, capsys):
+    built(folders)
+    said = capsys.readouterr().out
+    assert "within 0.1 of chance" in said and "each with 8 answers" in said
+    assert "0.00 with 3" in said and "take more images or a wider margin" in said
+
+
+def test_no_power_is_missing_or_out_of_range():
+    for values in ({"accuracy": 0.6}, {"accuracy": 0.99}, {"accuracy": 0.01}, {"margin": 0.03}, {"margin": 0.45}):
+        for spread, correlation in ((0.0, 0.0), (0.05, 0.1), (0.3, 0.9)):
+            table = planner.table(**values, spread=spread, correlation=correlation, images=(4, 68, 400, 10_000),
+                                  readers=(1, 2, 3, 20, 200)).to_numpy()
+            assert np.isfinite(table).all() and 0 <= table.min() <= table.max() <= 1 + 1e-9, (values, spread, correlation)
 
 
 def test_images_are_left_out_by_name(folders, capsys):

@@ -141,6 +141,8 @@ def build(options: argparse.Namespace) -> None:
     if study.about["preset"]:
         print(f"The design follows {PRESETS[study.about['preset']].source}. What a reviewer would hold against it:")
         print("\n".join(f"- {weakness}" for weakness in PRESETS[study.about["preset"]].weaknesses))
+    if study.protocol.buttons:
+        print(power(study))
     print(f"The truth is in {study.folder / 'SEALED'}: move it to another machine until the study is closed.")
     deposited(study, "build")
     print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
@@ -166,6 +168,25 @@ def values(path: Path) -> dict:
     if not isinstance(found, dict):
         raise UsageError(f"{path} must hold names and values, one a line, such as `attention_missed: 0.1`")
     return found
+
+
+def power(study) -> str:
+    """What the study can show with so many readers, as far as that is known before it."""
+    from uslab.study import planner
+
+    design, methods = study.about["design"], study.about["n_methods"]
+    made = design["n_per_method"] * methods
+    images = made if study.protocol.pair else made + (made if design["n_real"] is None else design["n_real"])
+    margin, readers = design["margin"], (3, 6, 10, 20)
+    table = planner.table(margin=margin, images=(images,), readers=readers).iloc[0]
+    found = ", ".join(f"{table[count]:.2f} with {count}" for count in readers)
+    text = (f"Power of showing that readers who guess lie within {margin:g} of chance, by their number, each with "
+            f"{images} answers, a spread of 0.05 between them: {found}.")
+    if table[readers[0]] < 0.5:
+        enough = [count for count in readers if table[count] >= planner.POWER]
+        text += (f" Three readers are too few: invite {enough[0]}" if enough else
+                 " None of these is enough: take more images or a wider margin") + "; `uslab study plan` says more."
+    return text
 
 
 def opened(options: argparse.Namespace):

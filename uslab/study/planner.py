@@ -62,10 +62,10 @@ def power_of_readers(
     step = np.sqrt(variance / readers)
     df = variance ** 2 / (reader ** 2 / (readers - 1))
     if margin is None:
-        shift, limit = (accuracy - 0.5) / step, stats.t.ppf(1 - alpha / 2, df)
-        if abs(shift) > limit + 10:     # beyond what scipy's noncentral t can compute
-            return 1.0
-        return float(stats.nct.sf(limit, df, abs(shift)) + stats.nct.cdf(-limit, df, abs(shift)))
+        shift, limit = abs(accuracy - 0.5) / step, stats.t.ppf(1 - alpha / 2, df)
+        # Noncentral t, over 4000 equally likely values of its chi-square: SciPy's own is not finite everywhere.
+        scale = limit * np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, df) / df)
+        return float(np.mean(stats.norm.sf(scale - shift) + stats.norm.cdf(-scale - shift)))
     reach = margin / step - stats.t.ppf(1 - alpha, df)
     # The interval of half-width t * step must lie inside the margin; the spread of the estimated step is left out.
     shift = (accuracy - 0.5) / step
