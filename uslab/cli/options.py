@@ -61,7 +61,7 @@ side = whole(32, 4096)      # of images, pixels
 def new_file(path: Path) -> Path:
     """The path of a file that can be written when all is done. Raises UsageError now for what would fail then."""
     if path.exists():
-        raise UsageError(f"{path} exists: name another file with --out")
+        raise UsageError(f"{path} exists: name another file")
     writable(path.parent)
     return path
 

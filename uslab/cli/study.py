@@ -10,6 +10,20 @@ from pathlib import Path
 from uslab.cli.options import directory, new_file, number, seed, side, whole, writable
 from uslab.notebooks import UsageError
 
+LETTER = """To {label}
+
+{title}
+
+{instructions}
+
+Your own link, for you alone:
+
+{link}
+
+Open it on a large screen in a dim room. There are {trials} images. You may stop and go on later, with the same link and
+on another computer; nothing that you have answered is lost. Your name is kept nowhere.
+"""
+
 
 def add_parser(commands) -> None:
     """Add `study` and its commands to the command line."""
@@ -72,6 +86,10 @@ def add_parser(commands) -> None:
 
     part = add("invite", invite, "make a link's code for each reader; shown once, kept nowhere")
     part.add_argument("labels", metavar="LABEL", nargs="+", help="how you know the reader, such as 'Dr A'")
+    part.add_argument("--address", metavar="URL",
+                      help="of the server as readers see it, such as https://study.example.org/: prints whole links")
+    part.add_argument("--sheet", metavar="FILE", type=Path,
+                      help="new text file with a letter to each reader, to send or to print; it holds their codes")
     part.add_argument("--replacing", metavar="LABEL", help="give the order of a reader who does not go on")
     for name, function, text in (("reissue", reissue, "make a new code for a reader who lost theirs"),
                                  ("withdraw", withdraw, "withdraw a reader who asked for it")):
@@ -85,7 +103,8 @@ def add_parser(commands) -> None:
     part.add_argument("--port", metavar="NUMBER", type=whole(1, 65535), default=8866, help="(default: 8866)")
     part.add_argument("--address", metavar="URL",
                       help="the server as readers see it, such as https://study.example.org/, for their links")
-    add("status", status, "say who has answered how much, and whether the log is whole")
+    part = add("status", status, "say who has answered how much, and whether the log is whole")
+    part.add_argument("--watch", metavar="SECONDS", type=number(1, 3600), help="say it again and again, until Ctrl-C")
     add("audit", audit, "look for side channels and cues in the pixels; exit code 1 if a channel is open", key=True)
     part = add("backup", backup, "copy what is served while readers answer; the sealed key is not copied")
     part.add_argument("--out", metavar="DIR", type=Path, required=True, help="new folder")
@@ -215,9 +234,23 @@ def invite(options: argparse.Namespace) -> None:
     study = opened(options)
     if options.replacing and len(options.labels) > 1:
         raise UsageError("--replacing: one reader replaces one other")
+    if options.sheet and not options.address:
+        raise UsageError("--sheet needs --address: a letter holds the link")
+    if options.sheet:
+        new_file(options.sheet)
+    start = options.address.rstrip("/") + "/?r=" if options.address else ""
+    letters = []
     for label in options.labels:
-        print(f"{label}: {study.invite(label, replacing=options.replacing)}")
-    print("Send each reader their own code, as a link of `uslab study serve`. Codes are kept nowhere: note them now.")
+        link = start + study.invite(label, replacing=options.replacing)
+        print(f"{label}: {link}")
+        letters.append(LETTER.format(label=label, title=study.about["title"], link=link,
+                                     instructions=study.protocol.instructions, trials=study.about["n_trials"]))
+    if options.sheet:
+        options.sheet.touch(mode=0o600)
+        options.sheet.write_text("\f".join(letters), encoding="utf-8")
+        print(f"The letters are in {options.sheet}, each on a page of its own. Delete it when they are sent.")
+    print("Send each reader their own " + ("link" if start else "code, as a link of `uslab study serve`")
+          + ". Codes are kept nowhere: note them now.")
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -227,13 +260,24 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> None:
+    import time
+
+    from pandas import NaT
+
     study = opened(options)
-    print(study)
-    table = study.status()
-    if len(table):
-        print(table.to_string(index=False))
-    count, head = study.store.verify()
-    print(f"The log is whole: {count} rows, last hash {head[:16]}...")
+    while True:
+        print(study)
+        table = study.status()
+        if len(table):
+            # UTC is what the log holds; the organiser's clock stands beside it.
+            table["here"] = ["" if last is NaT else last.astimezone().strftime("%d %b %H:%M") for last in table["last"]]
+            print(table.to_string(index=False))
+        count, head = study.store.verify()
+        print(f"The log is whole: {count} rows, last hash {head[:16]}...", flush=True)
+        if not options.watch:
+            return
+        time.sleep(options.watch)
+        print()
 
 
 def audit(options: argparse.Namespace) -> int:
