@@ -295,7 +295,7 @@ def test_the_notebooks_profiles_build_at_full_size(profile):
     values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
     named = {field.name: values[field.name] for field in fields(Config) if field.name in values}
     missing = {field.name for field in fields(Config)} - set(named)
-    assert missing == {"stage", "stage1", "spectral", "skips", "beta1", "beta2"}, "all others are parameters"
+    assert missing == {"stage", "stage1", "spectral", "skips", "beta1", "beta2", "ndf2"}, "all others are parameters"
     first = Config(**named, spectral=True)
     second = replace(first, stage=2, stage1="there")
     with torch.device("meta"):
