@@ -18,7 +18,7 @@ def add_parser(commands) -> None:
         epilog="examples:\n"
         "  uslab run --profile smoke                                  every notebook, a minute each\n"
         "  uslab run 01_dcgan_fetal_head --data hc18 --root ~/hc18    one paper, on its real images\n"
-        "  uslab run 01_dcgan_fetal_head -p steps 500 -p seed 3       other values for its parameters",
+        "  uslab run 01_dcgan_fetal_head -p epochs 20 -p seed 3       other values for its parameters",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("notebooks", metavar="NOTEBOOK", nargs="*",
