@@ -7,6 +7,7 @@ from made import noise_set
 
 from uslab.cli.main import main
 from uslab.study import Study, planner
+from uslab.study.agreement import cohen
 from uslab.study.protocol import PROTOCOLS
 
 DESIGN = {"n_per_method": 4, "practice": 0, "attention": 0, "repeats": 0.0, "readers": 2}
@@ -48,6 +49,19 @@ def test_all_that_readers_read_can_come_from_files(folders):
 def test_with_undo_the_instructions_say_so(folders):
     words = built(folders, "--undo").protocol
     assert "no answer can be changed" not in words.instructions and "changed once" in words.instructions
+
+
+def test_a_method_is_not_called_what_readers_read_anyway(folders, capsys):
+    for words in (["--synthetic", f"physician={folders / 'gan'}"], ["--synthetic", f"heads={folders / 'gan'}"]):
+        assert main(["study", "build", str(folders / "s"), "--real", str(folders / "real"), "--n", "4", "--practice", "0",
+                     "--attention", "0", "--acknowledge-text", "--title", "On heads", *words]) == 2
+        assert "stands in the title, the question, the instructions or the form" in capsys.readouterr().err
+
+
+def test_kappas_interval_stays_in_range():
+    a, b = [0, 1, 0, 1, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1, 1, 1]
+    score = cohen(a, b)
+    assert -1 <= score.low < score.value < score.high <= 1 and score.value == pytest.approx(0.75)
 
 
 def test_the_power_of_what_was_built_is_said_with_a_warning(folders, capsys):

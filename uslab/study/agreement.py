@@ -24,7 +24,7 @@ def cohen(a: np.ndarray, b: np.ndarray, ordered: bool = False) -> Score:
         return Score(name, 1.0, n=len(a), note="no interval: every answer agreed")
     with np.errstate(invalid="ignore", divide="ignore"):    # of a z-value that is not used here
         found = cohens_kappa(table.sum(0), wt="quadratic" if ordered else None)
-    return Score(name, float(found.kappa), float(found.kappa_low), float(found.kappa_upp), len(a),
+    return Score(name, float(found.kappa), max(-1.0, float(found.kappa_low)), min(1.0, float(found.kappa_upp)), len(a),
                  "Cohen, large samples")
 
 

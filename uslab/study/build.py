@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def build(
     protocol, design, preset = resolve(protocol, **design)
     protocol = protocol.worded(texts)
     check(synthetic, design, protocol)
+    unread(synthetic, json.dumps([title, protocol.to_dict()], ensure_ascii=False))
     design["rules"] = declared(design["rules"], protocol)
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
@@ -84,6 +85,14 @@ def build(
         store.write(*(("insert into plan values (?, ?)", (slot, lock.lock(one, table)))
                       for slot, (one, table) in enumerate(zip(keys, plans))))
         store.close()
+
+
+def unread(methods: Iterable[str], words: str) -> None:
+    """Raise ValueError if a method's name stands in what readers read: the audit could not tell it from a leak."""
+    for name in methods:
+        if len(name) > 3 and name in words:
+            raise ValueError(f"the method's name {name!r} stands in the title, the question, the instructions or the "
+                             "form that readers read: name the method otherwise")
 
 
 def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
