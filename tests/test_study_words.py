@@ -53,8 +53,8 @@ def test_with_undo_the_instructions_say_so(folders):
 
 def test_a_method_is_not_called_what_readers_read_anyway(folders, capsys):
     for words in (["--synthetic", f"physician={folders / 'gan'}"], ["--synthetic", f"heads={folders / 'gan'}"]):
-        assert main(["study", "build", str(folders / "s"), "--real", str(folders / "real"), "--n", "4", "--practice", "0",
-                     "--attention", "0", "--acknowledge-text", "--title", "On heads", *words]) == 2
+        assert main(["study", "build", str(folders / "s"), "--real", str(folders / "real"), "--n", "4", "--practice",
+                     "0", "--attention", "0", "--acknowledge-text", "--title", "On heads", *words]) == 2
         assert "stands in the title, the question, the instructions or the form" in capsys.readouterr().err
 
 
