@@ -21,6 +21,10 @@ def test_they_fit_the_package():
 @pytest.mark.parametrize("name", generators.names())
 def test_a_shipped_generator_draws_its_own_sheet(name):
     images = models.load(name, "cpu").sample(25, 0)
+    height, width = images.shape[2:]
+    stated = store.size_of_images(store.about(name))
+    assert stated == (str(width) if width == height else f"{width}x{height}")
+    assert f"images of {stated} pixels" in (generators.folder(name) / "card.md").read_text()
     sheet = np.asarray(Image.open(generators.folder(name) / "samples.png").convert("L")).astype(float)
     gaps = abs(contact_sheet(images).astype(float) - sheet)
     assert gaps.mean() < 0.5 and gaps.max() <= 8        # another processor rounds otherwise

@@ -51,7 +51,7 @@ def show(options: argparse.Namespace) -> None:
     for name in generators.names():
         folder, facts = generators.folder(name), store.about(name)
         data = " and ".join(facts["data"].values()) if isinstance(facts["data"], dict) else facts["data"]
-        print(f"{name}\n    {facts['model']}, {facts['config']['size']} px, {store.size_mb(folder):.1f} MB, trained on "
+        print(f"{name}\n    {facts['model']}, {store.size_of_images(facts)} px, {store.size_mb(folder):.1f} MB, trained on "
               f"{data}, {facts['images_seen']} images seen; {folder / 'card.md'}")
 
 

@@ -39,6 +39,17 @@ def place(source: str | Path) -> Path:
     return path
 
 
+def size_of_images(facts: dict) -> str:
+    """Of the images that the generator of these facts draws, such as '64' or '96x40' pixels, width and height."""
+    config = facts["config"]
+    if facts["model"] == "CycleGAN":
+        height, width = list(facts["trained_on"].values())[-1]["size"]
+        return f"{width}x{height}"
+    if facts["model"] == "StackGAN" and config["stage"] == 1:
+        return str(config["size1"])
+    return str(config["size"] * 2 if config.get("grow") else config["size"])
+
+
 def about(source: str | Path) -> dict:
     """What the config.json of such a folder says: model, config, data, and of an exported one the training's facts."""
     return read_json(place(source) / CONFIG)
