@@ -51,8 +51,9 @@ def show(options: argparse.Namespace) -> None:
     for name in generators.names():
         folder, facts = generators.folder(name), store.about(name)
         data = " and ".join(facts["data"].values()) if isinstance(facts["data"], dict) else facts["data"]
-        print(f"{name}\n    {facts['model']}, {store.size_of_images(facts)} px, {store.size_mb(folder):.1f} MB, trained on "
-              f"{data}, {facts['images_seen']} images seen; {folder / 'card.md'}")
+        sizes = f"{store.size_of_images(facts)} px, {store.size_mb(folder):.1f} MB"
+        print(f"{name}\n    {facts['model']}, {sizes}, trained on {data}, {facts['images_seen']} images seen; "
+              f"{folder / 'card.md'}")
 
 
 def generate(options: argparse.Namespace) -> None:

@@ -65,8 +65,8 @@ def card(
              for domain, about in domains(facts["trained_on"], "images").items()]
     scores = [({}, metric) if isinstance(metric, Score) else read(metric) for metric in metrics]
     return templates(escape=False).get_template("card.md.j2").render(
-        name=name, facts=facts, size=store.size_of_images(facts), parts=parts, scores=scores, limits=limits, simulated=simulated, size_mb=size_mb,
-        nearness=any("emorisation" in score.name for _, score in scores))
+        name=name, facts=facts, size=store.size_of_images(facts), parts=parts, scores=scores, limits=limits,
+        simulated=simulated, size_mb=size_mb, nearness=any("emorisation" in score.name for _, score in scores))
 
 
 def domains(fact: Any, key: str = "") -> dict[str, Any]:
