@@ -270,3 +270,12 @@ def test_refreshed_notebooks_hold_what_ran_and_nothing_of_this_machine(make_note
     assert "papermill" not in text and str(tmp_path) not in text
     assert sorted(path.name for path in good.parent.glob("*.ipynb")) == ["bad.ipynb", "good.ipynb"]
     assert not list(good.parent.glob(".*"))
+
+
+@pytest.mark.slow
+def test_every_module_can_be_imported_first():
+    """papermill loads the engine by its entry point: whoever imports the engine first must not meet it half-loaded."""
+    code = "import uslab.notebooks.engine as one; from papermill.engines import papermill_engines as all; " \
+           "print(all.get_engine('uslab').nb_kernel_name.__name__, one.Engine.__name__)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["nb_kernel_name", "Engine"]

@@ -1,6 +1,6 @@
 """The engine through which papermill runs the notebooks: it cannot hang on a widget, and it names what stopped a cell.
 
-papermill loads this module at its own start, by the entry point in pyproject.toml; `papermill --engine uslab` uses it.
+`papermill --engine uslab` uses it, through uslab.notebooks.entry.
 """
 
 import contextlib

@@ -181,7 +181,7 @@ def run(
     keep_open: tuple[int, ...] = (),   # open files that the notebook's Python shares, such as a lock
 ) -> Failure | None:
     """Run a notebook in its own folder, with a progress bar, and return why it stopped, or None if it is complete."""
-    import papermill  # importing it loads uslab.notebooks.engine, by its entry point
+    import papermill  # importing it loads uslab.notebooks.entry, by its entry point
     from papermill.exceptions import PapermillExecutionError
 
     try:
