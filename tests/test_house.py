@@ -12,7 +12,7 @@ FLOORS = [
     {"score", "pages", "data"},
     {"models", "metrics", "notebooks"},
     {"phantom", "training", "generators", "tasks", "study", "widgets", "sweeps"},
-    {"reader"},
+    {"reader", "course"},
     {"cli"},
 ]
 FLOOR = {"__init__": 0} | {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms}

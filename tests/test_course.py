@@ -1,0 +1,97 @@
+"""A course is made, solved by a script, collected and reset."""
+
+import contextlib
+import io
+
+import nbformat
+import pandas as pd
+import pytest
+
+from uslab.cli.main import main
+from uslab.course import answers, editions
+from uslab.notebooks import UsageError
+from uslab.widgets import check
+from uslab.widgets.exercise import exercises
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("course") / "made"
+    assert main(["course", "make", str(folder)]) == 0
+    return folder
+
+
+def notebook(made, edition, stem):
+    return nbformat.read(made / edition / "notebooks" / f"{stem}.ipynb", 4)
+
+
+def fill(path, answers):
+    """Write answers as a student would."""
+    node = nbformat.read(path, 4)
+    for cell in node.cells:
+        for name, text in answers.items():
+            lines = [f"{name} = {text}" if line.startswith(f"{name} ") and "# TODO" in line else line
+                     for line in cell.source.splitlines()]
+            cell.source = "\n".join(lines)
+    nbformat.write(node, path)
+
+
+@pytest.mark.parametrize("stem", exercises())
+def test_students_get_no_answers_and_solutions_are_right(made, stem):
+    node = notebook(made, "student", stem)
+    nbformat.validate(node)
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    graded = [cell.metadata["nbgrader"] for cell in code if "nbgrader" in cell.metadata]
+    assert sum(cell["points"] for cell in graded) >= len(exercises()[stem])
+    assert len({cell["grade_id"] for cell in graded}) == len(graded)
+    solved = dict(answers.given(notebook(made, "solution", stem), stem))
+    asked = {name: solved[name] for name in exercises()[stem]}
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        check(stem, **asked)
+    assert said.getvalue().count(": right: ") == len(asked)
+    assert any(cell.get("outputs") for cell in notebook(made, "solution", stem).cells)
+
+
+def test_links_and_committed_results_come_along(made):
+    for edition in ("student", "solution"):
+        assert (made / edition / "data_cards" / "busi.md").is_file()
+        assert (made / edition / "notebooks" / "results" / "02_stylegan2_breast").is_dir()
+    assert main(["course", "make", str(made)]) == 2
+
+
+def test_a_class_is_collected_without_running_anything(made, tmp_path, capsys):
+    stem, name = "01_dcgan_fetal_head", "01_dcgan_fetal_head.ipynb"
+    given = {"ann": {"ratio_of_updates": "999 * 1000 / (100 * 300)", "loss_d_blind": "'1,39'", "guess_d_real": "0.5"},
+             "bo": {"ratio_of_updates": "30", "psnr_ten_levels": "metrics.psnr(a, b)", "guess_d_real": "0.9"},
+             "cy": {"chance_of_r": "__import__('os').remove('x')", "loss_d_blind": "10**10**10"}}
+    for student, texts in given.items():
+        place = tmp_path / "class" / student / "notebooks"
+        place.mkdir(parents=True)
+        (place / name).write_bytes((made / "student" / "notebooks" / name).read_bytes())
+        fill(place / name, texts)
+    assert main(["course", "collect", str(tmp_path / "class"), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("3 students") and (tmp_path / "out" / "answers.png").stat().st_size > 1000
+    table = pd.read_csv(tmp_path / "out" / "answers.csv").set_index(["student", "name"])
+    assert set(table.notebook) == {stem}
+    right = table.right.map({True: True, False: False, "True": True, "False": False})
+    assert right["ann", "ratio_of_updates"] and right["ann", "loss_d_blind"] and not right["bo", "ratio_of_updates"]
+    assert table.answer["cy", "loss_d_blind"] == "10 ** 10 ** 10"
+    assert pd.isna(right["bo", "psnr_ten_levels"]) and table.answer["bo", "psnr_ten_levels"] == "metrics.psnr(a, b)"
+    assert pd.isna(right["cy", "chance_of_r"]) and pd.isna(table.answer["cy", "psnr_ten_levels"])
+    assert table.kind["ann", "guess_d_real"] == "prediction" and float(table.answer["ann", "guess_d_real"]) == 0.5
+    assert main(["course", "collect", str(tmp_path / "out"), "--out", str(tmp_path / "new")]) == 2
+
+
+def test_a_notebook_is_put_back_and_nothing_is_lost(made, tmp_path):
+    path = tmp_path / "04_stackgan_liver.ipynb"
+    path.write_bytes((made / "student" / "notebooks" / path.name).read_bytes())
+    fill(path, {"smallest": "0.5"})
+    before = path.read_bytes()
+    kept = editions.reset(path)
+    assert kept.read_bytes() == before
+    assert path.read_bytes() == (made / "student" / "notebooks" / path.name).read_bytes()
+    with pytest.raises(UsageError, match="none of the course's notebooks"):
+        editions.reset(tmp_path / "mine.ipynb")

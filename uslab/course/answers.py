@@ -1,0 +1,97 @@
+"""What a class has answered: read from its notebooks, of which nothing is run."""
+
+import ast
+import operator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..notebooks import UsageError, read
+from ..widgets.exercise import as_number, exercises, is_right
+
+ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+              ast.Pow: operator.pow}
+SIGNS = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+
+
+def collect(
+    folder: Path,    # with a folder of notebooks for each student
+):
+    """DataFrame, one row an answer: student, notebook, kind ('exercise', 'prediction'), name, answer, right.
+
+    Nothing of a student's is run: what stands behind the names is read. `right` is missing for predictions, for what
+    is open, and for what is no plain number.
+    """
+    import pandas as pd
+
+    rows = []
+    for path in sorted(folder.rglob("*.ipynb")):
+        student = path.relative_to(folder).parts[0]
+        if path.stem in exercises() and student != path.name and ".ipynb_checkpoints" not in path.parts:
+            for name, answer in given(read(path), path.stem):
+                known = exercises()[path.stem].get(name)
+                number = None if answer is None else as_number(answer)
+                right = None if known is None or number is None else is_right(number, known["answer"])
+                rows.append((student, path.stem, "exercise" if known else "prediction", name, answer, right))
+    if not rows:
+        raise UsageError(f"{folder} holds no notebooks of the course: give the folder in which each student has one")
+    return pd.DataFrame(rows, columns=["student", "notebook", "kind", "name", "answer", "right"])
+
+
+def given(node: Any, stem: str) -> Iterator[tuple[str, Any]]:
+    """Name and value of each exercise and prediction of a notebook; None where it is open."""
+    names = set(exercises()[stem])
+    for cell in node.cells:
+        if cell.cell_type != "code":
+            continue
+        try:
+            body = ast.parse(cell.source).body
+        except SyntaxError:     # as in a cell with a shell command, or one that is half written
+            continue
+        for line in body:
+            name = getattr(line.targets[0], "id", "") if isinstance(line, ast.Assign) else ""
+            if name in names or name.startswith("guess_"):
+                yield name, value(line.value)
+
+
+def value(node: ast.expr) -> Any:
+    """A constant, or the value of plain arithmetic on numbers; the text of anything else."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    try:
+        return number(node)
+    except (TypeError, ValueError, ArithmeticError, KeyError, RecursionError):
+        return ast.unparse(node)
+
+
+def number(node: ast.expr) -> float:
+    """The value of an expression of numbers, in floats: whole numbers could be made to fill the memory."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return float(node.value)
+    if isinstance(node, ast.UnaryOp):
+        return SIGNS[type(node.op)](number(node.operand))
+    if isinstance(node, ast.BinOp):
+        found = ARITHMETIC[type(node.op)](number(node.left), number(node.right))
+        if isinstance(found, float):
+            return found
+    raise TypeError("no arithmetic")
+
+
+def histograms(table):
+    """A Figure: what a class answered to each question that somebody answered with a number."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    numbers = table.assign(number=pd.to_numeric(table.answer, errors="coerce")).dropna(subset="number")
+    groups = list(numbers.groupby(["notebook", "name"], sort=False))
+    rows = max(1, -(-len(groups) // 4))
+    figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, 4, squeeze=False).flat
+    for axis, ((stem, name), own) in zip(axes, groups):
+        axis.hist(own.number, bins=12, color="tab:blue", alpha=0.7)
+        if name in exercises()[stem]:
+            axis.axvline(exercises()[stem][name]["answer"], color="tab:green", lw=2)
+        axis.set_title(f"{stem.split('_')[0]} {name}: {len(own)} answers", fontsize=9)
+    for axis in axes:       # the places that are left
+        axis.axis("off")
+    return figure

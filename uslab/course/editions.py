@@ -1,0 +1,82 @@
+"""Editions of the notebooks: one for students, one with the answers."""
+
+import copy
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from ..data.atomic import write_text, written_aside
+from ..notebooks import UsageError, find, read
+from ..notebooks.parameters import bundle
+from ..widgets.exercise import exercises
+
+OPEN = "# TODO"            # what a line holds that a student is to fill
+BESIDE = ("profiles", "results", "sweeps")
+
+
+def make(
+    folder: Path,    # new
+) -> None:
+    """Write two editions, each with all that its notebooks read and link to: student/ and solution/.
+
+    The student's has no outputs, and its open cells carry nbgrader's metadata, a point for each open line. In the
+    solution the exercises are answered, with how, and the committed outputs stand.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} is there already: name another folder")
+    with written_aside(folder) as part:
+        for edition, change in (("student", stripped), ("solution", answered)):
+            place = part / edition / "notebooks"
+            shutil.copytree(bundle() / "data_cards", part / edition / "data_cards")
+            for name in BESIDE:
+                shutil.copytree(bundle() / "notebooks" / name, place / name)
+            for notebook in find([]):
+                write(change(read(notebook), notebook.stem), place / notebook.name)
+
+
+def write(node: Any, path: Path) -> None:
+    import nbformat
+
+    write_text(path, nbformat.writes(node))
+
+
+def stripped(node: Any, stem: str) -> Any:
+    """A notebook without outputs, its open cells marked for nbgrader."""
+    node = copy.deepcopy(node)
+    node.metadata.pop("uslab", None)
+    for number, cell in enumerate(node.cells):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            if points := cell.source.count(OPEN):
+                cell.metadata["nbgrader"] = {"grade": True, "solution": True, "locked": False, "task": False,
+                                             "points": points, "grade_id": f"{stem}-{number}", "schema_version": 3}
+    return node
+
+
+def answered(node: Any, stem: str) -> Any:
+    """A notebook whose exercises are answered."""
+    node = copy.deepcopy(node)
+    node.metadata.pop("uslab", None)
+    for cell in node.cells:
+        lines = cell.source.splitlines()
+        for row, line in enumerate(lines):
+            name = line.partition("=")[0].strip()
+            if cell.cell_type == "code" and OPEN in line and name in exercises().get(stem, {}):
+                known = exercises()[stem][name]
+                lines[row] = f"{name} = {known['answer']}    # {known['how']}"
+        cell.source = "\n".join(lines)
+    return node
+
+
+def reset(
+    notebook: Path,    # a student's, of one of the project's names
+) -> Path:
+    """Put the student's edition in the place of a notebook; the path of what was there, which is kept beside it."""
+    if notebook.stem not in {path.stem for path in find([])}:
+        raise UsageError(f"{notebook} is none of the course's notebooks")
+    node = stripped(read(find([notebook.stem])[0]), notebook.stem)
+    kept = notebook.with_name(f"{notebook.stem}_{time.strftime('%Y-%m-%d_%H%M%S')}.ipynb")
+    notebook.rename(kept)
+    write(node, notebook)
+    return kept
