@@ -1,6 +1,8 @@
 """`uslab generate` and `translate`: the same images by number, as files that the readers take."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -177,3 +179,16 @@ def test_a_run_is_a_source_until_it_is_trained_further(tmp_path, capsys):
     for batch in run.batches(3):
         run.gan.step(batch)
     assert main([*command[:3], "8", *command[4:]]) == 2 and "its weights differ" in capsys.readouterr().err
+
+
+def test_a_second_command_is_told_who_writes_there(tmp_path, capsys):
+    out = tmp_path / "out"
+    code = (f"import time; from pathlib import Path; from uslab.data.lock import alone\n"
+            f"with alone(Path({str(out)!r})):\n    print('held', flush=True); time.sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert main(["generate", "phantom:breast", "--n", "2", "--size", "64", "--out", str(out)]) == 2
+        assert "is in use by process" in capsys.readouterr().err
+        holder.kill()
+    assert main(["generate", "phantom:breast", "--n", "2", "--size", "64", "--out", str(out)]) == 0
+    assert len(data.open(out)) == 2, "the lock is no image"

@@ -57,24 +57,24 @@ def show(options: argparse.Namespace) -> None:
 
 
 def generate(options: argparse.Namespace) -> None:
-    from uslab.data.written import Folder
+    from uslab.data.written import opened
 
     writable(options.out)
     kind, _, name = options.source.partition(":")
     settings = {"source": options.source, "size": options.size} if kind == "phantom" else weights_of(options.source)
-    folder = Folder(options.out, settings | {"seed": options.seed, "condition": options.condition})
-    if len(folder) >= options.n:
-        raise UsageError(f"{options.out} holds {len(folder)} images already: ask for more, or name another folder")
-    if kind == "phantom":
-        if options.condition:
-            raise UsageError("--condition is for generators that know classes: phantom sets hold all of theirs")
-        parts, called = phantoms(name, options, len(folder)), options.source
-    else:
-        from uslab.generators.lots import image_sets
+    with opened(options.out, settings | {"seed": options.seed, "condition": options.condition}) as folder:
+        if len(folder) >= options.n:
+            raise UsageError(f"{options.out} holds {len(folder)} images already: ask for more, or name another folder")
+        if kind == "phantom":
+            if options.condition:
+                raise UsageError("--condition is for generators that know classes: phantom sets hold all of theirs")
+            parts, called = phantoms(name, options, len(folder)), options.source
+        else:
+            from uslab.generators.lots import image_sets
 
-        called = Path(options.source).name
-        parts = image_sets(options.source, options.n, options.seed, options.condition, len(folder), options.device)
-    save(folder, parts, options.n, generator=called, seed=options.seed)
+            called = Path(options.source).name
+            parts = image_sets(options.source, options.n, options.seed, options.condition, len(folder), options.device)
+        save(folder, parts, options.n, generator=called, seed=options.seed)
 
 
 def phantoms(name: str, options: argparse.Namespace, first: int) -> Iterator:
@@ -87,7 +87,7 @@ def phantoms(name: str, options: argparse.Namespace, first: int) -> Iterator:
 
 def translate(options: argparse.Namespace) -> None:
     from uslab.data import ct
-    from uslab.data.written import Folder
+    from uslab.data.written import opened
     from uslab.models import store
 
     if not options.images.is_dir():
@@ -101,18 +101,19 @@ def translate(options: argparse.Namespace) -> None:
     except FileNotFoundError:
         cases = ()
     asked = {"organ": options.organ, "planes": options.planes, "seed": options.seed} if cases else {}
-    folder = Folder(options.out, weights_of(options.source) | {"images": str(options.images.resolve())} | asked)
-    called = {"generator": Path(options.source).name}
-    if cases:
-        done = {row["group"] for row in folder.rows}
-        save(folder, translated_cases(gan, facts, cases, done, options), len(cases), bar="CT", **called)
-    else:
-        from uslab.data.folders import walk
+    with opened(options.out, weights_of(options.source) | {"images": str(options.images.resolve())} | asked) as folder:
+        called = {"generator": Path(options.source).name}
+        if cases:
+            done = {row["group"] for row in folder.rows}
+            save(folder, translated_cases(gan, facts, cases, done, options), len(cases), bar="CT", **called)
+        else:
+            from uslab.data.folders import walk
 
-        files = walk(options.images)
-        if len(folder) >= len(files):
-            raise UsageError(f"{options.images} holds {len(files)} images, no CT, {options.out} {len(folder)} of them")
-        save(folder, translated_images(gan, files[len(folder):], options.images), len(files), **called)
+            files = walk(options.images)
+            if len(folder) >= len(files):
+                raise UsageError(f"{options.images} holds {len(files)} images, no CT, {options.out} {len(folder)} of "
+                                 "them")
+            save(folder, translated_images(gan, files[len(folder):], options.images), len(files), **called)
 
 
 def translated_cases(gan, facts: dict, cases, done: set[str], options: argparse.Namespace) -> Iterator:

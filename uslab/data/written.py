@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,19 @@ from PIL import Image
 
 from .atomic import write_atomically, write_json
 from .imageset import ImageSet
+from .lock import LOCK, alone
 from .own import COLUMNS, TABLE
 from .reading import read_json
 
 SETTINGS = "generate.json"
+
+
+@contextmanager
+def opened(path: Path, settings: Mapping[str, Any]) -> Iterator["Folder"]:
+    """A Folder of these settings, in which no other process writes meanwhile: raises InUse. What is refused stays."""
+    Folder(path, settings)
+    with alone(path):
+        yield Folder(path, settings)
 
 
 class Folder:
@@ -28,7 +38,7 @@ class Folder:
         """Raises FileExistsError for a folder that holds something else."""
         self.path, settings = path, json.loads(json.dumps(settings))
         kept = path / SETTINGS
-        if not path.exists() or not any(path.iterdir()):
+        if not path.exists() or {file.name for file in path.iterdir()} <= {LOCK}:
             path.mkdir(parents=True, exist_ok=True)
             write_json(kept, settings)
         there = read_json(kept) if kept.is_file() else {}
