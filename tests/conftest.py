@@ -1,11 +1,16 @@
 """What several test files use."""
 
 import os
+import signal
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+# Started in the background by a shell, these tests would not notice Ctrl-C, nor would what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PARAMETERS = '''profile = "class"
 data = "phantom"

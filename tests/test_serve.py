@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -59,7 +60,8 @@ def spoilt_frame(port: int, base: str, kernel: str) -> int:
             pass
         return line.close_code
 
-    return asyncio.run(talk())
+    with ThreadPoolExecutor(1) as pool:     # a browser test before this one leaves a loop running in its thread
+        return pool.submit(asyncio.run, talk()).result()
 
 
 def framed(parts: list[bytes], count: int | None = None) -> bytes:

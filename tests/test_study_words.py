@@ -1,12 +1,14 @@
 """What an organiser may word, leave out and declare when a study is built, from the command line and in Python."""
 
+import datetime
+
 import cv2
 import numpy as np
 import pytest
 from made import noise_set
 
 from uslab.cli.main import main
-from uslab.study import Study, planner
+from uslab.study import SimulatedReader, Study, planner
 from uslab.study.agreement import cohen
 from uslab.study.protocol import PROTOCOLS
 
@@ -90,7 +92,7 @@ def test_invitations_are_letters_with_whole_links(folders, capsys):
 
 
 def test_status_can_be_watched(folders, capsys, monkeypatch):
-    built(folders)
+    built(folders).autoplay(SimulatedReader(1.0))
     rounds = []
 
     def sleep(seconds):
@@ -100,7 +102,9 @@ def test_status_can_be_watched(folders, capsys, monkeypatch):
 
     monkeypatch.setattr("time.sleep", sleep)
     assert main(["study", "status", str(folders / "s"), "--watch", "5"]) == 130
-    assert rounds == [5, 5, 5] and capsys.readouterr().out.count("The log is whole") == 3
+    said = capsys.readouterr().out
+    assert rounds == [5, 5, 5] and said.count("The log is whole") == 3
+    assert said.count(f"{datetime.datetime.now().astimezone():%d %b}") == 3, "the organiser's own time"
 
 
 def test_no_power_is_missing_or_out_of_range():

@@ -492,3 +492,19 @@ monitor.close()
     assert "SIMULATED READER" in quiz[1]["text/html"] and "4 of 4 answered" in quiz[1]["text/plain"]
     assert "lr=0.001" in panel[1]["text/html"]
     assert "image/png" in explorer[1] and "frequency=9.0" in explorer[1]["text/plain"]
+
+
+def test_a_quiz_shows_what_was_answered_wrongly(capsys):
+    real, fake = (np.full((4, 1, 32, 32), level, np.uint8) for level in (50, 200))
+    quiz = Quiz(real, fake, n=4, quality=False)
+    assert quiz.review() is None and "Nothing is answered" in capsys.readouterr().out
+    for _ in range(4):
+        quiz.answer("real")
+    figure = quiz.review()
+    shown = {axis.get_title(): axis.images[0].get_array() for axis in figure.axes}
+    assert list(shown) == ["synthetic, called real"]
+    assert (shown["synthetic, called real"] == 200).sum() == 2 * 32 * 32
+    right = Quiz(real, fake, n=2, quality=False)
+    for truth in right._truth:
+        right.answer(truth)
+    assert right.review() is None and "All answers so far were right" in capsys.readouterr().out

@@ -148,6 +148,8 @@ def test_every_tool_with_the_mouse(anywhere, headless):
     assert page.locator(".jp-OutputArea img").count() == 1 and not page.locator(".jp-OutputArea img").is_visible()
     if anywhere.front == "voila":       # in a window as narrow as a phone's, too, nothing is cut off
         page.set_viewport_size({"width": 390, "height": 1100})
+        board = "document.querySelector('.uslab-sketch .board')"      # laid out anew a moment later
+        page.wait_for_function(f"() => {board}.getBoundingClientRect().right <= 390", timeout=10_000)
         box = page.locator(".uslab-sketch .board").bounding_box()
         assert box["x"] + box["width"] <= 390 and abs(box["width"] - box["height"]) < 1
         pen.edits = 6

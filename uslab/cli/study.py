@@ -64,7 +64,7 @@ def add_parser(commands) -> None:
                              ("n-real", whole(1), "real images (default: as many as synthetic ones)"),
                              ("repeats", number(0, 1), "share of the images shown twice (default: 0.15)"),
                              ("practice", whole(0), "trials with feedback before, even (default: 4)"),
-                             ("attention", whole(0), "items of pure noise (default: 2)"),
+                             ("attention", whole(0), "items of pure noise (default: 5)"),
                              ("readers", whole(1), "readers that can be invited at most (default: 20)"),
                              ("margin", number(0, 0.5), "accuracies within 0.5 +- N count as guessing (default: 0.1)"),
                              ("size", side, "side of the images in pixels (default: the smallest origin's)")):
@@ -270,7 +270,8 @@ def status(options: argparse.Namespace) -> None:
         table = study.status()
         if len(table):
             # UTC is what the log holds; the organiser's clock stands beside it.
-            table["here"] = ["" if last is NaT else last.astimezone().strftime("%d %b %H:%M") for last in table["last"]]
+            times = [None if last is NaT else last.to_pydatetime().astimezone() for last in table["last"]]
+            table["here"] = [f"{time:%d %b %H:%M}" if time else "" for time in times]
             print(table.to_string(index=False))
         count, head = study.store.verify()
         print(f"The log is whole: {count} rows, last hash {head[:16]}...", flush=True)

@@ -101,6 +101,24 @@ class Quiz(Live):
         """How many were answered, accuracy with its interval, each class, d' and criterion where they exist."""
         return "\n".join(summarise(self._rows, self.n, self._simulated))
 
+    def review(self):
+        """A Figure of the images that were answered wrongly, by what they are; None, and a word, if there are none."""
+        import torch
+
+        from uslab.widgets.figures import show_images
+
+        sets = {}
+        for truth, answer in (CLASSES, CLASSES[::-1]):
+            wrong = [row["item"] - 1 for row in self._rows if (row["truth"], row["answer"]) == (truth, answer)]
+            if wrong:
+                sets[f"{truth}, called {answer}"] = torch.from_numpy(self._images[wrong][:, None])
+        if not sets:
+            print("All answers so far were right." if self._rows else "Nothing is answered yet.")
+            return None
+        longest = max(map(len, sets.values()))
+        columns = min(5, longest)
+        return show_images(sets, -(-longest // columns), columns, 1.4 * columns * len(sets))
+
     def autoplay(
         self,
         dprime: float = 1.0,        # distance of the classes in the reader's eye, in standard deviations; 0 guesses
