@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("test_gan", "test_training", "test_dcgan", "test_stylegan2", "test_stylegan2_ops", "test_augment",
-         "test_cyclegan", "test_stackgan", "test_pgsgan")
+TESTS = ("test_graphs", "test_gan", "test_training", "test_dcgan", "test_stylegan2", "test_stylegan2_ops",
+         "test_augment", "test_cyclegan", "test_stackgan", "test_pgsgan")
 NOTEBOOKS = ("01_dcgan_fetal_head", "02_stylegan2_breast", "03_cyclegan_ct_to_eus", "04_stackgan_liver",
              "05_pgsgan_ovary")
 TRAININGS = ("dcgan_fetal_head_64", "stylegan2_breast", "cyclegan_eus_liver", "stylegan2_liver_fatty",

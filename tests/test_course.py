@@ -54,6 +54,15 @@ def test_students_get_no_answers_and_solutions_are_right(made, stem):
     assert any(cell.get("outputs") for cell in notebook(made, "solution", stem).cells)
 
 
+def test_resetting_twice_in_a_second_loses_nothing(made, tmp_path):
+    path = tmp_path / "01_dcgan_fetal_head.ipynb"
+    path.write_text("what a student wrote")
+    editions.reset(path)
+    with contextlib.suppress(FileExistsError):
+        editions.reset(path)
+    assert "what a student wrote" in [kept.read_text() for kept in tmp_path.glob("*_20*.ipynb")]
+
+
 def test_links_and_committed_results_come_along(made):
     for edition in ("student", "solution"):
         assert (made / edition / "data_cards" / "busi.md").is_file()

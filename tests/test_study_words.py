@@ -57,7 +57,7 @@ def test_a_method_is_not_called_what_readers_read_anyway(folders, capsys):
     for words in (["--synthetic", f"physician={folders / 'gan'}"], ["--synthetic", f"heads={folders / 'gan'}"]):
         assert main(["study", "build", str(folders / "s"), "--real", str(folders / "real"), "--n", "4", "--practice",
                      "0", "--attention", "0", "--acknowledge-text", "--title", "On heads", *words]) == 2
-        assert "stands in the title, the question, the instructions or the form" in capsys.readouterr().err
+        assert "stands in what every reader is sent" in capsys.readouterr().err
 
 
 def test_kappas_interval_stays_in_range():
@@ -124,10 +124,10 @@ def test_images_are_left_out_by_name(folders, capsys):
 @pytest.mark.parametrize("words, says", [
     (["--exclude", "absent.png"], "no image is called 'absent.png', so it cannot be left out"),
     (["--question", " "], "the question is empty"),
-    (["--rules", "{0}/bad.yaml"], "bad.yaml must hold names and values"),
+    (["--rules", "{0}/bad.yaml"], "bad.yaml must hold keys and values"),
     (["--rules", "{0}/rules.yaml"], "there is no rule 'speed'"),
     (["--form", "{0}/form.yaml"], "role in the form is ['a', 'b', 'c']: give a label, or a label and a list"),
-    (["--form", "{0}/latin.yaml"], "latin.yaml is not in UTF-8 (byte 7)"),
+    (["--form", "{0}/latin.yaml"], "latin.yaml cannot be read as YAML"),
 ])
 def test_what_cannot_be_shown_or_declared_is_refused_before_anything_is_written(folders, capsys, words, says):
     (folders / "bad.yaml").write_text("- 1\n")

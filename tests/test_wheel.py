@@ -10,6 +10,7 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
+import nbformat
 import pytest
 from pydicom import examples
 
@@ -121,6 +122,10 @@ def test_every_extra_that_is_named_exists():
 
 def test_copies_overwrite_nothing(tmp_path, capsys):
     assert main(["notebooks", "copy", str(tmp_path / "mine")]) == 0
-    assert (tmp_path / "mine" / "notebooks" / "profiles").is_dir() and (tmp_path / "mine" / "data_cards").is_dir()
+    assert (tmp_path / "mine" / "notebooks" / "profiles").is_dir()
+    for notebook in (tmp_path / "mine" / "notebooks").glob("*.ipynb"):
+        text = "\n".join(cell["source"] for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "markdown")
+        links = [link.split("#")[0] for link in re.findall(r"\]\(([^):]+)\)", text)]
+        assert not [link for link in links if not (notebook.parent / link).exists()], notebook.name
     assert main(["notebooks", "copy", str(tmp_path / "mine")]) == 2
     assert "is there already: name another folder" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from uslab.cli.options import directory, new_file, number, seed, side, whole, writable
-from uslab.notebooks import UsageError
+from uslab.notebooks import UsageError, read_yaml
 
 LETTER = """To {label}
 
@@ -21,7 +21,7 @@ Your own link, for you alone:
 {link}
 
 Open it on a large screen in a dim room. There are {trials} images. You may stop and go on later, with the same link and
-on another computer; nothing that you have answered is lost. Your name is kept nowhere.
+on another computer; nothing that you have answered is lost. You are not asked for your name.
 """
 
 
@@ -148,13 +148,13 @@ def build(options: argparse.Namespace) -> None:
     real = uslab.data.open(options.real, options.root) if options.root else options.real
     texts = {name: written(path) for name in ("instructions", "consent") if (path := getattr(options, name))}
     texts |= {"question": options.question} if options.question is not None else {}
-    texts |= {"form": values(options.form)} if options.form else {}
+    texts |= {"form": read_yaml(options.form)} if options.form else {}
     texts |= {"undo": True} if options.undo else {}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
         readers=options.readers, margin=options.margin, seed=options.seed, title=options.title,
-        texts=texts, exclude=options.exclude, rules=values(options.rules) if options.rules else None,
+        texts=texts, exclude=options.exclude, rules=read_yaml(options.rules) if options.rules else None,
         size=options.size, crop=options.crop, acknowledge_text=options.acknowledge_text)
     print(study)
     if study.about["preset"]:
@@ -174,19 +174,6 @@ def written(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not in UTF-8 (byte {error.start + 1}): save it so") from None
-
-
-def values(path: Path) -> dict:
-    """The names and values of a YAML file."""
-    import yaml
-
-    try:
-        found = yaml.safe_load(written(path))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} must hold names and values, one a line, such as `attention_missed: 0.1`")
-    return found
 
 
 def power(study) -> str:

@@ -1,18 +1,15 @@
 """Editions of the notebooks: one for students, one with the answers."""
 
 import copy
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from ..data.atomic import write_text, written_aside
-from ..notebooks import UsageError, find, read
-from ..notebooks.parameters import bundle
+from ..notebooks import UsageError, bundle, find, read
 from ..widgets.exercise import exercises
 
 OPEN = "# TODO"            # what a line holds that a student is to fill
-BESIDE = ("profiles", "results", "sweeps")
 
 
 def make(
@@ -27,12 +24,9 @@ def make(
         raise UsageError(f"{folder} is there already: name another folder")
     with written_aside(folder) as part:
         for edition, change in (("student", stripped), ("solution", answered)):
-            place = part / edition / "notebooks"
-            shutil.copytree(bundle() / "data_cards", part / edition / "data_cards")
-            for name in BESIDE:
-                shutil.copytree(bundle() / "notebooks" / name, place / name)
-            for notebook in find([]):
-                write(change(read(notebook), notebook.stem), place / notebook.name)
+            bundle.copy(part / edition)
+            for notebook in (part / edition / "notebooks").glob("*.ipynb"):
+                write(change(read(notebook), notebook.stem), notebook)
 
 
 def write(node: Any, path: Path) -> None:
@@ -77,6 +71,7 @@ def reset(
         raise UsageError(f"{notebook} is none of the course's notebooks")
     node = stripped(read(find([notebook.stem])[0]), notebook.stem)
     kept = notebook.with_name(f"{notebook.stem}_{time.strftime('%Y-%m-%d_%H%M%S')}.ipynb")
-    notebook.rename(kept)
+    kept.hardlink_to(notebook)      # fails where a file of that name is; a rename would replace it
+    notebook.unlink()
     write(node, notebook)
     return kept

@@ -22,7 +22,7 @@ class Recorded:
     kind: tuple                                # shapes and types of its tensors, and what else it was called with
     calls: int = 0
     graph: torch.cuda.CUDAGraph | None = None
-    inputs: tuple = ()                         # tensors from which the graph reads
+    inputs: list[Tensor] | None = None         # tensors from which the graph reads
     outputs: Any = None                        # and into which it writes
 
 

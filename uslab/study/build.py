@@ -91,8 +91,8 @@ def unread(methods: Iterable[str], words: str) -> None:
     """Raise ValueError if a method's name stands in what readers read: the audit could not tell it from a leak."""
     for name in methods:
         if len(name) > 3 and name in words:
-            raise ValueError(f"the method's name {name!r} stands in the title, the question, the instructions or the "
-                             "form that readers read: name the method otherwise")
+            raise ValueError(f"the method's name {name!r} stands in what every reader is sent (title, question, "
+                             "instructions, form and their names): name the method otherwise")
 
 
 def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
