@@ -126,7 +126,8 @@ def ovaries(source: Source, sketch: bool, grow: bool):
     images = sketches.conditioned(source.load("ovary", 500, 128), blur=2.0)
     first, fade = (5000, 60) if grow else (6000, 100)
     config = pgsgan.Config(size=64, sketch=sketch, grow=grow, first=first, fade=fade, batch_size=8, lr_g=5e-4,
-                           lr_d=2e-4, ngf=32 if grow else 24, ndf=32, blocks=6 if grow else 4, weight_l1=50.0, ema=0.998)
+                           lr_d=2e-4, ngf=32 if grow else 24, ndf=32, blocks=6 if grow else 4, weight_l1=50.0,
+                           ema=0.998)
     return pgsgan.PGSGAN, config, images if grow else sketches.halved(images), 16_000 if grow else 12_000
 
 
