@@ -13,7 +13,7 @@ import torch
 from made import noise
 
 from uslab.models.config import knob
-from uslab.widgets import Explorer, Monitor, Quiz, knobs
+from uslab.widgets import Explorer, Monitor, Quiz, knobs, show_images
 from uslab.widgets.curves import smooth, thin
 from uslab.widgets.monitor import POINTS
 from uslab.widgets.quiz import order, summarise
@@ -473,7 +473,7 @@ def test_a_notebook_run_without_a_browser_shows_everything():
     code = """
 import numpy as np
 from uslab.models.dcgan import Config
-from uslab.widgets import Explorer, Monitor, Quiz, knobs
+from uslab.widgets import Explorer, Monitor, Quiz, knobs, show_images
 monitor = Monitor(3)
 display(monitor)
 for step in (1, 2, 3):
@@ -508,3 +508,14 @@ def test_a_quiz_shows_what_was_answered_wrongly(capsys):
     for truth in right._truth:
         right.answer(truth)
     assert right.review() is None and "All answers so far were right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_titles_of_sheets_stay_above_their_own_sheet(count):
+    names = ["label", "cgan_ovary_64", "pgsgan_ovary_128", "phantom ultrasound, held out", "StyleGAN2 ADA", *"abc"]
+    sets = dict.fromkeys(names[:count], torch.zeros(3, 1, 32, 32, dtype=torch.uint8))
+    figure = show_images(sets, rows=3, columns=1, width=8)
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+    assert all(box.y1 <= figure.bbox.y1 + 1 for box in boxes)
