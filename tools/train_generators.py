@@ -153,6 +153,9 @@ RECIPES = {
 }
 
 
+# What a training begins with, where it is not chance.
+START = {"stylegan2_breast": "stylegan2_organs"}
+
 # What a second stage waits for.
 FIRST = {f"stackgan_liver_{label}": f"stylegan2_liver_{label}" for label in ("healthy", "fatty")}
 
@@ -166,7 +169,8 @@ def train(
     """Train one recipe, or go on with it, and export what it has learnt."""
     end = time.monotonic() + 60 * minutes
     model, config, data, steps = RECIPES[name](Source(runs))
-    run = Run(runs / name, model, config, data, seed=0, checkpoint_seconds=30, log_every=100, data_seed=DATA_SEED)
+    run = Run(runs / name, model, config, data, seed=0, checkpoint_seconds=30, log_every=100, data_seed=DATA_SEED,
+              start=START.get(name, ""))
     print(name, run, f"for {steps} steps", flush=True)
     for batch in run.batches(steps) if minutes else ():
         record = run.log(run.gan.step(batch))
