@@ -349,7 +349,7 @@ def test_the_notebooks_profiles_build_at_full_size(profile, height):
         fake = Generator(config)(images)
         assert fake.shape == images.shape and min(Discriminator(config)(fake).shape[2:]) >= 4
     missing = {field.name for field in fields(Config)} - set(values)
-    assert missing == {"beta1", "beta2", "epoch", "flip", "init_std"}, "every other one is a parameter of the notebook"
+    assert missing == {"beta1", "beta2", "epoch", "flip", "init_std", "pool"}, "every other one is a parameter of the notebook"
     if profile == "paper":
         assert config.size == 522
         paper = (config.ngf, config.ndf, config.blocks, config.layers, config.lr, config.batch_size, config.epochs,
@@ -357,3 +357,18 @@ def test_the_notebooks_profiles_build_at_full_size(profile, height):
         assert paper == (64, 64, 9, 3, 2e-4, 1, 100, 100, "discriminator", "transposed", 40)
         assert values["organs"] == ["aorta", "liver", "pancreas"] and values["shares"] == [0, 0.25, 0.5, 0.75]
         assert (values["classifier"], values["classifier_lr"], values["classifier_epochs"]) == ("vgg16", 1e-7, 100)
+
+
+def test_losses_of_unseen_images_are_those_of_a_step_and_teach_nothing():
+    """Without flips, crops and a pool of earlier fakes a step reports the very losses, before it learns from them."""
+    config = dataclasses.replace(SMALL, flip=0.0, margin=0, pool=0)
+    gan, batch = CycleGAN(config), {name: noise_set(3, 40, 56, seed=i).images for i, name in enumerate(("ct", "us"))}
+    before = copy.deepcopy(gan.state_dict())
+    unseen = gan.losses_unseen(batch["ct"], torch.cat([batch["us"], batch["us"][:1]]))
+    after = gan.state_dict()
+    assert all(torch.equal(a, b) for domain in ("ct", "us")
+               for a, b in zip(before["G"][domain].values(), after["G"][domain].values()))
+    step = gan.step(batch)
+    for name in ("loss_g", "loss_cycle", "loss_identity", "loss_d"):
+        assert unseen[f"{name}_unseen"] == pytest.approx(float(step[name]), rel=1e-4)
+    assert set(unseen) == {f"loss_{name}_unseen" for name in ("g", "cycle", "identity", "d")}

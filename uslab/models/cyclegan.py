@@ -218,9 +218,20 @@ class CycleGAN(ConditionalGAN):
 
     def update_g(self, ct: Tensor, us: Tensor, rate: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The fakes by domain, float32, and the losses; `rate` is the learning rate that the optimisers have."""
-        config, real = self.config, {"ct": ct, "us": us}
+        config = self.config
         # D only passes the gradient on to G here; its own weights need none, so that work is spared.
         self.trains(self.D, False)
+        fake, loss_gan, loss_cycle, loss_identity = self.losses_g(ct, us)
+        self.descend("G", loss_gan + config.cycle * loss_cycle + config.identity * loss_identity)
+        self.trains(self.D, True)
+        self.average()
+        return ({domain: images.detach().float() for domain, images in fake.items()},
+                {"loss_g": loss_gan.detach(), "loss_cycle": loss_cycle.detach(),
+                 "loss_identity": loss_identity.detach()})
+
+    def losses_g(self, ct: Tensor, us: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
+        """The fakes by domain, and the losses of both G: adversarial, cycle and identity, the last two unweighted."""
+        config, real = self.config, {"ct": ct, "us": us}
         fake, judged, loss_cycle, loss_identity = {}, {}, ct.new_zeros(()), ct.new_zeros(())
         with self.autocast():
             for domain, other in (("us", "ct"), ("ct", "us")):
@@ -236,16 +247,17 @@ class CycleGAN(ConditionalGAN):
                 for domain, other in (("ct", "us"), ("us", "ct")):
                     code = self.denoiser(fake[other]) if config.denoise == "cycle" else fake[other]
                     loss_cycle = loss_cycle + l1(self.G[domain](code), real[domain])     # |F(G(x)) - x|
-        loss_gan = sum(lsgan(logits, 1.0) for logits in judged.values())
-        self.descend("G", loss_gan + config.cycle * loss_cycle + config.identity * loss_identity)
-        self.trains(self.D, True)
-        self.average()
-        return ({domain: images.detach().float() for domain, images in fake.items()},
-                {"loss_g": loss_gan.detach(), "loss_cycle": loss_cycle.detach(),
-                 "loss_identity": loss_identity.detach()})
+        return fake, sum(lsgan(logits, 1.0) for logits in judged.values()), loss_cycle, loss_identity
 
     def update_d(self, us: Tensor, ct: Tensor, shown_us: Tensor, shown_ct: Tensor, rate: float) -> dict[str, Tensor]:
         """Real images and the fakes that are shown, each (B, 1, h, w), to the loss and the mean logits."""
+        loss_d, right = self.losses_d(us, ct, shown_us, shown_ct)
+        self.descend("D", loss_d)
+        return {"loss_d": loss_d.detach(), "d_real": torch.stack([real for real, _ in right]).mean(),
+                "d_fake": torch.stack([fake for _, fake in right]).mean()}
+
+    def losses_d(self, us: Tensor, ct: Tensor, shown_us: Tensor, shown_ct: Tensor) -> tuple[Tensor, list]:
+        """The loss of both D, and the mean logits (B,) of real images and fakes by domain."""
         loss_d, right = ct.new_zeros(()), []
         with self.autocast():
             for domain, real, shown in (("us", us, shown_us), ("ct", ct, shown_ct)):
@@ -253,9 +265,29 @@ class CycleGAN(ConditionalGAN):
                 d_real, d_fake = logits.chunk(2)
                 loss_d = loss_d + 0.5 * (lsgan(d_real, 1.0) + lsgan(d_fake, 0.0))
                 right.append(logits.detach().float().mean((1, 2, 3)).chunk(2))
-        self.descend("D", loss_d)
-        return {"loss_d": loss_d.detach(), "d_real": torch.stack([real for real, _ in right]).mean(),
-                "d_fake": torch.stack([fake for _, fake in right]).mean()}
+        return loss_d, right
+
+    @torch.inference_mode()
+    def losses_unseen(
+        self,
+        ct: Tensor,      # (n, 1, H, W) uint8
+        us: Tensor,      # (m, 1, H, W) uint8; the first min(n, m) of both are taken
+    ) -> dict[str, float]:
+        """The losses that step() gives, here of images that no step has seen, for Board(watch=...): nothing is learnt.
+
+        Whole images, to a multiple of 4 pixels, by the networks in training, not by their average.
+        """
+        n = min(len(ct), len(us))
+        height, width = (side // 4 * 4 for side in ct.shape[2:])
+        total = {}
+        for x, y in zip(ct[:n].split(16), us[:n].split(16)):
+            x, y = (normalise(part[..., :height, :width].to(self.device).float()) for part in (x, y))
+            fake, *losses = self.losses_g(x, y)
+            losses = dict(zip(("g", "cycle", "identity"), losses))
+            losses["d"] = self.losses_d(y, x, fake["us"].float(), fake["ct"].float())[0]
+            for name, loss in losses.items():
+                total[name] = total.get(name, 0.0) + len(x) / n * float(loss)
+        return {f"loss_{name}_unseen": value for name, value in total.items()}
 
     def seen(self, images: Tensor) -> Tensor:
         """What a discriminator sees of images: without their noise where the denoiser stands before it."""
