@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from uslab import metrics
+from uslab.models import dcgan
 from uslab.sweeps import workers
+from uslab.training import folder_for, write_record
 
 
 def another_kernel(place: Path) -> Path:
@@ -40,6 +42,21 @@ def test_kernels_are_this_python_and_relative_outputs_lie_by_the_notebook(make_n
     assert (written / "python").read_text() == sys.executable and f"writes into {written}\n" in said.stderr
     assert nbformat.read(elsewhere / "executed.ipynb", 4).cells[-1].execution_count
     assert [path.name for path in (tmp_path / "a").rglob("*")] == ["b", "executed.ipynb"]
+
+
+def test_a_process_that_does_not_run_beside_its_notebook_writes_nothing_outside(tmp_path, monkeypatch):
+    """Plain papermill runs a notebook where its caller stands: there ../runs would be beside the caller's folder."""
+    here = tmp_path / "a" / "b"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for act in (lambda: folder_for("../runs/x", dcgan.Config(), 0), lambda: write_record("../runs/x/run.json", [])):
+        with pytest.raises(ValueError, match="relative to the notebook.*--cwd"):
+            act()
+    assert not (tmp_path / "a" / "runs").exists()
+    (here / "x.ipynb").touch()
+    write_record("../runs/x/run.json", [])
+    assert (tmp_path / "a" / "runs" / "x" / "run.json").is_file()
+    assert folder_for("runs", dcgan.Config(), 0).parts[0] == "runs"
 
 
 class NVMLError(Exception):

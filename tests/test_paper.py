@@ -12,8 +12,8 @@ from uslab.cli.main import main
 SHRUNK = {
     "01_dcgan_fetal_head": "data hc18 n_train 40 epochs 1 ngf 4 ndf 4 n_synthetic 24 draws 3 break_steps 2",
     "02_stylegan2_breast": "data busi n_train 60 n_test 24 kimg 0.016 n_synthetic 24 size 32 batch_size 8 z 16 "
-                           "channel_base 256 channel_max 16 path_weight 2 classifier lite2 needs [] k 2 draws 3 looks 2 "
-                           "ratios [1.0] break_kimg 0.008",
+                           "channel_base 256 channel_max 16 classifier lite2 needs [] k 2 draws 3 looks 2 ratios [1.0] "
+                           "break_kimg 0.008",
     "04_stackgan_liver": "data nafld size 64 size1 64 attention 16 steps1 2 steps2 2 batch_size 4 z 16 ngf 4 ndf 4 "
                          "width2 4 classifier lite2 classifier_epochs 1 needs [] draws 3 break_steps 2",
     "05_pgsgan_ovary": "data mmotu size 32 ngf 4 ndf 4 blocks 1 epochs 0.1 fade 1 draws 3 segment_epochs 1 "

@@ -373,3 +373,9 @@ def test_the_notebooks_profiles_build_at_full_size(profile):
     assert missing == {"sketch", "network", "grow", "beta1", "beta2", "init_std"}, (
         "every other one is a parameter of the notebook")
     assert config.starts[2] < values["steps"]       # the training reaches the last phase
+
+
+def test_edges_do_not_follow_the_level_of_black():
+    """Adding a grey level to every pixel, black surround and all, moves no edge."""
+    images = phantom.load("ovary", 3, 64, seed=5).images.clamp(max=254)
+    assert torch.equal(sketches.canny(images), sketches.canny(images + 1))

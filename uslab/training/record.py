@@ -32,6 +32,15 @@ def environment() -> dict[str, str]:
     return found | ({"commit": git.stdout.strip()} if git and git.returncode == 0 else {})
 
 
+def beside_notebook(path: str | Path) -> Path:
+    """A notebook's output path. Raises ValueError for ../... in a process that was not started beside a notebook."""
+    path = Path(path)
+    if path.parts[:1] == ("..",) and not any(Path().glob("*.ipynb")):
+        raise ValueError(f"{path} is relative to the notebook, but this process runs in {Path.cwd()}, where none lies: "
+                         "give papermill --cwd with the notebook's folder, or --engine uslab, or make out absolute")
+    return path
+
+
 def write_record(path: str | Path, metrics: list[Score | dict], **facts: Any) -> None:
     """Write a run.json: the facts, the environment and the metrics; what a Run has written there itself stays.
 
@@ -40,7 +49,7 @@ def write_record(path: str | Path, metrics: list[Score | dict], **facts: Any) ->
         metrics: Scores, or score.as_dict() | {"set": ...} where one needs a key beside its own.
         **facts: Notebook, profile, data, seed, seconds, device, data_sha256, ...
     """
-    path = Path(path)
+    path = beside_notebook(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     there = read_json(path) if path.is_file() else {}
     own = "notebook" not in there and facts.get("data_sha256") in (None, there.get("data_sha256"))

@@ -25,7 +25,7 @@ from ..data.pictures import contact_sheet
 from ..data.reading import read_json, read_tensors
 from ..models import checkpoint, store
 from ..score import Score
-from .record import environment, write_record
+from .record import beside_notebook, environment, write_record
 
 
 class Diverged(RuntimeError):
@@ -348,4 +348,4 @@ def folder_for(out: str | Path, config, seed: int, data_seed: int = 0) -> Path:
         data_seed: Of the data.
     """
     text = json.dumps({**dataclasses.asdict(config), "seed": seed, "data_seed": data_seed}, sort_keys=True)
-    return Path(out) / f"run-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return beside_notebook(out) / f"run-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
