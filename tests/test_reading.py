@@ -9,6 +9,7 @@ import sys
 import nbclient
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from made import pictures
 from test_widgets import STATE, Page
@@ -16,6 +17,7 @@ from test_widgets import STATE, Page
 from uslab.reader.page import EVENTS, Reading
 from uslab.reader.server import SERVED
 from uslab.study import PROTOCOLS, SimulatedReader, Study
+from uslab.study.unblind import readers_facts
 
 # Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
@@ -306,3 +308,44 @@ def test_a_readers_kernel_does_without_what_is_slow():
 def test_a_simulated_reader_with_lapses_answers_as_the_store_keeps_it(study):
     study.autoplay(SimulatedReader(1.0, lapse=1.0))
     assert study.status().state.tolist() == ["complete"]
+
+
+def test_what_the_page_told_of_an_answer_stands_in_the_table(tmp_path, monkeypatch):
+    """Zoom, key or touch, lost focus, presses in the guard; and which times are not of one look."""
+    monkeypatch.setenv(SERVED, "1")
+    study = Study.build(pictures(60, 0), {"dcgan": pictures(40, 1)}, "yesno_conf", out=tmp_path / "study",
+                        n_per_method=4, practice=0, attention=0, repeats=0.0)
+    code = study.invite("Dr A")
+    reader = Reader(study, code)
+    reader.say(type="event", kind="ready", body={"screen": [1920, 1080], "window": [1900, 900], "touch": 0,
+                                                 "pixel_ratio": 1.5, "frame_ms": 16.7})
+    facts = [{"by": ["touch"], "zoom": 3, "scale": 4, "blur": 1, "hidden": 1, "early": [12, 40]},
+             {"by": "odd", "zoom": "very", "early": 7}, {"by": ["key"]}]
+
+    def answer(number):
+        item = reader.last
+        reader.say(type="answer", id=item["id"], reply={"choice": 0}, rt_ms=900.0, nonce=f"answer {number}",
+                   facts=facts[min(number, 2)])
+
+    answer(0)
+    answer(1)
+    reader.say(type="pause")
+    reader.say(type="go")
+    answer(2)
+    reader = Reader(study, code, agree=False)       # the page was loaded again
+    reader.say(type="go")
+    answer(3)
+    while reader.last["type"] == "item":
+        answer(reader.widget.session.progress[0])
+    study.close()
+    table = study.unblind().set_index("trial").sort_values("at")
+    assert table.interrupted.tolist() == [False, False, True, True] + [False] * 4
+    first, odd, plain = (table.iloc[i] for i in range(3))
+    assert (first.by, first.zoom, first.scale, first.blurs, first.early) == ("touch", 3, 4, 2, 2)
+    assert pd.isna(odd.by) and np.isnan(odd.zoom) and odd.early == 0
+    assert (plain.by, plain.zoom, plain.blurs, plain.early) == ("key", 1, 0, 0)
+    said = readers_facts(study).iloc[0]
+    assert (said.screen, said.pixel_ratio, said.sessions, said.pauses, said.role) == ("1920x1080", 1.5, 2, 1, "student")
+    assert study.analysis().times.n.sum() == 6      # of eight, two were interrupted
+    page = study.report(tmp_path / "report").read_text()
+    assert "1920x1080" in page and "Your profession" in page

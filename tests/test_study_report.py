@@ -55,7 +55,8 @@ def answers(rows, protocol="yesno") -> Analysis:
     """An analysis of hand-made answers: rows (reader, case, method, truth, choice)."""
     table = pd.DataFrame(rows, columns=["reader", "case", "method", "truth", "choice"])
     table = table.assign(phase="main", position=range(1, len(table) + 1), block=1, simulated=False, confidence=None,
-                         quality=None, rt_ms=1000.0, rating=np.where(table.choice == "synthetic", 1.0, -1.0),
+                         quality=None, rt_ms=1000.0, interrupted=False,
+                         rating=np.where(table.choice == "synthetic", 1.0, -1.0),
                          correct=(table.truth == table.choice).astype("boolean"))
     return Analysis(table, PROTOCOLS[protocol], ["A", "B"])
 
@@ -448,3 +449,22 @@ def test_commands_name_what_they_cannot_do(tmp_path, monkeypatch, capsys):
         assert main(["study", *arguments]) == 2 and message in capsys.readouterr().err
     assert main(["study", "plan", "--margin", "0.1"]) == 0
     assert "One reader needs 214 images" in capsys.readouterr().out
+
+
+def test_the_codebook_names_every_column_as_redcap_wants_it(liang):
+    study, folder = liang
+    book = pd.read_csv(folder / "tables/codebook.csv", dtype=str, keep_default_na=False)
+    names = book[book["Form Name"] == "answers"]["Variable / Field Name"].tolist()
+    table = pd.read_csv(folder / "tables/answers.csv")
+    assert names == table.columns.tolist()
+    everything = book["Variable / Field Name"]
+    assert everything.is_unique and everything.str.fullmatch("[a-z][a-z0-9_]*").all() and len(book.columns) == 18
+    assert set(book["Field Type"]) == {"radio", "text"} and (book["Field Label"] != "").all()
+    for entry in book.to_dict("records"):       # what a column holds is among its choices, or a number where it must be
+        values = table[entry["Variable / Field Name"]].dropna() if entry["Form Name"] == "answers" else pd.Series()
+        choices = [part.split(", ", 1)[0] for part in entry["Choices, Calculations, OR Slider Labels"].split(" | ")]
+        if entry["Field Type"] == "radio":
+            assert set(values.astype(str)) <= set(choices), entry
+        elif entry["Text Validation Type OR Show Slider Number"]:
+            assert pd.to_numeric(values).notna().all(), entry
+    assert study.export("codebook") == (folder / "tables/codebook.csv").read_text()

@@ -118,8 +118,9 @@ def add_parser(commands) -> None:
                       help="of equivalence (default: the one given to build); the report says so if it is another")
     part.add_argument("--head", metavar="HASH", help="of the record, as it was deposited at build or close: check it")
     part = add("export", export, "write all answers with their truth for other programs", key=True)
-    part.add_argument("--kind", choices=("csv", "imrmc"), default="csv",
-                      help="tidy table (default), or the format of iMRMC, MRMCaov and RJafroc")
+    part.add_argument("--kind", choices=("csv", "imrmc", "codebook"), default="csv",
+                      help="tidy table (default), the format of iMRMC, MRMCaov and RJafroc, or the table's codebook, a "
+                           "data dictionary that REDCap imports")
     part.add_argument("--out", metavar="FILE", type=Path, required=True, help="new file")
 
     part = add("plan", plan, "say how many images and readers a power or an equivalence margin needs", folder=False)

@@ -261,9 +261,10 @@ class Analysis:
 
     @cached_property
     def times(self) -> pd.DataFrame:
-        """Response times in seconds: reader, answer (right, wrong), median, quartiles, n."""
+        """Response times in seconds: reader, answer (right, wrong), median, quartiles, n; none that was interrupted."""
         rows = []
         timed = self.main.dropna(subset=["rt_ms"])
+        timed = timed[~timed.interrupted.astype(bool)]
         for reader, own in timed.groupby("reader"):
             for name, part in ((("right", own[own.correct.fillna(False)]), ("wrong", own[~own.correct.fillna(True)]))
                                if self.protocol.buttons else (("all", own),)):

@@ -1,10 +1,10 @@
-"""Answers for other programs: tidy CSV, and the format of iMRMC, which MRMCaov and RJafroc read too."""
+"""Answers for other programs: tidy CSV with its codebook, and iMRMC's format, which MRMCaov and RJafroc read too."""
 
 import pandas as pd
 
 from uslab.study.protocol import REAL
 
-KINDS = ("csv", "imrmc")
+KINDS = ("csv", "imrmc", "codebook")
 
 
 def tidy(table: pd.DataFrame) -> str:

@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 
 from uslab.data.atomic import written_aside
 from uslab.pages import environment, png
-from uslab.score import Score, holm
+from uslab.score import Score, holm, mean
 from uslab.study import figures, planner, quality
 from uslab.study.analysis import ALL, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
+from uslab.study.codebook import codebook
 from uslab.study.plan import DISTANCE
 from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
-from uslab.study.unblind import integrity
+from uslab.study.unblind import integrity, readers_facts
 
 BAUTISTA = ["V8", "V20", "V143", "V240"]      # the bins of the paper's figure 2
 
@@ -46,7 +47,8 @@ def report(study, out: Path, key_path=None, margin: float | None = None, head: s
     with written_aside(out) as part:
         for folder in (part / "tables", part / "figures"):
             folder.mkdir()
-        whole |= {"answers": found.answers.drop(columns=["file", "group"]), "estimates": found.estimates}
+        whole |= {"answers": found.answers.drop(columns=["file", "group"]), "estimates": found.estimates,
+                  "codebook": codebook(found.protocol)}
         for name, table in (shown | whole).items():
             if len(table):
                 table.to_csv(part / "tables" / f"{name}.csv", index=False)
@@ -72,7 +74,8 @@ def collect(study, key: dict, found: Analysis) -> dict:
     if simulated:
         blinding = "readers were simulated."
     elif served and all(served):
-        blinding = "every page was served by uslab study serve: a reader could reach no truth."
+        blinding = ("every page was served by uslab study serve, which tells a page the truth of practice images "
+                    "alone, after their answers.")
     else:
         blinding = (f"{sum(not s for s in served)} of {len(served)} pages were opened where a reader could run code, "
                     "or answers came by the Python interface: blinded for honest readers only.")
@@ -145,6 +148,7 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
         "methods": merged(found.by_method), "methods_without": words(pd.DataFrame()) if found.without is None else
         merged(found.without.by_method), "agreement_between": merged(found.between),
         "agreement_within": merged(found.within), "equivalence": words(found.equivalence), "times": words(found.times),
+        "readers_said": words(readers_facts(study)), "subgroups": merged(subgroups(study, found)),
         "cues": merged(cues.notable, "area")[["method", "cue", "area", "advice"]], "copies": words(cues.copies),
     }
     whole = {"methods": found.by_method, "cues": cues.cues,
@@ -163,6 +167,23 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
     if related:
         shown["quality_measures"], whole["quality_measures"] = words(related["table"].head(10)), related["table"]
     return shown, whole
+
+
+def subgroups(study, found: Analysis) -> pd.DataFrame:
+    """Accuracy by what readers chose in the form, such as their experience: item, said, value, low, high, readers.
+
+    The mean over readers, each with the share of their right answers; Student's t interval from three readers on.
+    """
+    own = found.main.dropna(subset="correct").groupby("reader").correct.mean().astype(float)
+    forms = {reader["reader"]: reader["form"] for reader in study.readers() if reader["reader"] in own.index}
+    rows = []
+    for name, (label, options) in found.protocol.form.items():
+        for option in options:
+            values = own[[reader for reader, form in forms.items() if form.get(name) == option]]
+            if len(values):
+                score = mean("", values, "readers")
+                rows.append((label, option, score.value, max(score.low, 0.0), min(score.high, 1.0), len(values)))
+    return pd.DataFrame(rows, columns=["asked", "said", "value", "low", "high", "readers"])
 
 
 def draw(found: Analysis, measure: str, related: dict | None) -> dict[str, Figure]:

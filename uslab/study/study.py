@@ -286,15 +286,18 @@ class Study:
 
     def export(
         self,
-        kind: str,                      # 'csv' or 'imrmc'
+        kind: str,                      # 'csv', 'imrmc' or 'codebook', the data dictionary of both tables
         key: str | Path | None = None,  # as for key()
     ) -> str:
         """All answers with their truth as text of that kind. Raises ValueError before unblinding."""
         from uslab.study import exports
+        from uslab.study.codebook import codebook
         from uslab.study.unblind import answers
 
         if kind not in exports.KINDS:
             raise ValueError(f"no export {kind!r}: choose one of {', '.join(exports.KINDS)}")
+        if kind == "codebook":
+            return codebook(self.protocol).to_csv(index=False)
         self._unblinded()
         sealed = self.key(key)
         table = answers(self, sealed)

@@ -8,11 +8,12 @@ from uslab.data.atomic import write_text
 from uslab.study import evidence
 from uslab.study.audit import sealed_orders
 from uslab.study.build import ATTENTION, rows
+from uslab.study.codebook import ANSWERS, READERS
 from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
 
-COLUMNS = ["reader", "simulated", "trial", "position", "phase", "block", "case", "method", "truth", "choice",
-           "confidence", "quality", "rating", "correct", "rt_ms", "corrected", "first_choice",
-           "first_confidence", "first_quality", "at", "file", "group"]
+COLUMNS = [*ANSWERS, "file", "group"]
+# After these of the page an image may have been seen before the time of its answer began.
+INTERRUPTIONS = ("open", "pause", "resume", "hidden", "blur")
 
 
 def unblind(study, key_path, early: str | None) -> pd.DataFrame:
@@ -38,16 +39,20 @@ def answers(study, key: dict) -> pd.DataFrame:
     or 'right', the real one's side; 'attention' for items of noise. rating: higher for 'synthetic', by choice and
     confidence, or by quality alone where there is no choice. correct: of attention items, whether the noise was seen
     to be noise. An answer that the reader took back is in first_choice and so on, the time is that of the first.
+    Every column is explained by codebook.codebook.
     """
     withdrawn = {reader for reader, in study.store.rows("select reader from log where kind = 'withdraw'")}
     readers = {reader["reader"]: reader for reader in study.readers() if reader["reader"] not in withdrawn}
     plans = {name: {row[1]: row for row in rows(key, reader["slot"])} for name, reader in readers.items()}
-    table = []
+    table, interrupted = [], {}
     anew = {(reader, trial): json.loads(body) for reader, trial, body in study.store.rows(
         "select reader, trial, body from log where kind = 'correction'")}
-    for reader, trial, at, body in study.store.rows("select reader, trial, at, body from log where kind = 'answer' "
-                                                    "order by seq"):
-        if reader in readers:
+    for kind, reader, trial, at, body in study.store.rows(
+            f"select kind, reader, trial, at, body from log where kind in {('answer', *INTERRUPTIONS)} order by seq"):
+        if kind != "answer":
+            # The first opening comes before any image.
+            interrupted[reader] = reader in interrupted
+        elif reader in readers:
             position, _, phase, block, names, *_ = plans[reader][trial]
             first = json.loads(body)
             reply = anew.get((reader, trial), first)
@@ -55,12 +60,54 @@ def answers(study, key: dict) -> pd.DataFrame:
                           "position": position, "phase": phase, "block": block, "at": at,
                           **judge([(name, key["stimuli"][name]) for name in names.split(",")], reply, study.protocol),
                           **{name: reply[name] for name in ("choice", "confidence", "quality")},
-                          "rt_ms": first["rt_ms"], "corrected": reply is not first,
+                          "rt_ms": first["rt_ms"], "interrupted": interrupted.get(reader, False), **seen(first),
+                          "corrected": reply is not first,
                           **{f"first_{name}": first[name] for name in ("choice", "confidence", "quality")}})
+            interrupted[reader] = False
     frame = pd.DataFrame(table, columns=COLUMNS)
     return frame.astype({"confidence": "Int64", "quality": "Int64", "first_confidence": "Int64",
                          "first_quality": "Int64", "corrected": bool, "correct": "boolean", "rating": float,
-                         "rt_ms": float, "simulated": bool})
+                         "rt_ms": float, "simulated": bool, "interrupted": bool, "zoom": float, "scale": float,
+                         "exposure_ms": float, "blurs": "Int64", "early": "Int64"})
+
+
+def seen(body: dict) -> dict:
+    """How an image was looked at and answered, of what the page told with the answer."""
+    client = body.get("client") or {}
+    told = bool(set(client) - {"simulated", "shows"})
+
+    def count(name: str) -> int:
+        value = client.get(name, 0)
+        return value if isinstance(value, int) else 0
+
+    by, early, zoom = client.get("by"), client.get("early"), number(client.get("zoom", 1))
+    return {"by": by[0] if isinstance(by, list) and by else None, "zoom": zoom if told else None,
+            "scale": number(client.get("scale")), "exposure_ms": number(client.get("exposure_ms")),
+            "blurs": count("blur") + count("hidden") if told else None,
+            "early": (len(early) if isinstance(early, list) else 0) if told else None}
+
+
+def number(value) -> float | None:
+    """A number that a page told; None for anything else, as a page can tell anything."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def readers_facts(study) -> pd.DataFrame:
+    """One row a reader who has not withdrawn: screen, sessions, pauses, and what they said of themselves."""
+    table = []
+    for reader in study.readers():
+        if reader["label"] is None or reader["simulated"]:
+            continue
+        rows_of = study.store.rows("select kind, body from log where reader = ? order by seq", reader["reader"])
+        ready = next((json.loads(body) for kind, body in rows_of if kind == "ready"), {})
+        kinds = [kind for kind, _ in rows_of]
+        sides = {name: "x".join(map(str, ready[name])) if isinstance(ready.get(name), list) else None
+                 for name in ("screen", "window")}
+        said = {f"said_{name}" if name in READERS else name: value for name, value in reader["form"].items()}
+        table.append({"reader": reader["reader"], **sides,
+                      **{name: number(ready.get(name)) for name in ("pixel_ratio", "frame_ms", "touch")},
+                      "sessions": kinds.count("open"), "pauses": kinds.count("pause"), **said})
+    return pd.DataFrame(table)
 
 
 def judge(shown: list[tuple[str, dict]], reply: dict, protocol) -> dict:
