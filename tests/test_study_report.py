@@ -468,3 +468,19 @@ def test_the_codebook_names_every_column_as_redcap_wants_it(liang):
         elif entry["Text Validation Type OR Show Slider Number"]:
             assert pd.to_numeric(values).notna().all(), entry
     assert study.export("codebook") == (folder / "tables/codebook.csv").read_text()
+
+
+@pytest.mark.parametrize("protocol", ["yesno_conf", "2afc", "likert"])
+def test_a_rehearsal_has_the_studys_design_and_none_of_its_images(tmp_path, protocol, capsys):
+    study = Study.build(POOLS["real"], {"A": POOLS["A"], "B": POOLS["B"]}, protocol, out=tmp_path / "s", n_per_method=6,
+                        n_real=None if protocol == "2afc" else 9, practice=2, attention=2, margin=0.2, readers=3,
+                        title="Heads", texts={"question": "Which is it?"}, rules={"one_answer": 0.8})
+    assert main(["study", "rehearse", str(tmp_path / "s"), "--out", str(tmp_path / "r"), "--simulated", "3"]) == 0
+    other = Study.open(tmp_path / "r")
+    assert other.protocol == study.protocol and other.about["title"] == "Rehearsal: Heads"
+    assert other.about["design"] == study.about["design"] and other.about["n_trials"] == study.about["n_trials"]
+    assert other.about["id"] != study.about["id"] and not study.readers()
+    page = (tmp_path / "r_report/report.md").read_text()
+    assert "SIMULATED" in page and "PHANTOMS" in page
+    assert main(["study", "rehearse", str(tmp_path / "s"), "--out", str(tmp_path / "r")]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err

@@ -84,6 +84,10 @@ def add_parser(commands) -> None:
     part.add_argument("--crop", action="store_true", help="crop all images to the scan region and paint over text")
     part.add_argument("--acknowledge-text", action="store_true", help="go on though images seem to hold burnt-in text")
 
+    part = add("rehearse", rehearse, "make a study of the same design on simulated images, to try it whole")
+    part.add_argument("--out", metavar="DIR", type=Path, required=True, help="the rehearsal's folder, new")
+    part.add_argument("--simulated", metavar="N", type=whole(1), default=0,
+                      help="let N simulated readers who tell a little answer it, and write its report beside it")
     part = add("invite", invite, "make a link's code for each reader; shown once, kept nowhere")
     part.add_argument("labels", metavar="LABEL", nargs="+", help="how you know the reader, such as 'Dr A'")
     part.add_argument("--address", metavar="URL",
@@ -167,6 +171,22 @@ def build(options: argparse.Namespace) -> None:
     deposited(study, "build")
     print(f"Next: uslab study audit {options.study}; uslab study invite {options.study} LABEL ...; "
           f"uslab study serve {options.study}")
+
+
+def rehearse(options: argparse.Namespace) -> None:
+    writable(options.out)
+    study = opened(options).rehearsal(options.out)
+    print(study)
+    if not options.simulated:
+        print(f"Answer it yourself: uslab study serve {options.out} --invite me; then close, unblind and report "
+              f"{options.out} as you will the study.")
+        return
+    from uslab.study import SimulatedReader
+
+    study.autoplay(*(SimulatedReader(seed=seed) for seed in range(options.simulated)))
+    study.close()
+    study.unblind()
+    print(study.report(options.out.with_name(f"{options.out.name}_report")))
 
 
 def written(path: Path) -> str:

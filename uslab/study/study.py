@@ -223,6 +223,17 @@ class Study:
             self.store.backup(part / "public")
         return folder
 
+    def rehearsal(
+        self,
+        out: str | Path,    # the rehearsal's folder, new or empty
+    ) -> "Study":
+        """A study with the same protocol, words, design and rules on simulated images: to be answered whole, closed and
+        reported before anybody is invited. Its images stand in for this study's, so nothing of it tells their truth.
+        """
+        from uslab.study.rehearsal import rehearse
+
+        return rehearse(self, Path(out).expanduser())
+
     def autoplay(
         self,
         *readers,                           # SimulatedReader each; a study with people in it takes none
