@@ -349,7 +349,7 @@ def test_the_notebooks_profiles_build_at_full_size(profile, height):
         fake = Generator(config)(images)
         assert fake.shape == images.shape and min(Discriminator(config)(fake).shape[2:]) >= 4
     missing = {field.name for field in fields(Config)} - set(values)
-    assert missing == {"beta1", "beta2", "epoch", "flip", "init_std", "pool"}, "all others are parameters"
+    assert missing == {"beta1", "beta2", "epoch", "flip", "init_std", "pool", "batch_size"}, "all others are parameters"
     if profile == "paper":
         assert config.size == 522
         paper = (config.ngf, config.ndf, config.blocks, config.layers, config.lr, config.batch_size, config.epochs,
