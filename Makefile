@@ -3,6 +3,7 @@
 # make quick  unit tests alone, without notebooks, browsers and all that is slow: under two minutes on two cores
 # make lint   the code's style, with the length of its lines
 # make numeric  the tests whose numbers depend on the processor, as four machines would run them
+# make lowest  the core's tests on the oldest versions of packages that are allowed
 # make lab    opens the project in JupyterLab, at the first notebook
 # make gpu    what only a GPU can show: device tests, speeds, a resume, notebooks, short trainings (25 minutes)
 # make setup  only sets up .venv
@@ -22,7 +23,7 @@ endif
 export OMP_WAIT_POLICY ?= PASSIVE
 export KMP_BLOCKTIME ?= 0
 
-.PHONY: gpu setup run test quick lint numeric lab notebooks lock
+.PHONY: gpu setup run test quick lint numeric lowest lab notebooks lock
 setup: .venv/ready
 
 # The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
@@ -57,6 +58,15 @@ numeric: setup
 	    "ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1" \
 	    "ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem OMP_NUM_THREADS=2"; do \
 	    echo "$$machine"; env $$machine $(BIN)/python -m pytest -q -m numeric || exit 1; done
+
+# What the core does without an extra, in an environment of its own, for which uv chooses the versions.
+CORE := $(addprefix tests/test_,$(addsuffix .py,data dcgan export gan metrics options pages phantom report score \
+    source study_statistics training widgets))
+lowest:
+	@rm -rf .venv-lowest; "$(PYTHON)" -m venv .venv-lowest
+	@$(subst .venv,.venv-lowest,$(BIN))/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	@$(subst .venv,.venv-lowest,$(BIN))/uv pip install --python .venv-lowest --resolution lowest-direct -e . "pytest>=8.3"
+	@$(subst .venv,.venv-lowest,$(BIN))/python -m pytest -q -m "not slow and not notebook and not browser" $(CORE)
 
 gpu: setup
 	@$(BIN)/python benchmarks/gpu_kit.py

@@ -1,6 +1,7 @@
-"""The five models, small, with data to train them on: what is true of every GAN is tested on each."""
+"""The models, small, with data to train them on: what is true of every GAN is tested on each."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from uslab.models.pgsgan import PGSGAN
 from uslab.models.pgsgan import Config as PGSConfig
 from uslab.models.stackgan import Config as StackConfig
 from uslab.models.stackgan import StackGAN
+from uslab.models.store import MODELS
 from uslab.models.stylegan2 import StyleGAN2, preset
 
 
@@ -50,3 +52,14 @@ CASES = {
     "pgsgan": Case(PGSGAN, PGSConfig(size=32, ngf=4, ndf=4, blocks=1, batch_size=2, first=2, fade=1, ema=0.9),
                    images(5)),
 }
+
+
+def smallest(name: str) -> Case:
+    """A model of MODELS without a case of its own: few channels, latents and images."""
+    module = import_module(f"uslab.models.{MODELS[name]}")
+    small = {"size": 32, "batch_size": 4, "z": 8, "ngf": 4, "ndf": 4, "init_std": 0.1}
+    config = module.Config(**{field.name: small[field.name] for field in fields(module.Config) if field.name in small})
+    return Case(getattr(module, name), config, images(10, config.size))
+
+
+CASES |= {MODELS[name]: smallest(name) for name in MODELS if MODELS[name] not in CASES}

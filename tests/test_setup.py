@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from uslab import __version__
+from uslab.cli.main import parser
 
 ROOT = Path(__file__).parents[1]
 CHECK = ROOT / "tools" / "check_python.py"
@@ -76,24 +77,60 @@ def test_a_fit_python_is_let_through(tmp_path):
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+COMMANDS = [line for step in STEPS for line in step.get("run", "").splitlines() if not line.startswith("echo ")]
+
+
+def targets() -> set[str]:
+    """What `make` can be asked for by name."""
+    return set(re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split())
+
+
 def test_the_workflow_runs_the_readmes_commands():
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     readme = (ROOT / "README.md").read_text()
-    jobs = workflow["jobs"].values()
-    steps = [step for job in jobs for step in job["steps"]]
-    commands = [line for step in steps for line in step.get("run", "").splitlines() if not line.startswith("echo ")]
-    assert {"make setup", "make test", "make run"} < set(commands)
-    assert not [command for command in commands if command not in readme]
-    sweep = next(command.split() for command in commands if command.startswith("uslab sweep"))
-    assert (ROOT / sweep[2]).is_file() and f"uslab report {sweep[sweep.index('--out') + 1]}" in commands
+    assert {"make setup", "make test", "make run", "make quick PYTHON=python", "make lowest"} < set(COMMANDS)
+    assert not [command for command in COMMANDS if re.sub(r" [A-Z]+=\S+", "", command) not in readme]
+    sweep = next(command.split() for command in COMMANDS if command.startswith("uslab sweep"))
+    assert (ROOT / sweep[2]).is_file() and f"uslab report {sweep[sweep.index('--out') + 1]}" in COMMANDS
     # Each Python that the project allows is tested, and every set-up's cache ends with the lock it was made from.
-    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == MINORS
-    caches = [step["with"] for step in steps if "setup-python" in step.get("uses", "")]
-    assert len(caches) == len(workflow["jobs"])
-    assert all(cache["cache-dependency-path"].split() == ["constraints.txt", "pyproject.toml"] for cache in caches)
-    kept, = [step for step in steps if "upload-artifact" in step.get("uses", "")]
+    assert WORKFLOW["jobs"]["test"]["strategy"]["matrix"]["python"] == MINORS
+    set_ups = [step for step in STEPS if "setup-python" in step.get("uses", "")]
+    assert set_ups and all(step["with"]["cache"] == "pip" and step["with"]["cache-dependency-path"].split()
+                           == ["constraints.txt", "pyproject.toml"] for step in set_ups)
+    kept, = [step for step in STEPS if "upload-artifact" in step.get("uses", "")]
     assert kept["if"] == "always()" and kept["with"]["path"] == "runs/"
-    assert readme.count("PIP_EXTRA_INDEX_URL=" + workflow["env"]["PIP_EXTRA_INDEX_URL"]) == 1
+    assert readme.count("PIP_EXTRA_INDEX_URL=" + WORKFLOW["env"]["PIP_EXTRA_INDEX_URL"]) == 1
+
+
+def test_every_command_of_the_workflow_exists():
+    text = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", text, re.MULTILINE) for target in targets())
+    known = {"make": targets(), "uslab": set(re.findall(r"\w[\w-]*", parser().format_help()))}
+    for command in COMMANDS:
+        words = [word for word in command.split() if "=" not in word]
+        assert words[0] in {*known, "pip"} and words[1] in known.get(words[0], {words[1]}), command
+        if words[0] == "make":
+            assert all(given.partition("=")[0] in ("PYTHON", "TORCH") for given in command.split() if "=" in given)
+    files = [step["with"]["environment-file"] for step in STEPS if "environment-file" in step.get("with", {})]
+    assert files == ["environment.yml"] and (ROOT / files[0]).is_file()
+
+
+def test_the_quick_loop_runs_on_every_system_and_every_python_of_linux():
+    matrix = WORKFLOW["jobs"]["quick"]["strategy"]["matrix"]
+    assert matrix["system"] == ["ubuntu-24.04"] and matrix["python"] == MINORS
+    assert {one["system"].partition("-")[0] for one in matrix["include"]} == {"windows", "macos"}
+    assert all(one["python"] in MINORS for one in matrix["include"])
+
+
+def test_the_lowest_versions_are_tested_with_the_lowest_python_on_files_that_are_there():
+    steps = WORKFLOW["jobs"]["lowest"]["steps"]
+    assert next(step for step in steps if "setup-python" in step.get("uses", ""))["with"]["python-version"] == MINORS[0]
+    said = subprocess.run(["make", "--dry-run", "lowest"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = re.findall(r"tests/\S+", said)
+    assert "--resolution lowest-direct" in said and len(files) > 10 and all((ROOT / file).is_file() for file in files)
+    floors = [Requirement(text) for text in PROJECT["dependencies"]]
+    assert all({one.operator for one in need.specifier} <= {">=", "=="} and need.specifier for need in floors)
 
 
 def test_the_citation_names_this_version_and_the_five_papers():

@@ -44,7 +44,8 @@ def test_it_holds_the_notebooks_the_generators_and_the_version(wheel):
     for wanted in ("uslab/bundle/notebooks/02_stylegan2_breast.ipynb", "uslab/bundle/data_cards/busi.md",
                    "uslab/bundle/notebooks/profiles/01_dcgan_fetal_head.smoke.yaml",
                    "uslab/generators/dcgan_fetal_head_64/generator.safetensors", "uslab/widgets/static/live.js",
-                   "uslab/widgets/exercises.yaml", "uslab/pages/templates/card.md.j2"):
+                   "uslab/widgets/exercises.yaml", "uslab/pages/templates/card.md.j2",
+                   "uslab/pages/templates/paper/notebook.j2"):
         assert wanted in names
     assert not [name for name in names if re.match("tests|tools|benchmarks|.*runs/|.*ipynb_checkpoints", name)]
 
