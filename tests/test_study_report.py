@@ -1,5 +1,6 @@
 """Analysis, report and exports of reader studies: numbers by another way, words that claim no more than they may."""
 
+import dataclasses
 import io
 import json
 import re
@@ -484,3 +485,18 @@ def test_a_rehearsal_has_the_studys_design_and_none_of_its_images(tmp_path, prot
     assert "SIMULATED" in page and "PHANTOMS" in page
     assert main(["study", "rehearse", str(tmp_path / "s"), "--out", str(tmp_path / "r")]) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_equivalence_is_tested_on_what_its_margin_is_of(liang):
+    """The margin is of accuracy: the p-value follows from the choices alone, whatever the confidence says."""
+    study, folder = liang
+    found = study.analysis()
+    surer = found.answers.assign(rating=found.answers.rating * np.where(found.answers.rating.abs() > 2, 10, 1))
+    plain = dataclasses.replace(found, answers=surer)
+    assert plain.by_method["balanced accuracy"].equals(found.by_method["balanced accuracy"])
+    for row in found.by_method.itertuples():
+        chosen = found.estimates[(found.estimates.method == row.method)
+                                 & (found.estimates.measure == "balanced accuracy")]
+        assert found.judged.single.value[found.methods.index(row.method)] == pytest.approx(chosen.value.mean())
+    text = (folder / "report.md").read_text()
+    assert "of the balanced accuracy, of which the margin is" in text and "images shown twice to each reader" in text

@@ -126,9 +126,18 @@ class Analysis:
     @cached_property
     def comparison(self) -> mrmc.Comparison | None:
         """Methods over readers by Obuchowski, Rockette and Hillis; None with fewer than 5 images of a kind."""
+        return self.compared(self.main.correct.astype(float) if self.protocol.pair else self.main.rating)
+
+    @cached_property
+    def judged(self) -> mrmc.Comparison | None:
+        """The comparison of what the margin of equivalence is of: balanced accuracy where readers had to choose."""
+        return self.compared((self.main.choice == SYNTHETIC).astype(float)) if self.rated else self.comparison
+
+    def compared(self, merit: pd.Series) -> mrmc.Comparison | None:
+        """Methods over readers by a merit of each answer of the main part; None with fewer than 5 images of a kind."""
         readers, cases = self.complete
-        table = self.main[self.main.case.isin(cases) & self.main.reader.isin(readers)].copy()
-        table["merit"] = table.correct.astype(float) if self.protocol.pair else table.rating
+        table = self.main.assign(merit=merit)
+        table = table[table.case.isin(cases) & table.reader.isin(readers)]
         wide = table.pivot(index=["method", "case"], columns="reader", values="merit")
         parts = {name: wide.loc[name].to_numpy().T for name in wide.index.unique("method")}
         needed = self.methods if self.protocol.pair else [REAL, *self.methods]
@@ -144,19 +153,22 @@ class Analysis:
     def by_method(self) -> pd.DataFrame:
         """One row a method: value with interval over readers, p of equivalence within the margin, and what follows.
 
-        There is no test of equivalence if the rules withhold it: to careless readers any images are alike.
+        The margin is of accuracy, so where the value is an area of confidences, the balanced accuracy stands beside it
+        and is what is tested. There is no test of equivalence if the rules withhold it: to careless readers any images
+        are alike.
         """
-        columns = ["method", "value", "low", "high", "readers", "equivalence p", "what follows"]
+        columns = ["method", "value", "low", "high", "readers", "balanced accuracy", "equivalence p", "what follows"]
         if self.comparison is None:
             return pd.DataFrame(columns=columns)
-        single, rows = self.comparison.single, []
+        rows = []
         for i, method in enumerate(self.methods):
-            row = single[single.method == i].iloc[0]        # random readers, if there are at least two
-            p = np.nan if self.withheld else mrmc.equivalence(row.value, row.error, row.df, self.margin)
+            # random readers, if there are at least two
+            row, held = (found.single[found.single.method == i].iloc[0] for found in (self.comparison, self.judged))
+            p = np.nan if self.withheld else mrmc.equivalence(held.value, held.error, held.df, self.margin)
             follows = verdict(row.low, row.high, p, self.margin, bool(self.protocol.buttons), self.withheld)
             rows.append((method, row.value, row.low, row.high,
-                         "like these" if "random readers" in row.analysis else "this one", p, follows))
-        return pd.DataFrame(rows, columns=columns)
+                         "like these" if "random readers" in row.analysis else "this one", held.value, p, follows))
+        return pd.DataFrame(rows, columns=columns).drop(columns=[] if self.rated else "balanced accuracy")
 
     @cached_property
     def equivalence(self) -> pd.DataFrame:

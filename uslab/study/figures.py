@@ -43,14 +43,15 @@ def dots(
     methods: list[str],
     readers: list[str],
     pooled: pd.DataFrame,       # Analysis.by_method, or empty
-    margin: float,
+    margin: float | None,       # shaded; None: it is of another measure
 ) -> Figure:
-    """Dots and intervals: a panel a method, a row a reader, all readers together below; the margin is shaded."""
+    """Dots and intervals: a panel a method, a row a reader, all readers together below."""
     rows = len(readers) + (not pooled.empty)
     figure = Figure(figsize=(2.4 + 2.3 * len(methods), 1.5 + 0.28 * rows), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
     for ax, method, colour in zip(axes, methods, COLOURS * 4):
-        ax.axvspan(0.5 - margin, 0.5 + margin, color=GREY, alpha=0.12, lw=0)
+        if margin:
+            ax.axvspan(0.5 - margin, 0.5 + margin, color=GREY, alpha=0.12, lw=0)
         ax.axvline(0.5, color=GREY, lw=0.9, ls="--")
         own = estimates[(estimates.method == method) & (estimates.measure == measure)]
         own = own.set_index("reader").reindex(readers)

@@ -79,7 +79,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
     else:
         blinding = (f"{sum(not s for s in served)} of {len(served)} pages were opened where a reader could run code, "
                     "or answers came by the Python interface: blinded for honest readers only.")
-    margin = key["design"]["margin"]
+    margin, again = key["design"]["margin"], found.answers[found.answers.phase == "repeat"]
     return {
         "pair": protocol.pair, "buttons": bool(protocol.buttons), "simulated": simulated, "phantom": key["phantom"],
         "measure": "accuracy" if protocol.pair else "balanced accuracy" if protocol.buttons else "area",
@@ -87,7 +87,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
                             *(f"{i} {name}" for i, name in enumerate(protocol.quality, 1))]),
         "n_real": count[REAL], "methods": ", ".join(f"{count[m]} of {m}" for m in key["methods"]),
         "n_images": len(main), "shown": found.main.case.nunique(), "seed": key["seed"], "distance": DISTANCE,
-        "repeats": len({*found.answers[found.answers.phase == "repeat"].case}), "blinding": blinding,
+        "repeats": int(again.groupby("reader").size().max()) if len(again) else 0, "blinding": blinding,
         "readers": len(found.readers), "compared": len(found.complete[0]), "invited": len(status),
         "complete": int((status.state == "complete").sum()), "withdrawn": int((status.state == "withdrawn").sum()),
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
@@ -193,7 +193,9 @@ def draw(found: Analysis, measure: str, related: dict | None) -> dict[str, Figur
         estimates = found.estimates if len(found.methods) > 1 else found.estimates.assign(method=found.methods[0])
         if min(len(found.readers), len(found.methods) + 1) > 2 and buttons:
             drawn["radar"] = figures.radar(estimates, measure, found.methods, found.readers)
-        drawn["dots"] = figures.dots(estimates, measure, found.methods, found.readers, found.by_method, found.margin)
+        # Dots and diamonds are of one measure; the margin is shaded where it is of that measure.
+        drawn["dots"] = figures.dots(estimates, "area" if found.rated else measure, found.methods, found.readers,
+                                     found.by_method, None if found.rated else found.margin)
         if found.rated:
             drawn["roc"] = figures.roc(found.main, found.methods)
     if found.protocol.quality and not found.protocol.pair:
