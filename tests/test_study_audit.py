@@ -162,3 +162,14 @@ def test_integrity_tells_what_is_wrong(study):
         file.write(json.dumps({"seq": 999, "hash": "x"}) + "\n")
     found = integrity(study, study.key()).set_index("check")
     assert not found.ok["the mirror: the same rows as the log"] and found.ok.sum() == len(found) - 1
+
+
+def test_a_study_says_what_speaks_against_showing_it(study, tmp_path):
+    assert study.audit().highest > 0.9 and "cues that tell origins apart" in study.unaudited()
+    study.store.event("R01", "ready", {"order": sorted(study.key()["stimuli"])[:3]})
+    study.audit()
+    assert "a side channel open" in study.unaudited()
+    alike = Study.build(scans(1, 60), {"twin": scans(5000, 60)}, "yesno", out=tmp_path / "alike", n_per_method=20)
+    assert "never audited" in alike.unaudited()
+    alike.audit()
+    assert alike.unaudited() == ""

@@ -366,8 +366,8 @@ def test_the_truth_leaves_only_with_the_feedback_and_never_as_a_trait():
     quiz._on_message(quiz, {"type": "ready"}, [])
     for item in range(1, 5):
         message, (pixels,) = page.messages[-1]
-        assert set(message) == {"whole", "type", "id", "done", "n", "h", "w", "zoom", "guard_ms", "steps", "hint",
-                                "marks"}
+        assert set(message) == {"whole", "type", "id", "done", "n", "h", "w", "zoom", "smooth", "guard_ms", "steps",
+                                "hint", "marks"}
         assert message["done"] == len(message["marks"]) == item - 1 and pixels.shape == (16, 16)
         quiz._on_message(quiz, answer_message(item, "real"), [])
         message, _ = page.messages[-1]

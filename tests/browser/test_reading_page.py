@@ -672,6 +672,84 @@ def test_pairs_by_touch_on_a_phone(chromium, tmp_path):
         one.context.close()
 
 
+WINDOWS = [(1280, 640), (1366, 650), (1920, 1080), (2560, 1440), (390, 844), (844, 390)]
+BOXES = """() => {
+  const box = (node) => ['left', 'top', 'right', 'bottom'].map((side) => node.getBoundingClientRect()[side]);
+  const all = (selector) => [...document.querySelectorAll(selector)].map(box);
+  return {stage: all('.stage')[0], images: all('.stage canvas'), buttons: all('.buttons button'), ask: all('.ask')[0],
+          window: [innerWidth, innerHeight],
+          scrolls: [document.documentElement.scrollWidth, document.documentElement.scrollHeight]};
+}"""
+
+
+def within(inner, outer) -> bool:
+    return (inner[0] >= outer[0] - 1 and inner[1] >= outer[1] - 1 and inner[2] <= outer[2] + 1
+            and inner[3] <= outer[3] + 1)
+
+
+@pytest.mark.parametrize(("protocol", "side"), [("yesno_conf", 800), ("yesno_likert", 512), ("2afc", 320),
+                                                ("yesno", 64)])
+def test_all_of_an_image_and_all_buttons_are_seen_in_every_window(chromium, tmp_path, protocol, side):
+    """Then the wheel zooms around the pointer, says that a part is out of sight, and 0 shows all of it again."""
+    rng = np.random.default_rng(side)
+    pictures = rng.integers(0, 200, (16, 1, side, side), dtype=np.uint8)
+    study = Study.build(pictures[:8], {f"{CANARY}method": pictures[8:]}, protocol, out=tmp_path / "study",
+                        n_per_method=4, practice=0, attention=0, repeats=0.0, acknowledge_text=True)
+    with served(study) as (_, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code)
+        one.begin()
+        one.at("[data-phase=choice]")
+        for width, height in WINDOWS:
+            one.page.set_viewport_size({"width": width, "height": height})
+            one.page.wait_for_timeout(150)
+            seen = one.page.evaluate(BOXES)
+            one.shoot(f"{protocol}_{side}_{width}x{height}")
+            what = f"{protocol}, {side} px, {width}x{height}: {seen}"
+            window = [0, 0, width, height]
+            assert all(within(image, seen["stage"]) for image in seen["images"]), what
+            assert within(seen["stage"], window) and all(within(button, window) for button in seen["buttons"]), what
+            assert all(button[1] >= seen["stage"][3] for button in seen["buttons"]), what
+            assert seen["scrolls"][0] <= width, what
+            across, down = (seen["images"][0][i + 2] - seen["images"][0][i] for i in (0, 1))
+            assert across == pytest.approx(down, abs=1) and across >= 64, what
+
+        one.page.set_viewport_size({"width": 1366, "height": 650})
+        one.page.wait_for_timeout(150)
+
+        def under():
+            """Where in the image, from 0 to 1, the pointer is."""
+            left, top, right, bottom = one.page.evaluate(BOXES)["images"][0]
+            return (at[0] - left) / (right - left), (at[1] - top) / (bottom - top)
+
+        left, top, right, bottom = one.page.evaluate(BOXES)["images"][0]
+        at = (left + 0.7 * (right - left), top + 0.3 * (bottom - top))
+        one.page.mouse.move(*at)
+        for _ in range(8):      # larger than the stage on both sides: before that the image stands in the middle
+            one.page.mouse.wheel(0, -100)
+        said = "() => document.querySelector('.note').textContent"
+        one.page.wait_for_function(f"{said}.includes('a part is out of sight')")
+        before = under()
+        for _ in range(3):
+            one.page.mouse.wheel(0, -100)
+        one.page.wait_for_function(f"{said}.includes('zoom 7.4')")
+        assert under() == pytest.approx(before, abs=0.02)
+        one.shoot(f"{protocol}_{side}_zoomed")
+        one.page.keyboard.press("0")
+        one.page.wait_for_function(f"() => !({said})().includes('zoom')")
+        seen = one.page.evaluate(BOXES)
+        assert all(within(image, seen["stage"]) for image in seen["images"])
+        one.page.keyboard.press("+")
+        one.page.wait_for_function(f"{said}.includes('zoom 2')")
+        one.page.keyboard.press("ArrowLeft" if protocol in ("2afc", "yesno", "yesno_likert") else "2")
+        one.page.wait_for_timeout(1000)
+        if protocol == "yesno_likert":
+            one.page.keyboard.press("3")
+        one.page.wait_for_function("() => document.querySelector('.uslab-quiz').dataset.done === '1'")
+        assert answers(study, code)[0]["client"]["zoom"] == 2
+        one.context.close()
+
+
 READING = """
 from uslab.reader.page import Reading
 reading = Reading({folder!r}, {code!r})

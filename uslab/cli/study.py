@@ -77,6 +77,7 @@ def add_parser(commands) -> None:
     part.add_argument("--form", metavar="FILE", type=Path,
                       help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
     part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
+    part.add_argument("--smooth", action="store_true", help="interpolate what is enlarged (default: squares)")
     part.add_argument("--rules", metavar="FILE", type=Path,
                       help="YAML of quality rules, such as attention_missed: 0.1, that are sealed with the study")
     part.add_argument("--exclude", metavar="FILE", action="append", default=[],
@@ -154,7 +155,7 @@ def build(options: argparse.Namespace) -> None:
     texts = {name: written(path) for name in ("instructions", "consent") if (path := getattr(options, name))}
     texts |= {"question": options.question} if options.question is not None else {}
     texts |= {"form": read_yaml(options.form)} if options.form else {}
-    texts |= {"undo": True} if options.undo else {}
+    texts |= {name: True for name in ("undo", "smooth") if getattr(options, name)}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,

@@ -191,7 +191,8 @@ class Reading(Live):
             "hint": ("your last image again" if again else
                      "the answer follows each" if practice and trial.buttons else ""),
             "again": again, "undo": not again and self.session.last() is not None, "steps": steps(protocol, trial),
-            "zoom": protocol.zoom, "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
+            "zoom": protocol.zoom, "smooth": protocol.smooth,
+            "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
             "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "blank_ms": protocol.blank_ms,
             "guard_ms": protocol.guard_ms, "pad": ""}
         message["pad"] = " " * (-(len(json.dumps(message)) + envelope()) % PAD)
@@ -255,7 +256,8 @@ def guide(protocol, trial: Trial, n: int) -> list[str]:
     text = [protocol.instructions,
             f"{n} {what} in all. Answer with the buttons or with {keys}"
             + (", and rate with the number keys." if protocol.quality and trial.buttons else ".")
-            + (" The keys + and − enlarge and reduce." if protocol.zoom else ""),
+            + (" The mouse wheel, two fingers or the keys + and − zoom; 0 shows all of the image." if protocol.zoom
+               else ""),
             "Each answer is saved at once. You may pause at any time, close the page, and go on with the same link, "
             "here or on another computer."]
     if trial.phase == "practice":

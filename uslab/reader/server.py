@@ -293,6 +293,8 @@ def announce(study: Study, host: str, address: str, invite: list[str]) -> None:
     if invite:
         print("These links are shown this once; only their hashes are kept.")
     print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost. {address}?health says ok")
+    if warning := study.unaudited():
+        print(f"Warning: {warning}")
     for name in ("SEALED", ORDERS):
         if (study.folder / name).exists():
             print(f"The key lies on this machine: move {name} to another one until the study is closed")

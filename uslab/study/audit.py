@@ -24,6 +24,7 @@ FILES = {"study.json", PACK, DATABASE, MIRROR, f"{DATABASE}-wal", f"{DATABASE}-s
          "reading.ipynb", "voila.py"}       # the last two are written by `uslab study serve`
 CHANCE = 1e-4       # p-value below which an order is said to follow the truth: a false alarm in 10 000 studies
 NOTABLE = 0.7       # area from which a single cue is worth a reader's while
+TELLING = 0.9       # area above which readers need not look at anything else
 
 ADVICE = yaml.safe_load((Path(__file__).parent / "cues.yaml").read_text(encoding="utf-8"))  # of each cue of measure()
 
@@ -45,6 +46,11 @@ class Audit:
     def notable(self) -> pd.DataFrame:
         """Cues that tell origins apart well, and not by chance among so many that were looked at."""
         return self.cues[(self.cues.area >= NOTABLE) & (self.cues.q < 0.05)]
+
+    @property
+    def highest(self) -> float:
+        """The largest area of a cue that is notable, or of all cues together; 0.5 without any."""
+        return float(max([0.5, *self.notable.area, *self.together.area.dropna()]))
 
     def __repr__(self) -> str:
         bad = self.channels[~self.channels.ok]

@@ -33,7 +33,7 @@ ANSWERS = {
                     "the answer before it, so the image may have been seen before its time began", YES_NO),
     "by": ("Answered with", "of the first question", ("key", "mouse", "touch", "pen")),
     "zoom": ("Zoom when the answer was given", "times the first size", "number"),
-    "scale": ("Screen pixels along a pixel of the image", "before zooming", "number"),
+    "scale": ("Screen pixels along a pixel of the image", "before zooming; below 1 it was made smaller", "number"),
     "exposure_ms": ("Exposure achieved", "ms; empty where an image is shown until the answer", "number"),
     "blurs": ("Times that the page lost the focus", "while the image was shown", "integer"),
     "early": ("Presses before an answer counted", "such as the second of a double click", "integer"),

@@ -31,7 +31,8 @@ class Protocol:
     pair: bool = False                  # two images at once, one real and one synthetic
     exposure_ms: int | None = None      # an image is shown so long; None: until the answer
     mask_ms: int = 0                    # noise, the same for all, is shown so long after the exposure
-    zoom: bool = True                   # the reader may magnify in whole steps
+    zoom: bool = True                   # the reader may magnify, around the pointer
+    smooth: bool = False                # what is enlarged is interpolated; False: each pixel is a square, as it is
     # The second press of a double click must not answer the next image, which nobody has seen yet.
     blank_ms: int = 100                 # nothing is shown so long before an image
     guard_ms: int = 400                 # no answer counts for so long after an image, or a question, came in sight
@@ -52,9 +53,9 @@ class Protocol:
         """The protocol with other words. Raises ValueError, naming what is wrong, for what readers could not be shown.
 
         texts: 'question', 'instructions', 'consent': text; 'form': name -> (label, options), no options for a free
-        line; 'undo': whether the latest answer may be given anew.
+        line; 'undo': whether the latest answer may be given anew; 'smooth': whether what is enlarged is interpolated.
         """
-        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "undo"}):
+        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "undo", "smooth"}):
             raise ValueError(f"there is no text {unknown[0]!r}: a study words question, instructions, consent and form")
         texts = dict(texts)
         for name in ("question", "instructions", "consent"):

@@ -252,7 +252,26 @@ class Study:
         """Side channels and cues, an audit.Audit; `blinded` is False if a side channel is open. key: as for key()."""
         from uslab.study.audit import audit
 
-        return audit(self, self.key(key))
+        found = audit(self, self.key(key))
+        self.store.event("", "audit", {"blinded": found.blinded, "highest": round(found.highest, 3)})
+        return found
+
+    def unaudited(self) -> str:
+        """What speaks against showing the study to readers, by its latest audit, in words; '' if nothing does."""
+        import json
+
+        from uslab.study.audit import TELLING
+
+        said = self.store.rows("select body from log where kind = 'audit' order by seq desc limit 1")
+        if not said:
+            return "this study was never audited: run `uslab study audit` before readers see it"
+        latest = json.loads(said[0][0])
+        if not latest["blinded"]:
+            return "the latest audit found a side channel open: run `uslab study audit` again"
+        if latest["highest"] > TELLING:
+            return (f"the latest audit found cues that tell origins apart with an area of {latest['highest']:.2f}: "
+                    "readers need not look at the anatomy; `uslab study audit` says what to prepare otherwise")
+        return ""
 
     def unblind(
         self,

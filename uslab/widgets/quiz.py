@@ -182,7 +182,7 @@ class Quiz(Live):
         about = {"whole": True, "done": done, "n": self.n, "marks": [row["correct"] for row in self._rows]}
         if done < self.n:
             h, w = self._images[done].shape
-            self.tell({**about, "type": "item", "id": done + 1, "h": h, "w": w, "zoom": True,
+            self.tell({**about, "type": "item", "id": done + 1, "h": h, "w": w, "zoom": True, "smooth": False,
                        "guard_ms": GUARD_MS,
                        "steps": [CHOICE, QUALITY] if self.quality else [CHOICE],
                        "hint": "self-test: the answer follows each image"}, self._images[done])

@@ -227,7 +227,7 @@ export default () => {
 function mount(el, state, act) {
   const progress = element("b"), hint = element("span"), head = element("div", { class: "head" }, progress, hint);
   const marks = element("div", { class: "marks" }), warning = element("div", { class: "warning", role: "note" });
-  const stage = makeStage(), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
+  const stage = makeStage({ zoomed, sized: describe }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
   const question = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
   const trouble = element("div", { class: "trouble", role: "status" });
   const body = element("div", { class: "body" });
@@ -237,14 +237,14 @@ function mount(el, state, act) {
   el.append(root);
   let offered = [], now = null, drawn = null;     // what the buttons answer, the options that they stand for, the item
 
-  const zoom = (by) => {
-    if (!state.item?.zoom) return;
-    const level = stage.zoom(by);
-    act.fact("zoom", level);
-    act.note("zooms", { level });
-  };
+  // The answer holds the zoom with which it was given, the record each at which the reader stayed for a while.
+  function zoomed(level, stayed) {
+    act.fact("zoom", Math.round(100 * level) / 100);
+    if (stayed) act.note("zooms", { level });
+  }
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
-  const further = [tool("−", "smaller (key −)", () => zoom(-1)), tool("+", "larger (key +)", () => zoom(1))];
+  const further = [tool("−", "smaller (key −)", () => stage.zoom(-1)),
+    tool("+", "larger (key +)", () => stage.zoom(1)), tool("Whole", "all of the image (key 0)", () => stage.zoom(0))];
   const anew = tool("Undo the last answer", "see the last image again and answer it anew", () => act.send({ type: "undo" }));
   const keep = tool("Keep my answer", "leave the answer as it was and go on", () => act.send({ type: "next" }));
   const pause = tool("Pause", "pause: the image is hidden until you go on", () => { stage.say(""); act.send({ type: "pause" }); });
@@ -257,7 +257,8 @@ function mount(el, state, act) {
     if (!typing && !native && !event.repeat) {
       if (option) act.press(option.value, event.timeStamp, "key");
       else if (key === "enter") body.querySelector(".page button:not(.quiet)")?.click();
-      else if (key === "+" || key === "=" || key === "-") zoom(key === "-" ? -1 : 1);
+      else if (key === "+" || key === "=" || key === "-") stage.zoom(key === "-" ? -1 : 1);
+      else if (key === "0") stage.zoom(0);
       else if (key === "backspace") act.back();
       if (option || key === "backspace") event.preventDefault();
     }
@@ -265,10 +266,15 @@ function mount(el, state, act) {
   });
   // The stage has its size only once it is in the page, and another one when the window has.
   function fit() {
-    stage.size();
+    if (drawn?.type === "item") stage.size();
+  }
+  // What the size on the screen is; an image of which a part is out of sight says so.
+  function describe() {
     if (drawn?.type !== "item") return;
-    const each = stage.scale();
-    remark.textContent = `${drawn.w}×${drawn.h} pixels` + (each > 1 ? `, each ${each}×${each} on the screen` : "");
+    const each = Math.round(100 * stage.first()) / 100, level = stage.level();
+    remark.textContent = `${drawn.w}×${drawn.h} pixels` + (each > 1 ? `, each ${each}×${each} on the screen` :
+      each < 1 ? `, shown at ${Math.round(100 * each)} %` : "");
+    if (level > 1) remark.append(" · ", element("b", { text: `zoom ${Math.round(10 * level) / 10}×${stage.cut() ? ": a part is out of sight" : ""}` }));
     act.fact("scale", each);
   }
   const resized = new ResizeObserver(fit);

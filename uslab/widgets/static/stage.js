@@ -1,6 +1,7 @@
-// The stage: one image or two on a dark ground, all enlarged alike, with zoom in whole steps, or shown for a set time.
+// The stage: one image or two on a dark ground, whole and enlarged alike, to be zoomed, or shown for a set time.
 
-const STEPS = 4;                        // zoom: 1, 2, 3 or 4 times the first size
+const MOST = 8;                         // zoom: 1 to 8 times the first size, at which all of the image is seen
+const SETTLED = 400;                    // milliseconds after which a zoom is entered in the record
 const MASK_BLOCKS = 24;                 // blocks along a side of the mask that ends a timed exposure
 
 // A grid of random grey blocks. Its seed is fixed, so it is one picture for every image and says nothing of any.
@@ -19,9 +20,11 @@ function mask(width, height) {
 // Calls `then(time)` with the time of the frame after the next: what was drawn before is surely on the screen then.
 const onScreen = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
 
-function makeStage() {
+// `zoomed(level)` is called when the reader has changed the zoom, `sized()` whenever the size on the screen has changed.
+function makeStage({ zoomed, sized }) {
   const node = element("div", { class: "stage" });
   let item = null, level = 1, turn = 0;     // `turn` counts what was put here, so that a late frame of an old one rests
+  let settling = 0;
 
   function canvases() {
     return Array.from({ length: item.buffers.length }, (_, i) => {
@@ -33,30 +36,75 @@ function makeStage() {
     });
   }
 
-  // Screen pixels along one pixel of the image before zooming: whole, so no pixel is interpolated or wider than another.
-  function scale() {
+  // Screen pixels along one pixel of the image. Enlarged as squares, they are whole, so no pixel is wider than another;
+  // what is larger than the stage is made smaller, and never cut off before the reader zooms.
+  function scale(by = level) {
     const n = item.buffers.length, gap = parseFloat(getComputedStyle(node).columnGap);
     const room = Math.min((node.clientWidth - gap * (n - 1)) / n / item.w, node.clientHeight / item.h);
-    return Math.max(1, Math.floor(room * devicePixelRatio));
+    const first = room * devicePixelRatio, whole = (x) => item.smooth || x < 1 ? x : Math.floor(x);
+    return by === 1 ? whole(first) : whole(whole(first) * by);
   }
 
   function size() {
+    const each = scale() / devicePixelRatio;
     for (const canvas of node.querySelectorAll("canvas")) {
-      canvas.style.width = item.w * scale() * level / devicePixelRatio + "px";
-      canvas.style.height = item.h * scale() * level / devicePixelRatio + "px";
+      canvas.style.width = item.w * each + "px";
+      canvas.style.height = item.h * each + "px";
+      canvas.style.imageRendering = item.smooth || each * devicePixelRatio < 1 ? "auto" : "pixelated";
     }
-    node.scrollLeft = (node.scrollWidth - node.clientWidth) / 2;
-    node.scrollTop = (node.scrollHeight - node.clientHeight) / 2;
+    node.classList.toggle("zoomed", level > 1);
+    sized();
   }
 
   function put(...parts) {
     node.replaceChildren(...parts);
     size();
+    node.scrollLeft = (node.scrollWidth - node.clientWidth) / 2;
+    node.scrollTop = (node.scrollHeight - node.clientHeight) / 2;
   }
 
+  // Zoom, and keep what lies under a point of the window, by default the middle of the stage, under it.
+  function zoom(to, x, y) {
+    if (!item?.zoom) return;
+    const box = node.getBoundingClientRect(), before = level;
+    x ??= box.left + box.width / 2;
+    y ??= box.top + box.height / 2;
+    const all = [...node.querySelectorAll("canvas")];
+    const under = all.find((canvas) => x < canvas.getBoundingClientRect().right) ?? all.at(-1);
+    level = Math.min(MOST, Math.max(1, to));
+    if (level === before || !under) return;
+    const old = under.getBoundingClientRect();
+    size();
+    const now = under.getBoundingClientRect();
+    node.scrollBy(now.left + (x - old.left) / old.width * now.width - x, now.top + (y - old.top) / old.height * now.height - y);
+    clearTimeout(settling);
+    zoomed(level, false);
+    settling = setTimeout(() => zoomed(level, true), SETTLED);
+  }
+
+  // A wheel zooms on a page of its own; in a notebook, which the wheel scrolls, with Ctrl, as a pinch on a touchpad does.
+  node.addEventListener("wheel", (event) => {
+    if (!item?.zoom || !(item.alone || event.ctrlKey)) return;
+    event.preventDefault();
+    zoom(level * 1.2 ** -Math.sign(event.deltaY), event.clientX, event.clientY);
+  }, { passive: false });
+  node.addEventListener("dblclick", (event) => zoom(level > 1 ? 1 : 2, event.clientX, event.clientY));
+  // One pointer drags what is zoomed, two pinch it.
+  const held = new Map();
+  const apart = () => { const [a, b] = held.values(); return Math.hypot(a.x - b.x, a.y - b.y); };
+  node.addEventListener("pointerdown", (event) => held.set(event.pointerId, { x: event.clientX, y: event.clientY }));
   node.addEventListener("pointermove", (event) => {
-    if (event.pointerType === "mouse" && event.buttons === 1) node.scrollBy(-event.movementX, -event.movementY);
+    const from = held.get(event.pointerId);
+    if (!from) return;
+    const before = held.size === 2 && apart();
+    held.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (held.size === 1) node.scrollBy(from.x - event.clientX, from.y - event.clientY);
+    else if (before) {
+      const [a, b] = held.values();
+      zoom(level * apart() / before, (a.x + b.x) / 2, (a.y + b.y) / 2);
+    }
   });
+  for (const end of ["pointerup", "pointercancel", "pointerleave"]) node.addEventListener(end, (event) => held.delete(event.pointerId));
 
   return {
     node,
@@ -95,13 +143,11 @@ function makeStage() {
       turn++;
       node.textContent = text;
     },
-    // Change the zoom by so many steps; returns the level.
-    zoom(by) {
-      level = Math.min(STEPS, Math.max(1, level + by));
-      size();
-      return level;
-    },
+    // Change the zoom by so many whole steps; 0: see all of the image again.
+    zoom: (by) => zoom(by ? Math.round(level) + by : 1),
     size: () => item && size(),
-    scale,
+    first: () => scale(1),
+    level: () => level,
+    cut: () => node.scrollWidth > node.clientWidth + 1 || node.scrollHeight > node.clientHeight + 1,
   };
 }
