@@ -5,7 +5,7 @@ import sys
 import traceback
 
 from uslab import __version__
-from uslab.cli import course, data, generate, metrics, new_paper, notebooks, run, study, sweep, weights
+from uslab.cli import course, data, generate, metrics, new_paper, notebooks, run, study, sweep, track, weights
 from uslab.cli.options import Parser
 from uslab.data.atomic import ADVICE
 from uslab.notebooks.parameters import leave_out_address_grammar
@@ -27,7 +27,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"uslab {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    for command in (run, notebooks, course, generate, sweep, data, weights, study, metrics, new_paper):
+    for command in (run, notebooks, course, generate, sweep, data, weights, study, metrics, track, new_paper):
         command.add_parser(commands)
     return top
 

@@ -3,6 +3,10 @@
 import base64
 import io
 import os
+import re
+import shutil
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +16,12 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 
-from uslab.data.atomic import write_text
+from uslab.data.atomic import write_atomically, write_text
 from uslab.notebooks import folder, read
 from uslab.pages import TEMPLATES, encoded
 
+LINKED = "linked"    # in a folder of executed notebooks: copies of the project's files that they link to
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([\w./-]+\.\w+)(#[\w-]*)?\)")    # to a file, in Markdown; pictures are none
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -96,16 +102,57 @@ def _smaller(text: str) -> str:
     return min(text, encoded(smaller.getvalue()), key=len)
 
 
+def with_links(
+    out: Path,    # the folder in which a notebook's HTML lies
+) -> Callable[[str], str]:
+    """Changes Markdown of the notebooks' folder so that each link to a file leads somewhere from `out`.
+
+    Another notebook is its HTML, or its place on the front page; a file of the project is copied; any other says that
+    it is not here.
+    """
+    project = folder().parent.resolve()
+
+    def changed(link: re.Match) -> str:
+        text, target, mark = link.groups()
+        path = (folder() / target).resolve()
+        if path.suffix == ".ipynb":
+            page = f"{path.stem}.html"
+            return f"[{text}]({page if (out / page).is_file() else f'index.html#{path.stem}'})"
+        if not path.is_file() or not path.is_relative_to(project):
+            return f"{text} (not here: `{target}`)"
+        copy = Path(LINKED, path.relative_to(project))
+        write_atomically(out / copy, lambda part: shutil.copyfile(path, part))
+        return f"[{text}]({copy.as_posix()}{mark or ''})"
+
+    return lambda source: LINK.sub(changed, source)
+
+
+def describe_pictures(notebook) -> None:
+    """Give each picture of a notebook in memory a text for who cannot see it: its section and the cell that made it."""
+    section = notebook.cells[0].source.lstrip("# ").partition("\n")[0] if notebook.cells else ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            section = next(reversed(re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)), section)
+        for number, output in enumerate(cell.get("outputs", []), 1):
+            alt = f"{section}: output {number} of In [{cell.execution_count}]"
+            data = output.get("data", {})
+            if any(kind.startswith("image/") for kind in data):
+                output.metadata["alt"] = alt
+            if "text/html" in data:
+                data["text/html"] = re.sub(r"<img (?![^>]*\balt=)", f'<img alt="{escape(alt)}" ', data["text/html"])
+
+
 def to_html(
     notebook: Path,   # an executed notebook; it stays as it is
 ) -> Path:
     """Write the notebook as HTML beside it and return the file's path."""
     node = read(notebook)
     drop_widgets(node)
-    project = Path(os.path.relpath(folder().parent, notebook.parent)).as_posix()
+    describe_pictures(node)
+    project, follow = Path(os.path.relpath(folder().parent, notebook.parent)).as_posix(), with_links(notebook.parent)
     for cell in node.cells:  # links such as ../data_cards were written for the notebooks' own folder
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("](../", f"]({project}/")
+            cell.source = follow(cell.source).replace("](../", f"]({project}/")
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
     body, _ = OfflineExporter().from_notebook_node(node, resources=resources)
     path = notebook.with_suffix(".html")

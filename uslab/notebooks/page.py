@@ -1,17 +1,24 @@
 """The front page of a folder of executed notebooks: what ran, what it shows, what it measured, what failed."""
 
+import base64
+import contextlib
+import io
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from PIL import Image
 
 from uslab.data.atomic import write_text
 from uslab.data.reading import read_json
 from uslab.notebooks import UsageError, read
 from uslab.notebooks.html import to_html
-from uslab.pages import environment
+from uslab.pages import encoded, environment
 from uslab.score import Score
 from uslab.score import read as read_score
 
+THUMBNAIL = 160, 90    # pixels at most, width and height
 STATUSES = {"ok": "complete", "failed": "failed", "stopped": "stopped from the keyboard", "unfinished": "not finished"}
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -50,6 +57,22 @@ class Card:
         """The metrics of run.json, each with its name and what tells it apart, such as its set."""
         found = [read_score(metric) for metric in self.record.get("metrics", [])]
         return [(", ".join(map(str, (*beside.values(), score.name))), score) for beside, score in found]
+
+    @property
+    def key(self) -> tuple[str, Score] | None:
+        """The first metric that could be estimated."""
+        return next((named for named in self.scores if math.isfinite(named[1].value)), None)
+
+    @property
+    def thumbnail(self) -> str | None:
+        """The first key picture that can be read, small, as PNG in base64."""
+        for text in self.pictures:
+            with contextlib.suppress(OSError, ValueError):
+                picture, small = Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"), io.BytesIO()
+                picture.thumbnail(THUMBNAIL)
+                picture.save(small, "PNG", optimize=True)
+                return encoded(small.getvalue())
+        return None
 
 
 def read_card(notebook: Path) -> Card:
