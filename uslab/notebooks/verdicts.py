@@ -15,6 +15,7 @@ from .parameters import folder
 FILE = "claims.yaml"
 EXPECTED = ("lower", "higher", "same")
 FEWEST = 3      # trainings that a verdict needs
+APART = ("data_seed", "seed", "test_patient")   # what tells trainings apart
 
 
 def claims(
@@ -91,7 +92,8 @@ def verdict(
 def effect(claim: Mapping, records: list[dict]) -> Score:
     """The claim's effect over trainings; n is 0 where the records do not hold it.
 
-    Records of one data seed and one training seed belong together: the sets of one seed are no replicates.
+    Records of one data seed, one training seed and one left-out patient belong together: the sets of one training are
+    no replicates.
     """
     rows = pd.DataFrame([row for record in records for row in rows_of(claim, record)])
     if "relate" in claim:
@@ -131,7 +133,7 @@ def rows_of(claim: Mapping, record: dict) -> list[dict]:
 
 
 def values(rows: pd.DataFrame, end: Mapping) -> pd.Series:
-    """The mean, for each pair of seeds, of one end of a comparison: its measure in the rows with its other values."""
+    """The mean, for each training, of one end of a comparison: its measure in the rows with its other values."""
     wanted = {key: known for key, known in end.items() if key != "measure"}
     if rows.empty or not {*wanted, "data_seed", "seed"} <= set(rows):
         return pd.Series(dtype=float)
@@ -139,7 +141,8 @@ def values(rows: pd.DataFrame, end: Mapping) -> pd.Series:
     measure = end["measure"]
     if "name" in found and measure not in found:
         found, measure = found[found["name"] == measure], "value"
-    return found.groupby(["data_seed", "seed"])[measure].mean() if measure in found else pd.Series(dtype=float)
+    apart = [key for key in APART if key in found]
+    return found.groupby(apart)[measure].mean() if measure in found else pd.Series(dtype=float)
 
 
 def trainings(n: int) -> str:
