@@ -230,9 +230,11 @@ class Study:
         """A study with the same protocol, words, design and rules on simulated images: to be answered whole, closed and
         reported before anybody is invited. Its images stand in for this study's, so nothing of it tells their truth.
         """
-        from uslab.study.rehearsal import rehearse
+        from uslab.study.rehearsal import stand_ins
 
-        return rehearse(self, Path(out).expanduser())
+        design = dict(self.about["design"])
+        return Study.build(*stand_ins(self), self.protocol, out=out, title=f"Rehearsal: {self.about['title']}",
+                           acknowledge_text=True, **design)
 
     def autoplay(
         self,
