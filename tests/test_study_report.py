@@ -499,3 +499,17 @@ def test_equivalence_is_tested_on_what_its_margin_is_of(liang):
         assert accuracy == pytest.approx(chosen.value.mean())
     text = (folder / "report.md").read_text()
     assert "of the balanced accuracy, of which the margin is" in text and "images shown twice to each reader" in text
+
+
+def test_every_image_has_a_row(liang):
+    """What all readers said of it on average, worked out from the answers by another way."""
+    study, folder = liang
+    table = pd.read_csv(folder / "tables/stimuli.csv").set_index("case")
+    main = study.analysis().main
+    assert len(table) == main.case.nunique() == 80 and set(table.method) == {"real", "A", "B"}
+    case = main.case.iloc[7]
+    own = main[main.case == case]
+    assert table.answers[case] == len(own) == 4
+    assert table["share of right answers"][case] == own.correct.astype(int).sum() / 4
+    assert table["mean rating"][case] == own.rating.sum() / 4
+    assert "mean quality" not in table      # the protocol does not ask for it

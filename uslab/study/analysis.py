@@ -114,6 +114,21 @@ class Analysis:
         share = self.main.drop_duplicates("case").truth.value_counts(normalize=True)
         return str(share.index[0]), float(share.iloc[0])
 
+    @cached_property
+    def stimuli(self) -> pd.DataFrame:
+        """One row an image of the main part: how many answered, and what they said of it on average.
+
+        In pairs an image is the synthetic one. Times that were interrupted are left out.
+        """
+        timed = self.main.rt_ms.where(~self.main.interrupted.astype(bool)) / 1000
+        told = self.main.assign(right=self.main.correct.astype(float), seconds=timed,
+                                quality=self.main.quality.astype(float))
+        columns = {"right": "share of right answers", "rating": "mean rating", "quality": "mean quality",
+                   "seconds": "median time (s)"}
+        found = told.groupby(["case", "method"]).agg(
+            answers=("reader", "size"), **{name: (name, "median" if name == "seconds" else "mean") for name in columns})
+        return found.rename(columns=columns).dropna(axis=1, how="all").reset_index().sort_values(["method", "case"])
+
     # Several readers
 
     @cached_property

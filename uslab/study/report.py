@@ -151,7 +151,7 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
         "readers_said": words(readers_facts(study)), "subgroups": merged(subgroups(study, found)),
         "cues": merged(cues.notable, "area")[["method", "cue", "area", "advice"]], "copies": words(cues.copies),
     }
-    whole = {"methods": found.by_method, "cues": cues.cues,
+    whole = {"methods": found.by_method, "cues": cues.cues, "stimuli": found.stimuli,
              **{f"readers_{method}": own for method, own in estimates.items()}}
     if found.comparison is not None and len(found.methods) > 1:
         gaps, parts = found.comparison.differences, pd.DataFrame([found.comparison.components])
