@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+import anywidget
 import ipywidgets as w
 
 from uslab.models.config import check
@@ -16,6 +17,12 @@ STYLE = f"<style>{source('live.css', 'knobs.css')}</style>"
 # The older copy command needs no permission, unlike the clipboard interface, and the field can be copied by hand.
 COPY = ("const i = this.previousElementSibling; i.select(); "
         "if (document.execCommand('copy')) this.textContent = 'Copied'")
+
+
+class Names(anywidget.AnyWidget):
+    """Nothing to see: it tells programs that read the screen aloud what each control of a panel is called."""
+
+    _esm = source("names.js")
 
 
 class Knobs(Still, w.VBox):
@@ -46,7 +53,7 @@ class Knobs(Still, w.VBox):
                          layout=w.Layout(width="80px"))
         reset.on_click(lambda _: self.reset())
         foot = w.HBox([reset, self._code], layout=w.Layout(align_items="center", margin="6px 0 0 0"))
-        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), *rows, foot])
+        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), Names(), *rows, foot])
         self.add_class("uslab-knobs")
         self.add_class("uslab-live")
         self._set(config)

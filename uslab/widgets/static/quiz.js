@@ -349,6 +349,7 @@ function mount(el, state, act) {
     root.dataset.done = done;
     root.classList.toggle("pair", item.buffers.length > 1);
     root.classList.toggle("alone", Boolean(item.alone));
+    root.setAttribute("role", item.alone ? "main" : "group");
     warning.textContent = item.warning ?? "";
     hint.textContent = item.hint ?? "";
     progress.textContent = item.type === "item" ? `${item.label ?? "Image"} ${item.done + 1} of ${item.n}` : item.heading ?? "";
