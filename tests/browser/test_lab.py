@@ -268,3 +268,46 @@ def test_every_slider_can_be_used_at_every_width(lab):
         notebook.shoot(f"aim_{width}")
         image = page.locator(".uslab-explorer img").first.bounding_box()
         assert max(box["x"] + box["width"] for box in [*boxes, image]) <= cell["x"] + cell["width"] + 1, width
+
+
+def test_knobs_wait_while_a_cell_runs(lab):
+    """Three arrow keys, then Reset, while a cell runs: afterwards slider, number, code and the kernel's value agree."""
+    notebook = lab(KNOBS, "import time\ntime.sleep(8)")
+    page = notebook.page
+    notebook.run_all()
+    page.wait_for_selector(".uslab-knobs .noUi-handle", timeout=60000)
+    page.locator(".uslab-knobs .noUi-handle").nth(1).focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(120)
+    page.wait_for_selector(".uslab-knobs.uslab-busy")
+    assert "The kernel is busy" in page.inner_text(".uslab-waits")
+    notebook.shoot("knobs_busy")
+    page.locator(".uslab-knobs button:text-is('Reset')").click(force=True)      # it is inert: nothing happens
+    notebook.wait_idle()
+    page.wait_for_selector(".uslab-knobs:not(.uslab-busy)")
+    page.wait_for_timeout(500)
+    shown = page.locator(".uslab-knobs input[type=number][aria-label=lr]").input_value()
+    assert 0.001 < float(shown) == float(notebook.run("panel.config.lr"))
+    assert f"lr={float(shown)!r}" in page.locator(".uslab-code input").input_value()
+    page.locator(".uslab-knobs button:text-is('Reset')").click()
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.001)'")
+    assert float(notebook.run("panel.config.lr")) == 0.001
+
+
+def test_a_quiz_says_when_its_keys_are_the_notebooks(lab):
+    """Before it is clicked it says so; afterwards no key reaches the notebook."""
+    notebook = lab(QUIZ, "1 + 1")
+    page = notebook.page
+    notebook.run_all()
+    page.wait_for_selector(".uslab-quiz[data-phase=choice]", timeout=60000)
+    notebook.wait_idle()
+    said = page.locator(".uslab-quiz .click")
+    assert said.is_visible()
+    notebook.shoot("quiz_unfocused")
+    said.click()
+    assert not said.is_visible()
+    page.wait_for_timeout(500)          # the guard
+    page.keyboard.press("r")            # real; JupyterLab's r makes a cell raw
+    page.wait_for_function("() => document.querySelector('.uslab-quiz').dataset.phase !== 'choice'")
+    assert page.locator(".jp-RawCell").count() == 0

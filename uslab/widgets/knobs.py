@@ -20,9 +20,16 @@ COPY = ("const i = this.previousElementSibling; i.select(); "
 
 
 class Names(anywidget.AnyWidget):
-    """Nothing to see: it tells programs that read the screen aloud what each control of a panel is called."""
+    """Tells programs that read the screen aloud what each control of a panel is called, and all when it is busy.
+
+    It answers whatever it is asked, so a page that gets no answer knows that a cell is running.
+    """
 
     _esm = source("names.js")
+
+    def __init__(self):
+        super().__init__()
+        self.on_msg(lambda *_: self.send({"type": "answer"}))
 
 
 class Knobs(Still, w.VBox):
@@ -53,7 +60,7 @@ class Knobs(Still, w.VBox):
                          layout=w.Layout(width="80px"))
         reset.on_click(lambda _: self.reset())
         foot = w.HBox([reset, self._code], layout=w.Layout(align_items="center", margin="6px 0 0 0"))
-        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), Names(), *rows, foot])
+        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), *rows, foot, Names()])
         self.add_class("uslab-knobs")
         self.add_class("uslab-live")
         self._set(config)

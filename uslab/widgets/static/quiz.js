@@ -234,6 +234,9 @@ function mount(el, state, act) {
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
     role: "group", "aria-label": "questions about images" }, warning, head, marks, body, trouble);
+  // In a notebook the keys belong to the notebook until the quiz is clicked: there `r` makes the next cell raw.
+  const click = element("div", { class: "click", text: "Click here to answer with the keys", onclick: () => root.focus() });
+  root.insertBefore(click, trouble);
   el.append(root);
   let offered = [], now = null, drawn = null;     // what the buttons answer, the options that they stand for, the item
 
@@ -350,6 +353,7 @@ function mount(el, state, act) {
     root.classList.toggle("pair", item.buffers.length > 1);
     root.classList.toggle("alone", Boolean(item.alone));
     root.setAttribute("role", item.alone ? "main" : "group");
+    click.hidden = item.alone || item.type !== "item";
     warning.textContent = item.warning ?? "";
     hint.textContent = item.hint ?? "";
     progress.textContent = item.type === "item" ? `${item.label ?? "Image"} ${item.done + 1} of ${item.n}` : item.heading ?? "";
