@@ -44,6 +44,7 @@ def test_the_notebooks_call_the_rooms():
 @pytest.mark.parametrize("name", CALLED)
 def test_the_docstring_names_every_argument(name):
     thing = CALLED[name]
-    names = [parameter for parameter in inspect.signature(thing).parameters if parameter not in ("self", "cls")]
+    made = thing.__init__ if inspect.isclass(thing) else thing     # early 3.11 asks a base's __new__ for a class's own
+    names = [parameter for parameter in inspect.signature(made).parameters if parameter not in ("self", "cls")]
     section = inspect.cleandoc(thing.__doc__).partition("Args:\n")[2]
     assert re.findall(r"^    \*{0,2}(\w+): \S", section, re.MULTILINE) == names
