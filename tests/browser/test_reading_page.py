@@ -673,6 +673,31 @@ def test_pairs_by_touch_on_a_phone(chromium, tmp_path):
         one.context.close()
 
 
+def test_a_half_given_answer_outlives_a_reload(chromium, tmp_path):
+    """The first of two questions is answered: after a reload the second is asked, and nothing is kept when it is."""
+    with served(build(tmp_path / "half", "yesno_likert", practice=0)) as (study, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code)
+        one.begin()
+        one.at("[data-phase=choice]")
+        one.page.keyboard.press("ArrowRight")
+        one.at("[data-phase=quality]")
+        assert len(one.saved()) == 1
+        one.page.goto(one.address, timeout=90000)
+        one.page.click("a:text-is('Open the study')", timeout=90000)
+        one.go_on("welcome")
+        one.at("[data-phase=quality]")
+        one.shoot("half_given")
+        one.page.wait_for_timeout(500)
+        one.page.keyboard.press("4")
+        one.page.wait_for_function("() => document.querySelector('.uslab-quiz').dataset.done === '1'")
+        told, = answers(study, code)
+        assert told["quality"] == 4 and told["choice"] in ("real", "synthetic")
+        assert told["client"]["by"] == ["key", "key"]
+        assert one.saved() == []
+        one.context.close()
+
+
 WINDOWS = [(1280, 640), (1366, 650), (1920, 1080), (2560, 1440), (390, 844), (844, 390)]
 BOXES = """() => {
   const box = (node) => ['left', 'top', 'right', 'bottom'].map((side) => node.getBoundingClientRect()[side]);

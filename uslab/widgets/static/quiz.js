@@ -8,13 +8,15 @@ const STUCK = 10000;        // and until the page offers to load itself again
 // Random hexadecimal digits; crypto.randomUUID would need https.
 const nonce = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 
-// What the page still has to deliver, kept through a reload: one answer for each reader, and no more than that.
+// What the page still has to deliver, kept through a reload: one answer for each reader, whole or half given, no more.
 const kept = {
   at: (seat) => `uslab-study-${seat}`,
   get(seat) { try { return JSON.parse(localStorage.getItem(this.at(seat))); } catch { return null; } },
   put(seat, message) { try { localStorage.setItem(this.at(seat), JSON.stringify(message)); } catch { /* none here */ } },
   drop(seat) { try { localStorage.removeItem(this.at(seat)); } catch { /* none here */ } },
 };
+
+const half = ({ seat }) => `${seat}-half`;
 
 export default () => {
   // What the kernel said last, and how far the reader has come with it. Phases: wait, show (what is asked is not in sight
@@ -90,6 +92,7 @@ export default () => {
     const facts = { ...state.facts, epoch_ms: Date.now(), pixel_ratio: devicePixelRatio };
     if (state.early.length) facts.early = state.early.slice(-9).map((time) => Math.round(time - state.shown));
     state.early = [];
+    if (state.item.seat) kept.drop(half(state.item));
     const message = { type: "answer", id: state.item.id, again: Boolean(state.item.again), reply: state.reply, rt_ms: state.rt, nonce: nonce(), facts };
     if (state.item.seat) kept.put(state.item.seat, message);
     state.phase = "wait";
@@ -123,6 +126,8 @@ export default () => {
       clearTimeout(opening);
       Object.assign(state, { item: { ...message, buffers }, step: 0, reply: {}, facts: { by: [] }, shown: Infinity,
         open: Infinity });
+      const begun = message.type === "item" && message.seat && !message.again && kept.get(half(message));
+      if (begun && begun.id === message.id) Object.assign(state, begun.given);
     }
     const inSight = performance.now() >= state.open ? message.steps?.[state.step].name : "show";
     if (state.pending?.id !== message.id) state.phase = message.type === "item" ? inSight : message.type;
@@ -152,6 +157,9 @@ export default () => {
     state.reply[step.name] = value;
     state.facts.by.push(by);
     if (++state.step === item.steps.length) return submit();
+    if (item.seat && !item.again) {
+      kept.put(half(item), { id: item.id, given: { step: state.step, reply: state.reply, rt: state.rt, facts: state.facts } });
+    }
     open(time, item.steps[state.step].name);
   }
 
@@ -190,7 +198,7 @@ export default () => {
     seen(time) {
       if (time > state.shown) return;
       state.shown = time;
-      if (state.phase === "show") open(time, state.item.steps[0].name);
+      if (state.phase === "show") open(time, state.item.steps[state.step].name);
     },
     fact(name, value) { state.facts[name] = value; },
     send(message) {
