@@ -320,7 +320,7 @@ def test_what_the_page_told_of_an_answer_stands_in_the_table(tmp_path, monkeypat
     reader.say(type="event", kind="ready", body={"screen": [1920, 1080], "window": [1900, 900], "touch": 0,
                                                  "pixel_ratio": 1.5, "frame_ms": 16.7})
     facts = [{"by": ["touch"], "zoom": 3, "scale": 4, "blur": 1, "hidden": 1, "early": [12, 40]},
-             {"by": "odd", "zoom": "very", "early": 7}, {"by": ["key"]}]
+             {"by": ["=1+1"], "zoom": "very", "early": 7}, {"by": ["key"]}]
 
     def answer(number):
         item = reader.last
@@ -344,7 +344,10 @@ def test_what_the_page_told_of_an_answer_stands_in_the_table(tmp_path, monkeypat
     assert (first.by, first.zoom, first.scale, first.blurs, first.early) == ("touch", 3, 4, 2, 2)
     assert pd.isna(odd.by) and np.isnan(odd.zoom) and odd.early == 0
     assert (plain.by, plain.zoom, plain.blurs, plain.early) == ("key", 1, 0, 0)
+    words = {"display": "=HYPERLINK(1)|\nsecond line" + 300 * "x"}
+    study.store.write(("update person set form = ?", (json.dumps({"role": "student"} | words),)))
     said = readers_facts(study).iloc[0]
+    assert said.display.startswith("'=HYPERLINK(1)/ second line") and len(said.display) == 201
     assert (said.screen, said.pixel_ratio, said.sessions, said.pauses, said.role) == ("1920x1080", 1.5, 2, 1, "student")
     assert study.analysis().times.n.sum() == 6      # of eight, two were interrupted
     page = study.report(tmp_path / "report").read_text()

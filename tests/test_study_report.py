@@ -483,6 +483,9 @@ def test_a_rehearsal_has_the_studys_design_and_none_of_its_images(tmp_path, prot
     assert other.about["id"] != study.about["id"] and not study.readers()
     page = (tmp_path / "r_report/report.md").read_text()
     assert "SIMULATED" in page and "PHANTOMS" in page
+    (tmp_path / "new_report").mkdir()
+    again = ["study", "rehearse", str(tmp_path / "s"), "--out", str(tmp_path / "new"), "--simulated", "1"]
+    assert main(again) == 2 and not (tmp_path / "new").exists()     # refused before anything is built
     assert main(["study", "rehearse", str(tmp_path / "s"), "--out", str(tmp_path / "r")]) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
 

@@ -175,6 +175,9 @@ def build(options: argparse.Namespace) -> None:
 
 
 def rehearse(options: argparse.Namespace) -> None:
+    report = options.out.with_name(f"{options.out.name}_report")
+    if options.simulated and report.exists():
+        raise UsageError(f"{report} exists, where the report would go: nothing is overwritten; name another --out")
     writable(options.out)
     study = opened(options).rehearsal(options.out)
     print(study)
@@ -187,7 +190,7 @@ def rehearse(options: argparse.Namespace) -> None:
     study.autoplay(*(SimulatedReader(seed=seed) for seed in range(options.simulated)))
     study.close()
     study.unblind()
-    print(study.report(options.out.with_name(f"{options.out.name}_report")))
+    print(study.report(report))
 
 
 def written(path: Path) -> str:

@@ -229,6 +229,8 @@ class Study:
     ) -> "Study":
         """A study with the same protocol, words, design and rules on simulated images: to be answered whole, closed and
         reported before anybody is invited. Its images stand in for this study's, so nothing of it tells their truth.
+
+        Raises FileExistsError if the folder is in use.
         """
         from uslab.study.rehearsal import stand_ins
 

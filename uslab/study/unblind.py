@@ -81,7 +81,8 @@ def seen(body: dict) -> dict:
         return value if isinstance(value, int) else 0
 
     by, early, zoom = client.get("by"), client.get("early"), number(client.get("zoom", 1))
-    return {"by": by[0] if isinstance(by, list) and by else None, "zoom": zoom if told else None,
+    known = ANSWERS["by"][2]
+    return {"by": by[0] if isinstance(by, list) and by and by[0] in known else None, "zoom": zoom if told else None,
             "scale": number(client.get("scale")), "exposure_ms": number(client.get("exposure_ms")),
             "blurs": count("blur") + count("hidden") if told else None,
             "early": (len(early) if isinstance(early, list) else 0) if told else None}
@@ -92,18 +93,24 @@ def number(value) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
+def plain(text: str) -> str:
+    """A reader's own words on one line, 200 characters at most, that no spreadsheet takes for a formula."""
+    line = " ".join(str(text).replace("|", "/").split())[:200]
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
 def readers_facts(study) -> pd.DataFrame:
     """One row a reader who has not withdrawn: screen, sessions, pauses, and what they said of themselves."""
     table = []
     for reader in study.readers():
         if reader["label"] is None or reader["simulated"]:
             continue
-        rows_of = study.store.rows("select kind, body from log where reader = ? order by seq", reader["reader"])
-        ready = next((json.loads(body) for kind, body in rows_of if kind == "ready"), {})
-        kinds = [kind for kind, _ in rows_of]
-        sides = {name: "x".join(map(str, ready[name])) if isinstance(ready.get(name), list) else None
+        events = study.store.rows("select kind, body from log where reader = ? order by seq", reader["reader"])
+        ready = next((json.loads(body) for kind, body in events if kind == "ready"), {})
+        kinds = [kind for kind, _ in events]
+        sides = {name: plain("x".join(map(str, ready[name]))) if isinstance(ready.get(name), list) else None
                  for name in ("screen", "window")}
-        said = {f"said_{name}" if name in READERS else name: value for name, value in reader["form"].items()}
+        said = {f"said_{name}" if name in READERS else name: plain(value) for name, value in reader["form"].items()}
         table.append({"reader": reader["reader"], **sides,
                       **{name: number(ready.get(name)) for name in ("pixel_ratio", "frame_ms", "touch")},
                       "sessions": kinds.count("open"), "pauses": kinds.count("pause"), **said})
