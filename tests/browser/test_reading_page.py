@@ -767,12 +767,19 @@ def test_all_of_an_image_and_all_buttons_are_seen_in_every_window(chromium, tmp_
         assert all(within(image, seen["stage"]) for image in seen["images"])
         one.page.keyboard.press("+")
         one.page.wait_for_function(f"{said}.includes('zoom 2')")
-        one.page.keyboard.press("ArrowLeft" if protocol in ("2afc", "yesno", "yesno_likert") else "2")
+        key = "2" if protocol == "yesno_conf" else "ArrowLeft"
+        one.page.keyboard.press(key)
+        if protocol != "yesno_likert":
+            one.page.keyboard.press("+")        # while the answer is on its way
         one.page.wait_for_timeout(1000)
         if protocol == "yesno_likert":
             one.page.keyboard.press("3")
         one.page.wait_for_function("() => document.querySelector('.uslab-quiz').dataset.done === '1'")
         assert answers(study, code)[0]["client"]["zoom"] == 2
+        if protocol != "yesno_likert":      # what was zoomed about the time of an answer is no zoom of the next image
+            one.page.keyboard.press(key)
+            one.page.wait_for_function("() => document.querySelector('.uslab-quiz').dataset.done === '2'")
+            assert answers(study, code)[1]["client"].get("zoom", 1) == 1
         one.context.close()
 
 

@@ -20,7 +20,7 @@ COPY = ("const i = this.previousElementSibling; i.select(); "
 
 
 class Names(anywidget.AnyWidget):
-    """Tells programs that read the screen aloud what each control of a panel is called, and all when it is busy.
+    """Names each control of a panel for programs that read the screen aloud, and says when the kernel is busy.
 
     It answers whatever it is asked, so a page that gets no answer knows that a cell is running.
     """

@@ -7,6 +7,7 @@ export default {
   render({ model, el }) {
     el.className = "uslab-waits";
     el.setAttribute("role", "status");
+    const listening = new AbortController(), { signal } = listening;
     let watch = null, gone = false, asked = 0, held = false;
 
     // While a cell runs, a slider's latest value waits in the browser and is sent when the cell has ended, after whatever
@@ -47,11 +48,11 @@ export default {
       watch = new MutationObserver(() => name(place));      // a slider is drawn after its row
       watch.observe(place, { childList: true, subtree: true });
       if (explorer) return;     // its picture takes a while after each value
-      panel.addEventListener("pointerdown", () => { held = true; ask(panel); }, true);
-      panel.addEventListener("keydown", () => ask(panel), true);
-      for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { held = false; });
+      panel.addEventListener("pointerdown", () => { held = true; ask(panel); }, { capture: true, signal });
+      panel.addEventListener("keydown", () => ask(panel), { capture: true, signal });
+      for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { held = false; }, { signal });
       model.on("msg:custom", () => answered(panel));
     })(TRIES);
-    return () => { gone = true; watch?.disconnect(); clearTimeout(asked); };
+    return () => { gone = true; watch?.disconnect(); clearTimeout(asked); listening.abort(); };
   },
 };

@@ -20,7 +20,7 @@ function mask(width, height) {
 // Calls `then(time)` with the time of the frame after the next: what was drawn before is surely on the screen then.
 const onScreen = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
 
-// `zoomed(level)` is called when the reader has changed the zoom, `sized()` whenever the size on the screen has changed.
+// `zoomed(level, stayed)` is called when the reader has changed the zoom, and when it has stayed so; `sized()` whenever the size on the screen has changed.
 function makeStage({ zoomed, sized }) {
   const node = element("div", { class: "stage" });
   let item = null, level = 1, turn = 0;     // `turn` counts what was put here, so that a late frame of an old one rests
@@ -112,6 +112,7 @@ function makeStage({ zoomed, sized }) {
     show(next, shown, gone) {
       item = next;
       level = 1;
+      clearTimeout(settling);       // it was of the image before
       const mine = ++turn;
       const draw = () => {
         if (mine !== turn) return;
