@@ -86,7 +86,8 @@ def test_links_of_an_exported_page_lead_somewhere_within_its_folder(tmp_path):
 
 
 def test_the_front_page_of_several_notebooks_begins_with_a_table_of_them(tmp_path):
-    scores = [{"name": "odd", "value": None, "n": 3}, {"name": "KD-lite0", "value": 0.5, "low": 0.25, "high": 0.75}]
+    scores = [{"name": "odd", "value": None, "n": 3}, {"name": "KD-lite0", "value": 0.5, "low": 0.25, "high": 0.75,
+                                                       "set": "ada", "side": 64, "deviation": 0.0003, "spread": None}]
     executed(tmp_path, "a", scores=scores)
     assert 'id="overview"' not in write_index(tmp_path).read_text(), "one notebook needs no table"
     executed(tmp_path, "b", broken=True)
@@ -94,7 +95,7 @@ def test_the_front_page_of_several_notebooks_begins_with_a_table_of_them(tmp_pat
     table = page[page.index('id="overview"'):page.index('<article id="a"')]
     rows = [re.sub(r"<[^>]*>|\s+", " ", row).split() for row in re.findall("<tr>(.*?)</tr>", table, re.DOTALL)]
     assert rows[0] == "notebook status key measure time".split()
-    assert rows[1] == "The a complete KD-lite0 0.5 [0.25, 0.75] 1 min 15 s".split()
+    assert rows[1] == "The a complete ada, 64, KD-lite0 0.5 [0.25, 0.75] 1 min 15 s".split()
     assert rows[2] == "The b complete 1 min 15 s".split()
     assert re.findall(r'href="#(\w+)"', table) == ["a", "b"]
     small, = re.findall(r'<img src="data:image/png;base64,([^"]+)"\s+alt="The a: key picture, small"', table)

@@ -54,9 +54,10 @@ class Card:
 
     @property
     def scores(self) -> list[tuple[str, Score]]:
-        """The metrics of run.json, each with its name and what tells it apart, such as its set."""
+        """The metrics of run.json, each with its name and what tells it apart, such as its set; no further measure."""
         found = [read_score(metric) for metric in self.record.get("metrics", [])]
-        return [(", ".join(map(str, (*beside.values(), score.name))), score) for beside, score in found]
+        return [(", ".join([*(str(key) for key in beside.values() if isinstance(key, str | int)), score.name]), score)
+                for beside, score in found]
 
     @property
     def key(self) -> tuple[str, Score] | None:
