@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from uslab import phantom
 from uslab.data import ImageSet, audit, folder, load
 from uslab.data.hc18 import circumference, fill
-from uslab.data.prepare import bounding_box, fan, square
+from uslab.data.prepare import bounding_box, fan, resized, square
 
 
 def grouped_set(sizes, labels=None):
@@ -263,3 +264,11 @@ def test_hc18_on_real_images(real_data):
     assert 0 < odd == (heads.table.height != heads.table.height.mode()[0]).sum() < 0.1 * len(heads)
     # The grey bar at the left edge of the frames is gone: heads are there, bars are not.
     assert heads.images[:, 0, :, :1].float().mean() < 25
+
+
+def test_resizing_is_not_led_by_the_black_around_a_fan():
+    """A grey level more everywhere, black surround and all, is a grey level more in each pixel of the smaller image."""
+    grey = phantom.load("ovary", 1, 128, seed=5).images[0, 0].numpy().clip(max=254)
+    for size in (64, 90):
+        change = resized(grey + 1, size).astype(int) - resized(grey, size)
+        assert np.abs(change - 1).max() <= 1 and abs(change.mean() - 1) < 0.02      # halves round to even numbers
