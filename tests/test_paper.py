@@ -56,6 +56,8 @@ def test_three_organs_go_through_one_run_on_real_ct(real_data, tmp_path):
     pd.DataFrame(rows, columns=["file", "label", "group"]).to_csv(tmp_path / "labels.csv", index=False)
     record = run("03_cyclegan_ct_to_eus", "ct", real_data / "ct", tmp_path / "o", f"{STAND_IN} us_root {tmp_path}")
     assert record["organs"] == ["aorta", "liver", "pancreas"] and set(record["runs"]) == set(record["organs"])
+    log = [json.loads(line) for line in next((tmp_path / "o").glob("**/log.jsonl")).read_text().splitlines()]
+    assert record["validation"] == 0.1 and {"loss_g_unseen", "loss_g_validation"} <= set(log[-1])
     compared = " ".join(row["compared"] for row in record["table_3"])
     assert all(f"real {name} against synthetic" in compared for name in (*record["organs"], "all"))
     assert {score.get("organ") for score in record["metrics"]} >= set(record["organs"])     # outlines of each

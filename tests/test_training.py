@@ -19,7 +19,8 @@ from uslab import data
 from uslab.data.batches import Batches
 from uslab.data.files import read_grey
 from uslab.data.pictures import contact_sheet
-from uslab.models import checkpoint
+from uslab.models import checkpoint, cyclegan
+from uslab.models.cyclegan import CycleGAN
 from uslab.models.dcgan import DCGAN, Config
 from uslab.score import Score
 from uslab.training import Diverged, Run, write_record
@@ -159,6 +160,25 @@ def test_two_domains_go_through_epochs_of_their_own(tmp_path):
     marked = dataclasses.replace(noise_set(20), masks=noise_set(20).images, mask_names=tuple("a" * 256))
     batch = Batches({"ct": marked, "us": noise_set(12)}, size=8, seed=0)[7]
     assert set(batch) == {"ct", "ct_mask", "us"} and torch.equal(batch["ct"], batch["ct_mask"])
+
+
+def test_each_epoch_leaves_out_other_images_for_validation(tmp_path):
+    """Grimwood 2021, section 2.3: a 90/10 split drawn anew in every epoch, of each domain."""
+    data = {"ct": noise_set(20), "us": noise_set(40)}
+    config = cyclegan.Config(size=64, ngf=4, ndf=4, blocks=1, layers=1, margin=0, denoise="off")
+    run = Run(tmp_path, CycleGAN, config, data, validation=0.1)
+    seen, left = [], []
+    for step, batch in enumerate(run.batches(72)):
+        seen += batch["us"][:, 0, 0, 0].tolist()
+        if step % 36 == 35:     # the end of an epoch of 40 less 4
+            left.append(run.left_out()["us"][:, 0, 0, 0].tolist())
+    for epoch in range(2):
+        assert sorted(seen[36 * epoch:36 * epoch + 36] + left[epoch]) == list(range(40))
+    assert set(left[0]) != set(left[1]) and len(run.left_out()["ct"]) == 2
+    with pytest.raises(ValueError, match="validation is 0.1 there and None here"):
+        Run(tmp_path, CycleGAN, config, data)
+    with pytest.raises(ValueError, match="leaves no image"):
+        Run(tmp_path / "b", CycleGAN, config, data, validation=0.99)
 
 
 def test_steps_draw_different_random_numbers_and_other_seeds_others(tmp_path):

@@ -14,7 +14,8 @@ class Batches:
     """Batches by step: windows of an endless row of permutations, one permutation an epoch.
 
     A batch may span two epochs, so every image is seen equally often, whatever the sizes. Unpaired domains have epochs
-    and permutations of their own.
+    and permutations of their own. With `validation` the end of each permutation is no part of its epoch: other images
+    every time (Grimwood 2021, section 2.3), so that most of them are trained on in other epochs.
     """
 
     def __init__(
@@ -22,9 +23,13 @@ class Batches:
         data: ImageSet | Slices | Mapping[str, ImageSet | Slices],   # on the device where the batches are wanted
         size: int,        # images a batch, of each domain
         seed: int,
+        validation: float = 0.0,    # share of the images that each epoch leaves out
     ):
         self.domains = data if isinstance(data, Mapping) else {"": data}
         self.size, self.seed = size, seed
+        self.sizes = {name: len(part) - round(validation * len(part)) for name, part in self.domains.items()}
+        if not all(self.sizes.values()):
+            raise ValueError(f"validation is {validation:g}: it leaves no image to train on, choose a smaller share")
         self._order: dict[tuple[int, int], Tensor] = {}  # the permutations that the latest batch touched
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
@@ -34,16 +39,30 @@ class Batches:
         """
         batch, touched = {}, {}
         for number, (domain, data) in enumerate(self.domains.items()):
-            n = len(data)
+            n = self.sizes[domain]
             first, last = step * self.size, (step + 1) * self.size - 1
             epochs = [(number, epoch) for epoch in range(first // n, last // n + 1)]
-            orders = {key: self._order[key] if key in self._order else self._permutation(*key, n) for key in epochs}
-            rows = torch.cat(list(orders.values()))[first % n:][:self.size]
+            orders = {key: self._order[key] if key in self._order else self._permutation(*key, len(data))
+                      for key in epochs}
+            rows = torch.cat([order[:n] for order in orders.values()])[first % n:][:self.size]
             touched |= orders
-            for name, value in data.batch(rows).items():
-                batch[f"{domain}_{name}".removesuffix("_image") if domain else name] = value
+            batch |= self._cut(domain, data, rows)
         self._order = touched
         return batch
+
+    def left_out(self, step: int) -> dict[str, Tensor]:
+        """Like a batch: all the images that the epoch in which a step ends leaves out, of each domain."""
+        batch = {}
+        for number, (domain, data) in enumerate(self.domains.items()):
+            n = self.sizes[domain]
+            order = self._permutation(number, ((step + 1) * self.size - 1) // n, len(data))
+            batch |= self._cut(domain, data, order[n:])
+        return batch
+
+    @staticmethod
+    def _cut(domain: str, data: ImageSet | Slices, rows: Tensor) -> dict[str, Tensor]:
+        return {f"{domain}_{name}".removesuffix("_image") if domain else name: value
+                for name, value in data.batch(rows).items()}
 
     def seed_of(self, step: int) -> int:
         """A seed for all random numbers of a step, unrelated to that of any other step or of an epoch."""

@@ -272,8 +272,9 @@ class CycleGAN(ConditionalGAN):
         self,
         ct: Tensor,      # (n, 1, H, W) uint8
         us: Tensor,      # (m, 1, H, W) uint8; the first min(n, m) of both are taken
+        name: str = "unseen",
     ) -> dict[str, float]:
-        """The losses that step() gives, here of images that no step has seen, for Board(watch=...): nothing is learnt.
+        """The losses that step() gives, here `loss_g_unseen` and so on, for Board(watch=...): nothing is learnt.
 
         Whole images, to a multiple of 4 pixels, by the networks in training, not by their average.
         """
@@ -285,9 +286,9 @@ class CycleGAN(ConditionalGAN):
             fake, *losses = self.losses_g(x, y)
             losses = dict(zip(("g", "cycle", "identity"), losses))
             losses["d"] = self.losses_d(y, x, fake["us"].float(), fake["ct"].float())[0]
-            for name, loss in losses.items():
-                total[name] = total.get(name, 0.0) + len(x) / n * float(loss)
-        return {f"loss_{name}_unseen": value for name, value in total.items()}
+            for part, loss in losses.items():
+                total[part] = total.get(part, 0.0) + len(x) / n * float(loss)
+        return {f"loss_{part}_{name}": value for part, value in total.items()}
 
     def seen(self, images: Tensor) -> Tensor:
         """What a discriminator sees of images: without their noise where the denoiser stands before it."""

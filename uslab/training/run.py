@@ -58,12 +58,13 @@ class Run:
         data_seed: What the data were drawn with: phantoms, split, subset; None: seed.
         start: A run's folder, an exported or a shipped generator whose weights the training begins with (transfer);
             "": new weights.
+        validation: Share of the images that each epoch leaves out, others every time: see left_out().
     """
 
     def __init__(
         self, folder: str | Path, model: type, config, data: ImageSet | Mapping, seed: int = 0, device: str = "auto",
         log_every: int = 10, checkpoint_seconds: float = 60, deterministic: bool = False, data_seed: int | None = None,
-        start: str | Path = "",
+        start: str | Path = "", validation: float = 0.0,
     ):
         self.folder, self.config, self.seed = Path(folder), config, seed
         self.data_seed = seed if data_seed is None else data_seed
@@ -81,13 +82,13 @@ class Run:
         identity = {"model": model.__name__, "config": dataclasses.asdict(config), "seed": seed,
                     "data": each(data, lambda part: part.card),
                     "data_sha256": each(data, lambda part: part.sha256()),
-                    "start": store.signature(start) if start else None}
+                    "start": store.signature(start) if start else None, "validation": validation or None}
         with alone(self.folder):
             for name in ("samples", "sheets"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             self._claim(identity, {"data_seed": self.data_seed, "trained_on": each(data, described)})
             self.data = each(data, lambda part: part.to(self.device))
-            self._batches = Batches(self.data, config.batch_size, seed)
+            self._batches = Batches(self.data, config.batch_size, seed, validation)
 
             saved = self._load()
             dtype = getattr(torch, saved["dtype"]) if saved else choose_dtype(
@@ -148,6 +149,13 @@ class Run:
                 write_record(self.folder / "run.json", [], **self.facts())
             if self.interrupted:
                 print(f"Interrupted at step {self.step} of {steps}; the checkpoint is saved. Run this again to go on.")
+
+    def left_out(self) -> dict[str, Tensor]:
+        """The images that the epoch of the latest step leaves out for validation, as batches() gives those trained on.
+
+        The next epoch leaves out others and trains on these: their losses show convergence, not what is unseen.
+        """
+        return self._batches.left_out(max(0, self.step - 1))
 
     def stop(self) -> None:
         """End the loop after the step under way; for a Stop button, from any thread."""
