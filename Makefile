@@ -4,6 +4,7 @@
 # make lint   the code's style, with the length of its lines
 # make numeric  the tests whose numbers depend on the processor, as four machines would run them
 # make lowest  the core's tests on the oldest versions of packages that are allowed
+# make site   the documentation as web pages, runs/site: the course, commands, functions, cards, claims
 # make lab    opens the project in JupyterLab, at the first notebook
 # make gpu    what only a GPU can show: device tests, speeds, a resume, notebooks, short trainings (25 minutes)
 # make setup  only sets up .venv
@@ -23,7 +24,7 @@ endif
 export OMP_WAIT_POLICY ?= PASSIVE
 export KMP_BLOCKTIME ?= 0
 
-.PHONY: gpu setup run test quick lint numeric lowest lab notebooks lock
+.PHONY: gpu setup run test quick lint numeric lowest site lab notebooks lock
 setup: .venv/ready
 
 # The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
@@ -67,6 +68,10 @@ lowest:
 	@$(subst .venv,.venv-lowest,$(BIN))/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
 	@$(subst .venv,.venv-lowest,$(BIN))/uv pip install --python .venv-lowest --resolution lowest-direct -e . "pytest>=8.3"
 	@$(subst .venv,.venv-lowest,$(BIN))/python -m pytest -q -m "not slow and not notebook and not browser" $(CORE)
+
+site: setup
+	@$(BIN)/python -m sphinx -W -q -b html -c docs -d runs/site/.doctrees . runs/site
+	@echo "runs/site/index.html"
 
 gpu: setup
 	@$(BIN)/python benchmarks/gpu_kit.py

@@ -5,6 +5,8 @@ from pathlib import Path
 from ..data import ImageSet
 from ..models import store
 
+__all__ = ["folder", "names", "sample"]
+
 
 def names() -> list[str]:
     """The names of the shipped generators."""

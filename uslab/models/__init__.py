@@ -1,5 +1,7 @@
 """Networks and losses, one file a paper; load() gives a trained one."""
 
+__all__ = ["load"]
+
 
 def load(source, device: str = "auto"):
     """A trained GAN: see uslab.models.store.load."""

@@ -20,12 +20,15 @@ from uslab.study.store import FORMAT, ORDERS, Store
 class Study:
     """A blinded reader study on disk.
 
-    public/  study.json (protocol, design, commitment to the key), stimuli.safetensors (pixels under opaque names),
-             answers.db and its readable mirror answers.jsonl. It is what is served, and holds no truth. The orders in
-             it, which balanced as they are could be solved for the truth, open each with its reader's code alone.
-    orders.key  opens every order, so that readers can be invited: for the organiser's eyes.
-    SEALED/  key.json: the truth, method and source of every stimulus, and the secret of the orders. Move it to another
-             machine until the study is closed.
+    In its folder lie
+
+        public/     study.json (protocol, design, commitment to the key), stimuli.safetensors (pixels under opaque
+                    names), answers.db and its readable mirror answers.jsonl. It is what is served, and holds no truth.
+                    The orders in it, which balanced as they are could be solved for the truth, open each with its
+                    reader's code alone.
+        orders.key  opens every order, so that readers can be invited: for the organiser's eyes.
+        SEALED/     key.json: the truth, method and source of every stimulus, and the secret of the orders. Move it to
+                    another machine until the study is closed.
     """
 
     def __init__(self, folder: str | Path):
