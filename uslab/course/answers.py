@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..notebooks import UsageError, read
-from ..widgets.exercise import as_number, exercises, is_right
+from ..widgets.exercise import as_number, exercises, is_right, tasks
 
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
               ast.Pow: operator.pow}
@@ -17,10 +17,10 @@ SIGNS = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 def collect(
     folder: Path,    # with a folder of notebooks for each student
 ):
-    """DataFrame, one row an answer: student, notebook, kind ('exercise', 'prediction'), name, answer, right.
+    """DataFrame, one row an answer: student, notebook, kind ('exercise', 'code', 'prediction'), name, answer, right.
 
-    Nothing of a student's is run: what stands behind the names is read. `right` is missing for predictions, for what
-    is open, and for what is no plain number.
+    Nothing of a student's is run: what stands behind the names is read, and of code what its check has printed in the
+    notebook. `right` is missing for predictions, for what is open, and for what is no plain number.
     """
     import pandas as pd
 
@@ -28,19 +28,15 @@ def collect(
     for path in sorted(folder.rglob("*.ipynb")):
         student = path.relative_to(folder).parts[0]
         if path.stem in exercises() and student != path.name and ".ipynb_checkpoints" not in path.parts:
-            for name, answer in given(read(path), path.stem):
-                known = exercises()[path.stem].get(name)
-                number = None if answer is None else as_number(answer)
-                right = None if known is None or number is None else is_right(number, known["answer"])
-                rows.append((student, path.stem, "exercise" if known else "prediction", name, answer, right))
+            rows += [(student, path.stem, *row) for row in given(read(path), path.stem)]
     if not rows:
         raise UsageError(f"{folder} holds no notebooks of the course: give the folder in which each student has one")
     return pd.DataFrame(rows, columns=["student", "notebook", "kind", "name", "answer", "right"])
 
 
-def given(node: Any, stem: str) -> Iterator[tuple[str, Any]]:
-    """Name and value of each exercise and prediction of a notebook; None where it is open."""
-    names = set(exercises()[stem])
+def given(node: Any, stem: str) -> Iterator[tuple[str, str, Any, bool | None]]:
+    """Kind, name, answer and whether it is right, of each exercise and prediction; None where it is open."""
+    known, code = exercises()[stem], tasks(stem)
     for cell in node.cells:
         if cell.cell_type != "code":
             continue
@@ -49,9 +45,25 @@ def given(node: Any, stem: str) -> Iterator[tuple[str, Any]]:
         except SyntaxError:     # as in a cell with a shell command, or one that is half written
             continue
         for line in body:
-            name = getattr(line.targets[0], "id", "") if isinstance(line, ast.Assign) else ""
-            if name in names or name.startswith("guess_"):
-                yield name, value(line.value)
+            name = getattr(line.targets[0], "id", "") if isinstance(line, ast.Assign) else getattr(line, "name", "")
+            if name in code and isinstance(line, ast.FunctionDef):
+                answer = printed(cell, name)
+                yield "code", name, answer, None if answer is None else answer.startswith("right")
+            elif name in known and isinstance(line, ast.Assign):
+                answer = value(line.value)
+                number = None if answer is None else as_number(answer)
+                yield "exercise", name, answer, None if number is None else is_right(number, known[name]["answer"])
+            elif name.startswith("guess_") and isinstance(line, ast.Assign):
+                yield "prediction", name, value(line.value), None
+
+
+def printed(cell: Any, name: str) -> str | None:
+    """What the check of a function said when the cell last ran; None while it is open."""
+    for output in cell.get("outputs", []):
+        for line in output.get("text", "").splitlines():
+            if line.startswith(f"{name}: ") and "not answered yet" not in line:
+                return line.removeprefix(f"{name}: ")
+    return None
 
 
 def value(node: ast.expr) -> Any:

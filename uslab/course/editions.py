@@ -1,5 +1,6 @@
 """Editions of the notebooks: one for students, one with the answers."""
 
+import ast
 import copy
 import time
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 from ..data.atomic import write_text, written_aside
 from ..notebooks import UsageError, bundle, find, read
-from ..widgets.exercise import exercises
+from ..widgets import coding
+from ..widgets.exercise import exercises, tasks
 
 OPEN = "# TODO"            # what a line holds that a student is to fill
 
@@ -52,13 +54,18 @@ def answered(node: Any, stem: str) -> Any:
     """A notebook whose exercises are answered."""
     node = copy.deepcopy(node)
     node.metadata.pop("uslab", None)
+    known, code = exercises().get(stem, {}), tasks(stem)
     for cell in node.cells:
         lines = cell.source.splitlines()
+        if cell.cell_type != "code" or OPEN not in cell.source:
+            continue
         for row, line in enumerate(lines):
             name = line.partition("=")[0].strip()
-            if cell.cell_type == "code" and OPEN in line and name in exercises().get(stem, {}):
-                known = exercises()[stem][name]
-                lines[row] = f"{name} = {known['answer']}    # {known['how']}"
+            if OPEN in line and name in known:
+                lines[row] = f"{name} = {known[name]['answer']}    # {known[name]['how']}"
+        for part in reversed(ast.parse(cell.source).body):
+            if isinstance(part, ast.FunctionDef) and part.name in code:
+                lines[part.lineno - 1:part.end_lineno] = coding.source(code[part.name]).splitlines()
         cell.source = "\n".join(lines)
     return node
 
