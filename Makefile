@@ -6,6 +6,7 @@
 # make lowest  the core's tests on the oldest versions of packages that are allowed
 # make site   the documentation as web pages, runs/site: the course, commands, functions, cards, claims
 # make lab    opens the project in JupyterLab, at the first notebook
+# make colab  the notebooks on the versions of packages that Colab has, installed as their first cell does
 # make gpu    what only a GPU can show: device tests, speeds, a resume, notebooks, short trainings (25 minutes)
 # make setup  only sets up .venv
 #
@@ -24,7 +25,7 @@ endif
 export OMP_WAIT_POLICY ?= PASSIVE
 export KMP_BLOCKTIME ?= 0
 
-.PHONY: gpu setup run test quick lint numeric lowest site lab notebooks lock
+.PHONY: gpu setup run test quick lint numeric lowest colab site lab notebooks lock
 setup: .venv/ready
 
 # The mark moves from `unfinished` to `ready` as the last act, so a set-up that was interrupted starts again from
@@ -68,6 +69,16 @@ lowest:
 	@$(subst .venv,.venv-lowest,$(BIN))/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
 	@$(subst .venv,.venv-lowest,$(BIN))/uv pip install --python .venv-lowest --resolution lowest-direct -e . "pytest>=8.3"
 	@$(subst .venv,.venv-lowest,$(BIN))/python -m pytest -q -m "not slow and not notebook and not browser" $(CORE)
+
+# Whatever is there has to stay as it is: `comm` prints what does not.
+colab:
+	@rm -rf .venv-colab; "$(PYTHON)" -m venv .venv-colab
+	@.venv-colab/bin/python -m pip install --quiet --disable-pip-version-check -r tests/colab.txt
+	@.venv-colab/bin/python -m pip freeze | sort > .venv-colab/before.txt
+	@.venv-colab/bin/python -m pip install --quiet --disable-pip-version-check '.[tasks]'
+	@.venv-colab/bin/python -m pip freeze | sort | comm -23 .venv-colab/before.txt - > .venv-colab/replaced.txt
+	@if [ -s .venv-colab/replaced.txt ]; then echo "replaced:"; cat .venv-colab/replaced.txt; exit 1; fi
+	@cd .venv-colab && bin/uslab run --profile smoke --out smoke
 
 site: setup
 	@$(BIN)/python -m sphinx -W -q -b html -c docs -d runs/site/.doctrees . runs/site

@@ -1,13 +1,19 @@
 """Containers, Binder and badges: what their files name is there, and the versions are those of the other set-ups."""
 
+import importlib.util
 import json
 import re
 import runpy
 import shlex
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from uslab.cli.main import parser
 
@@ -99,4 +105,34 @@ def test_the_badges_are_those_of_the_repositorys_address_which_stands_in_one_pla
 @pytest.mark.parametrize("address", ["https://github.com/a/b", "https://github.com/an-owner/uslab.x"])
 def test_another_address_changes_all_badges(address):
     text, name = BADGES["badges"](address), address.removeprefix("https://github.com/")
-    assert text.count(name) == 6 and "OWNER" not in text and f"`%pip install git+{address}`" in text
+    assert text.count(name) == 5 and "OWNER" not in text
+    cell = json.dumps(INSTALL_CELL)
+    assert BADGES["INSTALL"].sub(lambda _: address, cell).count(f"@ git+{address}\\\"") == 1
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CELLS = [nbformat.read(path, 4).cells[1].source for path in NOTEBOOKS]
+INSTALL_CELL = CELLS[0]
+
+
+def test_each_notebook_begins_with_the_cell_that_installs_what_is_missing(monkeypatch):
+    assert len(CELLS) == 8 and set(CELLS) == {INSTALL_CELL}
+    asked = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: asked.append((command, check)))
+    exec(INSTALL_CELL, {})
+    assert not asked, "uslab is here"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    exec(INSTALL_CELL, {})
+    (command, check), = asked
+    assert check and command[:4] == [sys.executable, "-m", "pip", "install"]
+    assert "--upgrade" not in command and command[-1] == f"uslab[tasks] @ git+{BADGES['address']()}"
+
+
+def test_what_colab_has_meets_the_floors():
+    """Then pip replaces none of it; `make colab` shows it whole."""
+    there = dict(line.split("==") for line in (ROOT / "tests" / "colab.txt").read_text().splitlines()
+                 if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    floors = [Requirement(text) for text in project["dependencies"]]
+    assert all(floor.specifier.contains(there[floor.name]) for floor in floors if floor.name in there)
+    assert {"ipykernel", "ipywidgets", "numpy", "torch"} <= {floor.name for floor in floors} & set(there)

@@ -89,7 +89,8 @@ def targets() -> set[str]:
 
 def test_the_workflow_runs_the_readmes_commands():
     readme = (ROOT / "README.md").read_text()
-    assert {"make setup", "make test", "make run", "make quick PYTHON=python", "make lowest"} < set(COMMANDS)
+    assert {"make setup", "make test", "make run", "make quick PYTHON=python", "make lowest", "make colab",
+            "make site"} < set(COMMANDS)
     assert not [command for command in COMMANDS if re.sub(r" [A-Z]+=\S+", "", command) not in readme]
     sweep = next(command.split() for command in COMMANDS if command.startswith("uslab sweep"))
     assert (ROOT / sweep[2]).is_file() and f"uslab report {sweep[sweep.index('--out') + 1]}" in COMMANDS

@@ -259,6 +259,18 @@ def test_help_is_text_not_markup():
     assert "a &lt; b &amp; &quot;c&quot;" in knobs(Config())._parts["lr"][3].value
 
 
+def test_the_first_knobs_stand_on_top_and_the_others_fold_below_them():
+    panel = knobs(Config(), "flip", "lr")
+    names = [row.children[0].value for row in panel.children[1:3]]
+    assert "flip" in names[0] and "lr" in names[1]
+    folded = panel.children[3]
+    assert folded.selected_index is None and len(folded.children[0].children) == len(panel._parts) - 2
+    panel.apply(batch_size=16)
+    assert panel.config.batch_size == 16 and panel._parts["batch_size"][0].value == 16
+    with pytest.raises(ValueError, match="no 'speed'; it has"):
+        knobs(Config(), "speed")
+
+
 def test_knobs_wants_a_config_not_its_class():
     with pytest.raises(ValueError, match="instance of a Config"):
         knobs(Config)

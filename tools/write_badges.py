@@ -1,4 +1,4 @@
-"""Write the README's badges anew, from the repository's address in pyproject.toml, the one place where it stands.
+"""Write the README's badges and the notebooks' first cells anew, from the repository's address in pyproject.toml.
 
     python tools/write_badges.py
 """
@@ -11,11 +11,13 @@ ROOT = Path(__file__).parents[1]
 START = "notebooks/00_start_here.ipynb"
 BLOCK = re.compile(r"(?<=<!-- badges: tools/write_badges.py -->\n).*?(?=<!-- end of badges -->)", re.DOTALL)
 
+INSTALL = re.compile(r"(?<=uslab\[tasks\] @ git\+)[^\\\"]+")     # of a notebook's first cell, in its file
+
 
 def badges(
     address: str,    # of the repository on GitHub
 ) -> str:
-    """The badges as Markdown, and what to run first in Colab."""
+    """The badges as Markdown."""
     name = address.removeprefix("https://github.com/")
     workflow, binder = f"{address}/actions/workflows/ci.yml", "https://mybinder.org"
     colab = "https://colab.research.google.com"
@@ -24,8 +26,6 @@ def badges(
         f"[![Binder]({binder}/badge_logo.svg)]({binder}/v2/gh/{name}/HEAD?urlpath=lab/tree/{START})",
         f"[![Colab]({colab}/assets/colab-badge.svg)]({colab}/github/{name}/blob/main/{START})",
         f"[![Codespaces](https://github.com/codespaces/badge.svg)](https://codespaces.new/{name})",
-        "",
-        f"In Colab, run this in a new first cell: `%pip install git+{address}`",
     ]) + "\n"
 
 
@@ -38,3 +38,6 @@ if __name__ == "__main__":
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     readme.write_text(BLOCK.sub(lambda _: badges(address()), text), encoding="utf-8")
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(INSTALL.sub(lambda _: address(), text), encoding="utf-8")

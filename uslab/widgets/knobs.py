@@ -35,11 +35,11 @@ class Names(anywidget.AnyWidget):
 class Knobs(Still, w.VBox):
     """The panel that `knobs` makes. `config` is the Config as set now; it applies to the next run."""
 
-    def __init__(self, config: Any):
+    def __init__(self, config: Any, first: tuple[str, ...] = ()):
         self._start = self._config = config
         self._parts = {}        # name -> (control, slider or None, its stops, mark)
         self._follow = lambda config: None
-        rows = []
+        rows = {}
         for field in dataclasses.fields(config):
             value, meta = getattr(config, field.name), field.metadata
             ranged = meta.get("options") or meta.get("low") is not None or meta.get("high") is not None
@@ -53,14 +53,20 @@ class Knobs(Still, w.VBox):
             control.observe(lambda change, name=field.name: self._moved(name, change["new"]), "value")
             if slider:
                 slider.observe(lambda change, name=field.name: self._slid(name, change["new"]), "value")
-            rows.append(w.HBox([part for part in (name, slider, control, mark) if part],
-                               layout=w.Layout(align_items="center", overflow="visible")))
+            rows[field.name] = w.HBox([part for part in (name, slider, control, mark) if part],
+                                      layout=w.Layout(align_items="center", overflow="visible"))
+        if unknown := [name for name in first if name not in rows]:
+            raise ValueError(f"the panel has no {unknown[0]!r}; it has {', '.join(rows)}")
+        shown = [rows.pop(name) for name in first or list(rows)]
+        if rows:
+            shown.append(w.Accordion([w.VBox(list(rows.values()))], selected_index=None))
+            shown[-1].set_title(0, f"{len(rows)} more")
         self._code = w.HTML(layout=w.Layout(flex="1 1 0"))
         reset = w.Button(description="Reset", tooltip="back to the values that the panel started from",
                          layout=w.Layout(width="80px"))
         reset.on_click(lambda _: self.reset())
         foot = w.HBox([reset, self._code], layout=w.Layout(align_items="center", margin="6px 0 0 0"))
-        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), *rows, foot, Names()])
+        super().__init__([w.HTML(STYLE, layout=w.Layout(display="none")), *shown, foot, Names()])
         self.add_class("uslab-knobs")
         self.add_class("uslab-live")
         self._set(config)
@@ -135,7 +141,7 @@ class Knobs(Still, w.VBox):
             self._moved(name, stops[index])
 
 
-def knobs(config: Any) -> Knobs:
+def knobs(config: Any, *first: str) -> Knobs:
     """A panel for the fields that have a range or options; it starts from the values of `config`.
 
     `panel.config` is the Config as set now, `panel.apply(lr=1e-3)` sets values without a browser, `panel.code` is the
@@ -143,11 +149,12 @@ def knobs(config: Any) -> Knobs:
 
     Args:
         config: A Config: a dataclass whose fields are made by uslab.models.config.knob.
+        first: Names of the fields to show; the others are folded away below them. None: all are shown.
     """
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise ValueError(f"config must be an instance of a Config dataclass, such as Config(), not {config!r}")
     check(config)
-    return Knobs(config)
+    return Knobs(config, first)
 
 
 def _control(value: Any, meta: dict) -> tuple[w.Widget, list]:
