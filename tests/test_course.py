@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 
 import nbformat
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 from uslab.cli.main import main
 from uslab.course import answers, editions
 from uslab.notebooks import UsageError
-from uslab.widgets import check
-from uslab.widgets.exercise import exercises, tasks
+from uslab.training import write_record
+from uslab.widgets import check, exercise, sealed
+from uslab.widgets.exercise import as_number, exercises, is_right, tasks
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,39 @@ def test_students_get_no_answers_and_solutions_are_right(made, stem):
     assert any(cell.get("outputs") for cell in notebook(made, "solution", stem).cells)
 
 
+def test_a_student_reads_hints_but_no_answer_and_is_still_told_what_is_right(made, monkeypatch, capsys):
+    folder = made / "student" / "notebooks"
+    known = json.loads((folder / "exercises.json").read_text())
+    assert [(stem, *part) for stem, part in known.items()] == [(stem, *part) for stem, part in exercises().items()]
+    assert all(set(one) == {"hints", "salt", "hashes"} for part in known.values() for one in part.values())
+    assert len({one["salt"] for part in known.values() for one in part.values()}) == sum(map(len, known.values()))
+    assert not (made / "solution" / "notebooks" / "exercises.json").exists()
+    assert not (made / "student" / "docs" / "lecturer.md").exists()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(exercise, "exercises", lambda: pytest.fail("the package's answers were asked"))
+    check("01_dcgan_fetal_head", ratio_of_updates="33,3", chance_of_r=0.4, loss_d_blind=1.386294361)
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "ratio_of_updates: right: 33.3" and third.startswith("loss_d_blind: right")
+    assert second == f"chance_of_r: not yet: 0.4. {known['01_dcgan_fetal_head']['chance_of_r']['hints'][0]}"
+
+
+@pytest.mark.parametrize("stem", exercises())
+def test_a_sealed_answer_is_right_where_the_open_one_is(stem, monkeypatch):
+    monkeypatch.setattr(sealed, "ROUNDS", 1)
+    rng = np.random.default_rng(0)
+    for known in exercises()[stem].values():
+        hidden = sealed.seal(known)
+        near = [known["answer"] * (1 + off) for off in rng.uniform(-0.004, 0.004, 100)]
+        near += [f"{known['answer'] * share:.{digits}e}" for digits in range(6)
+                 for share in (1, 0.9985, 1.0005, 0.99, 1.01, 1.1, -1, 10)]
+        for number in map(as_number, near):
+            off = abs(float(number) / known["answer"] - 1)
+            if is_right(number, known["answer"]):
+                assert sealed.opens(number, hidden), number
+            elif off > 0.002:       # on a grid of four digits the edge of a thousandth is up to two wide
+                assert not sealed.opens(number, hidden), number
+
+
 def test_resetting_twice_in_a_second_loses_nothing(made, tmp_path):
     path = tmp_path / "01_dcgan_fetal_head.ipynb"
     path.write_text("what a student wrote")
@@ -98,6 +133,24 @@ def test_a_class_is_collected_without_running_anything(made, tmp_path, capsys):
     assert pd.isna(right["cy", "chance_of_r"]) and pd.isna(table.answer["cy", "psnr_ten_levels"])
     assert table.kind["ann", "guess_d_real"] == "prediction" and float(table.answer["ann", "guess_d_real"]) == 0.5
     assert main(["course", "collect", str(tmp_path / "out"), "--out", str(tmp_path / "new")]) == 2
+
+
+def test_a_prediction_is_what_was_said_first_with_what_it_was(made, tmp_path):
+    stem, name = "01_dcgan_fetal_head", "01_dcgan_fetal_head.ipynb"
+    for student in ("ann", "bo"):
+        (tmp_path / student / "runs").mkdir(parents=True)
+        (tmp_path / student / name).write_bytes((made / "student" / "notebooks" / name).read_bytes())
+        fill(tmp_path / student / name, {"guess_d_real": "0.71"})
+    path = tmp_path / "ann" / "runs" / "run.json"
+    for said in (0.4, 0.71):       # the second once the answer had been seen
+        write_record(path, [], {"guess_d_real": (said, 0.7123, "D(x)")}, notebook=stem)
+    (tmp_path / "bo" / "runs" / "run.json").write_text("[1, ")
+    (tmp_path / "cy").mkdir()
+    write_record(tmp_path / "cy" / "run.json", [], {"guess_images": (9, None, "sheets")}, notebook=stem)
+    table = answers.collect(tmp_path).set_index(["student", "name"])
+    assert (table.answer["ann", "guess_d_real"], table.was["ann", "guess_d_real"]) == (0.4, 0.7123)
+    assert table.answer["bo", "guess_d_real"] == 0.71 and pd.isna(table.was["bo", "guess_d_real"])
+    assert table.answer["cy", "guess_images"] == 9 and table.kind["cy", "guess_images"] == "prediction"
 
 
 def test_code_is_collected_by_what_its_check_has_printed(made, tmp_path):

@@ -70,6 +70,20 @@ def test_a_notebook_asks_for_every_answer_and_shows_none(stem):
         assert [ast.unparse(line) for line in stub.body[1:]] == ["return None"], "nothing but a TODO"
 
 
+@pytest.mark.parametrize("stem", exercises())
+def test_every_prediction_goes_into_the_record(stem):
+    trees = [ast.parse(cell.source) for cell in nbformat.read(NOTEBOOKS / f"{stem}.ipynb", 4).cells
+             if cell.cell_type == "code" and not cell.source.startswith("%")]
+    asked = {node.targets[0].id for tree in trees for node in tree.body if isinstance(node, ast.Assign)
+             and getattr(node.targets[0], "id", "").startswith("guess_")}
+    kept = [node.value for node in trees[-1].body if isinstance(node, ast.Assign)
+            and getattr(node.targets[0], "id", "") == "predictions"][0]
+    assert {key.value for key in kept.keys} == asked
+    assert all(key.value == value.elts[0].id for key, value in zip(kept.keys, kept.values))
+    call = next(node.value for node in trees[-1].body if "write_record" in ast.unparse(node))
+    assert call.args[2].id == "predictions"
+
+
 CODE = [(stem, name) for stem in exercises() for name in tasks(stem)]
 
 

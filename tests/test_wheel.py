@@ -85,7 +85,8 @@ BLOCKED = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"nibabel", "pydicom", "monai", "voila", "jupyterlab", "h5py", "distributed"}:
+        if name.partition(".")[0] in {"nibabel", "pydicom", "monai", "segno", "voila", "jupyterlab", "h5py",
+                                      "distributed"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 from uslab.cli.main import main

@@ -12,7 +12,7 @@ from uslab.notebooks.parameters import leave_out_address_grammar
 
 # Packages that a part of uslab needs, and the extra that brings them.
 EXTRAS = {"dask_jobqueue": "cluster", "distributed": "cluster", "nibabel": "ct", "pydicom": "dicom", "h5py": "formats",
-          "jupyterlab": "lab", "voila": "study", "monai": "tasks"}
+          "jupyterlab": "lab", "segno": "study", "voila": "study", "monai": "tasks"}
 # Errors beside OSError and ValueError that files, disks and values cause, of modules that are imported by then.
 ERRORS = {"sqlite3": "Error", "safetensors": "SafetensorError", "cv2": "error"}
 

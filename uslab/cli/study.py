@@ -103,8 +103,11 @@ def add_parser(commands) -> None:
     part.epilog = "docs/serving_a_reader_study.md shows how to put the server behind a TLS reverse proxy."
     part.add_argument("--invite", metavar="LABEL", action="append", default=[],
                       help="a new reader, whose link is printed, this once; repeatable")
-    part.add_argument("--host", metavar="ADDRESS", default="127.0.0.1",
-                      help="address to listen on (default: 127.0.0.1, reached from this machine alone)")
+    part.add_argument("--class", metavar="N", type=whole(1), default=0, dest="seats",
+                      help="a class of at most N: one link for all with its QR code, and a page of how the class does")
+    part.add_argument("--host", metavar="ADDRESS",
+                      help="address to listen on (default: 127.0.0.1, reached from this machine alone; with --class "
+                      "0.0.0.0, reached from its network)")
     part.add_argument("--port", metavar="NUMBER", type=whole(1, 65535), default=8866, help="(default: 8866)")
     part.add_argument("--address", metavar="URL",
                       help="the server as readers see it, such as https://study.example.org/, for their links")
@@ -268,7 +271,8 @@ def invite(options: argparse.Namespace) -> None:
 def serve(options: argparse.Namespace) -> int:
     from uslab.reader import server
 
-    return server.serve(options.study.expanduser(), options.host, options.port, options.address, options.invite)
+    return server.serve(options.study.expanduser(), options.host, options.port, options.address, options.invite,
+                        options.seats)
 
 
 def status(options: argparse.Namespace) -> None:

@@ -1,11 +1,13 @@
 """What a class has answered: read from its notebooks, of which nothing is run."""
 
 import ast
+import contextlib
 import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..data.reading import read_json
 from ..notebooks import UsageError, read
 from ..widgets.exercise import as_number, exercises, is_right, tasks
 
@@ -17,21 +19,41 @@ SIGNS = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 def collect(
     folder: Path,    # with a folder of notebooks for each student
 ):
-    """DataFrame, one row an answer: student, notebook, kind ('exercise', 'code', 'prediction'), name, answer, right.
+    """DataFrame, one row an answer: student, notebook, kind (exercise, code, prediction), name, answer, right, was.
 
     Nothing of a student's is run: what stands behind the names is read, and of code what its check has printed in the
-    notebook. `right` is missing for predictions, for what is open, and for what is no plain number.
+    notebook. `right` is missing for predictions, for what is open, and for what is no plain number. `was` is what a
+    prediction was compared to, where a run.json lies in the student's folder; the answer is then what was said first.
     """
     import pandas as pd
 
-    rows = []
+    rows, said = [], first_said(folder)
     for path in sorted(folder.rglob("*.ipynb")):
         student = path.relative_to(folder).parts[0]
         if path.stem in exercises() and student != path.name and ".ipynb_checkpoints" not in path.parts:
-            rows += [(student, path.stem, *row) for row in given(read(path), path.stem)]
+            for kind, name, answer, right in given(read(path), path.stem):
+                recorded = said.pop((student, path.stem, name), None) if kind == "prediction" else None
+                answer, was = recorded or (answer, None)
+                rows.append((student, path.stem, kind, name, answer, right, was))
+    rows += [(student, stem, "prediction", name, answer, None, was)
+             for (student, stem, name), (answer, was) in said.items()]     # of which no notebook was handed in
     if not rows:
         raise UsageError(f"{folder} holds no notebooks of the course: give the folder in which each student has one")
-    return pd.DataFrame(rows, columns=["student", "notebook", "kind", "name", "answer", "right"])
+    return pd.DataFrame(rows, columns=["student", "notebook", "kind", "name", "answer", "right", "was"])
+
+
+def first_said(folder: Path) -> dict[tuple[str, str, str], tuple]:
+    """By student, notebook and name: what a run.json says was predicted first, and what it was; damaged files are left.
+    """
+    found = {}
+    for path in sorted(folder.rglob("run.json")):
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+            record = read_json(path)
+            for one in record.get("predictions", []):
+                if record["notebook"] in exercises() and one["said"] is not None:
+                    key = path.relative_to(folder).parts[0], record["notebook"], one["name"]
+                    found.setdefault(key, (one["said"], one["was"]))
+    return found
 
 
 def given(node: Any, stem: str) -> Iterator[tuple[str, str, Any, bool | None]]:

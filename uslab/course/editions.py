@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..data.atomic import write_text, written_aside
+from ..data.atomic import write_json, write_text, written_aside
 from ..notebooks import UsageError, bundle, find, read
 from ..widgets import coding
-from ..widgets.exercise import exercises, tasks
+from ..widgets.exercise import SEALED, exercises, tasks
+from ..widgets.sealed import seal
 
 OPEN = "# TODO"            # what a line holds that a student is to fill
 
@@ -19,8 +20,9 @@ def make(
 ) -> None:
     """Write two editions, each with all that its notebooks read and link to: student/ and solution/.
 
-    The student's has no outputs, and its open cells carry nbgrader's metadata, a point for each open line. In the
-    solution the exercises are answered, with how, and the committed outputs stand.
+    The student's has no outputs, its open cells carry nbgrader's metadata, a point for each open line, and the answers
+    of its exercises are salted hashes in a file beside the notebooks. In the solution the exercises are answered, with
+    how, and the committed outputs stand.
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already: name another folder")
@@ -29,6 +31,9 @@ def make(
             bundle.copy(part / edition)
             for notebook in (part / edition / "notebooks").glob("*.ipynb"):
                 write(change(read(notebook), notebook.stem), notebook)
+        (part / "student" / "docs" / "lecturer.md").unlink()     # it has the answers to the exam's questions
+        write_json(part / "student" / "notebooks" / SEALED, {
+            stem: {name: seal(exercise) for name, exercise in known.items()} for stem, known in exercises().items()})
 
 
 def write(node: Any, path: Path) -> None:

@@ -4,23 +4,23 @@ import contextlib
 import http.client
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from uslab.pages import TEMPLATES
+from uslab.reader import classroom, door
 from uslab.study.store import ORDERS
 from uslab.study.study import Study
 
@@ -36,14 +36,6 @@ POLICY = "; ".join((
     "form-action 'none'", "base-uri 'self'", "frame-ancestors 'none'"))
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 LOOK_EVERY, PATIENCE, RESTARTS = 15, 30, 5      # seconds between two looks at Voila, and for its answer; starts anew
-PLAIN = """<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
-<title>{title}</title>
-<body style="font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto; padding: 0 16px">
-<main><h1 style="font-size: 24px">{title}</h1>{text}</main>"""
-UNKNOWN = PLAIN.format(title="This link is not known here", text="<p>Open the link that you were sent, whole as it is. "
-                       "If that does not help, ask the person who invited you.</p>")
-BOOT = secrets.token_hex(4)     # a page that finds another one knows that the server was started anew
-OPEN = "open"           # the argument that a click adds to a link; without it no kernel is started
 
 
 def harden(config) -> None:
@@ -63,40 +55,13 @@ def harden(config) -> None:
     voila.preheat_kernel = False
     voila.progressive_rendering = False
     voila.extension_denylist = ["@jupyter-notebook/lab-extension"]     # it fails in Voila, with an error on the page
-    voila.prelaunch_hook = admit
+    voila.prelaunch_hook = door.admit
     # A reload leaves its kernel behind, so kernels end some time after their page; one that is open stays.
     config.MappingKernelManager.cull_idle_timeout = CULL_AFTER
     config.MappingKernelManager.cull_interval = CULL_EVERY
     config.MappingKernelManager.cull_connected = False
     config.Voila.tornado_settings = {"headers": HEADERS, "websocket_max_message_size": guard.LARGEST}
     voila.multi_kernel_manager_class = guard.OnePerReader
-
-
-def admit(handler, notebook, cwd) -> None:
-    """Voila calls this before it starts a kernel: none for a link that belongs to nobody, or that only was looked at.
-
-    A mail program that previews a link does not click. `?health` says ok, for whoever watches the server.
-    """
-    from tornado.web import Finish
-
-    study, code = Study.open(Path.cwd()), handler.get_argument("r", "")
-    try:
-        if handler.get_argument("health", None) is not None:
-            handler.write(f"ok {BOOT}")
-            raise Finish()
-        study.session(code)
-        if not handler.get_argument(OPEN, ""):
-            link = escape(f"?r={quote(code)}&{OPEN}=1")
-            handler.write(PLAIN.format(title=escape(study.about["title"]), text=f'<p><a href="{link}" style="display: '
-                                       "inline-block; padding: 12px 24px; background: #1f6fb2; color: #fff; "
-                                       'border-radius: 4px">Open the study</a></p>'))
-            raise Finish()
-    except ValueError:
-        handler.set_status(403)
-        handler.write(UNKNOWN)
-        raise Finish() from None
-    finally:
-        study.store.close()
 
 
 def prepare(study: Study) -> None:
@@ -120,6 +85,7 @@ def serving(
     host: str = "127.0.0.1",    # address to listen on; the default is reached from this machine alone
     port: int = 8866,
     base: str = "/",            # path under which a reverse proxy shows the server, beginning and ending with /
+    room: classroom.Room | None = None,     # of a class
 ) -> Iterator[subprocess.Popen]:
     """Voila as a process of its own while the block lasts. Raises OSError if it does not start."""
     from ipykernel.kernelspec import write_kernel_spec
@@ -147,7 +113,7 @@ def serving(
             # must not start: it would serve unhardened.
             "JUPYTER_NO_CONFIG": "1", "JUPYTER_CONFIG_DIR": private,
             "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
-            SERVED: "1", "OMP_NUM_THREADS": "1"}
+            SERVED: "1", "OMP_NUM_THREADS": "1", **(room.environment if room else {})}
         prove(kernels, study.public, environment)
         # -P: or Python would take voila.py in this folder for the package of that name.
         command = [sys.executable, "-P", "-m", "voila", NOTEBOOK, "--no-browser", f"--Voila.ip={host}",
@@ -257,24 +223,35 @@ def end(process: subprocess.Popen) -> None:
 
 def serve(
     folder: Path,
-    host: str,
+    host: str | None,           # None: this machine alone, or its network for a class
     port: int,
     address: str | None,        # as readers see the server, such as 'https://study.example.org/'; None: host and port
     invite: list[str],          # labels of new readers
+    seats: int = 0,             # of a class, who come by one link
 ) -> int:
     """`uslab study serve`: print a link for each new reader and serve until Ctrl-C."""
     study = Study.open(folder)
     if study.store.closed():
         raise ValueError(f"{study.folder}: the study is closed and takes no answers any more")
-    address = (address or f"http://{host}:{port}/").rstrip("/") + "/"
+    seen = host or (classroom.lan() if seats else "127.0.0.1")
+    host = host or ("0.0.0.0" if seats else "127.0.0.1")
+    address = (address or f"http://{seen}:{port}/").rstrip("/") + "/"
     base = urlsplit(address).path
+    room, stop = classroom.Room(address, seats) if seats else None, threading.Event()
+    if room:
+        from uslab.reader import class_page  # pandas and matplotlib, which nobody else here needs
+
+        page = class_page.begin(study, room)
     # A stop from a service manager must end Voila too.
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for turn in range(1 + RESTARTS):
-            with serving(study, host, port, base) as process:
+            with serving(study, host, port, base, room) as process:
                 if not turn:
                     announce(study, host, address, invite)
+                if room and not turn:
+                    threading.Thread(target=class_page.follow, args=(folder, room, page, stop), daemon=True).start()
+                    print(classroom.announced(room, page), flush=True)
                 print(f"Voila {watch(process, local(host, port, base))} at {time.ctime()}", file=sys.stderr, flush=True)
             time.sleep(turn)
         raise OSError(f"Voila failed {1 + RESTARTS} times and is not started again; {study.folder / 'serve.log'} says "
@@ -283,6 +260,7 @@ def serve(
         print("Stopped")
         return 0
     finally:
+        stop.set()
         signal.signal(signal.SIGTERM, handler)
 
 

@@ -41,17 +41,34 @@ def beside_notebook(path: str | Path) -> Path:
     return path
 
 
-def write_record(path: str | Path, metrics: list[Score | dict], **facts: Any) -> None:
+def write_record(
+    path: str | Path,
+    metrics: list[Score | dict],
+    predictions: dict[str, tuple] | None = None,
+    **facts: Any,
+) -> None:
     """Write a run.json: the facts, the environment and the metrics; what a Run has written there itself stays.
+
+    Every prediction stays, too: a guess is no guess any more once its answer has been seen, so one that was changed
+    for another run stands behind the first.
 
     Args:
         path: Where run.json goes.
         metrics: Scores, or score.as_dict() | {"set": ...} where one needs a key beside its own.
+        predictions: By name, what was said before, None for nothing; what it was, None where no number says that;
+            and what that is, in words.
         **facts: Notebook, profile, data, seed, seconds, device, data_sha256, ...
     """
     path = beside_notebook(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     there = read_json(path) if path.is_file() else {}
     own = "notebook" not in there and facts.get("data_sha256") in (None, there.get("data_sha256"))
+    if predictions is not None:
+        same = there.get("notebook") == facts.get("notebook")
+        earlier = [one for one in there.get("predictions", []) if same and one["said"] is not None]
+        said = [{"name": name, "said": guess, "was": was, "what": what}
+                for name, (guess, was, what) in predictions.items()]
+        known = {(one["name"], str(one["said"])) for one in earlier}
+        facts["predictions"] = earlier + [one for one in said if (one["name"], str(one["said"])) not in known]
     write_json(path, {**(there if own else {}), **facts, "versions": environment(), "metrics": [
         metric.as_dict() if isinstance(metric, Score) else metric for metric in metrics]})
