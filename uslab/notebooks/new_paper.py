@@ -39,7 +39,7 @@ def make(
     added = {root / MODELS: registered(name, module), root / EXERCISES: asked(values), root / README: listed(values)}
     changed = {path: change(path.read_text(encoding="utf-8")) for path, change in added.items()}
     texts = {part: filled(part, values) for part in FILES}
-    texts["notebook"] = notebook(texts["notebook"])
+    texts["notebook"] = notebook(texts["notebook"], root)
     for part, path in places.items():
         write_text(path, texts[part])
     for path, text in changed.items():
@@ -64,9 +64,9 @@ def imported(names: list[str]) -> str:
     return ", ".join(sorted(names, key=lambda name: (not name.isupper(), name)))
 
 
-def notebook(text: str) -> str:
-    """The notebook of cells that follow lines such as '%% code key-picture'."""
-    from nbformat import writes
+def notebook(text: str, root: Path) -> str:
+    """The notebook of cells that follow lines such as '%% code key-picture', the first of code as in the others."""
+    from nbformat import read, writes
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
     makers, cells = {"code": new_code_cell, "markdown": new_markdown_cell}, []
@@ -74,6 +74,7 @@ def notebook(text: str) -> str:
         head, _, source = part.partition("\n")
         kind, *tags = head.split()
         cells.append(makers[kind](source.rstrip(), metadata={"tags": tags}, id=f"cell-{len(cells):02}"))
+    cells.insert(1, read(root / "notebooks" / "00_start_here.ipynb", 4).cells[1])    # installs what is missing
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     return writes(new_notebook(cells=cells, metadata={"kernelspec": kernel})) + "\n"
 
