@@ -124,6 +124,8 @@ def test_a_class_is_collected_without_running_anything(made, tmp_path, capsys):
         fill(place / name, texts)
     assert main(["course", "collect", str(tmp_path / "class"), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
+    assert [line.split()[-2:] for line in said.splitlines() if "psnr_ten_levels" in line] == [["0", "0"]]
+    assert [line.split()[-2:] for line in said.splitlines() if "ratio_of_updates" in line] == [["2", "1"]]
     assert said.startswith("3 students") and (tmp_path / "out" / "answers.png").stat().st_size > 1000
     table = pd.read_csv(tmp_path / "out" / "answers.csv").set_index(["student", "name"])
     assert set(table.notebook) == {stem}
