@@ -60,7 +60,8 @@ def test_the_page_tells_how_the_class_does(tmp_path):
     n = np.isfinite(d).sum()        # who makes no mistake on one side has none, and the orders differ each time
     assert (f"no finite d&#x27; as yet: {3 - n} of 3" in page) == (n < 3)
     if n:
-        assert float(re.search(rf"mean d&#x27; (-?[\d.]+).*, n = {n}", page)[1]) == pytest.approx(np.nanmean(d), rel=1e-3)
+        shown = re.search(rf"mean d&#x27; (-?[\d.]+).*, n = {n}", page)[1]
+        assert float(shown) == pytest.approx(np.nanmean(d), rel=1e-3)
     told = re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
     assert not any(name in told for name in study.key()["stimuli"]), "of no single image is the truth told"
 

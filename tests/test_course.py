@@ -59,7 +59,8 @@ def test_students_get_no_answers_and_solutions_are_right(made, stem):
     with contextlib.redirect_stdout(said):
         check(stem, **asked)
     assert said.getvalue().count(": right: ") == len(asked) == len(exercises()[stem]) + len(tasks(stem))
-    assert any(cell.get("outputs") for cell in notebook(made, "solution", stem).cells)
+    assert any(cell.get("outputs") for cell in solution.cells)
+    assert "not answered yet" not in nbformat.writes(solution), "an output of an exercise that was open"
 
 
 def test_a_student_reads_hints_but_no_answer_and_is_still_told_what_is_right(made, monkeypatch, capsys):
@@ -123,6 +124,8 @@ def test_a_class_is_collected_without_running_anything(made, tmp_path, capsys):
         fill(place / name, texts)
     assert main(["course", "collect", str(tmp_path / "class"), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
+    assert [line.split()[-2:] for line in said.splitlines() if "psnr_ten_levels" in line] == [["0", "0"]]
+    assert [line.split()[-2:] for line in said.splitlines() if "ratio_of_updates" in line] == [["2", "1"]]
     assert said.startswith("3 students") and (tmp_path / "out" / "answers.png").stat().st_size > 1000
     table = pd.read_csv(tmp_path / "out" / "answers.csv").set_index(["student", "name"])
     assert set(table.notebook) == {stem}

@@ -275,13 +275,14 @@ def test_the_record_of_a_training_is_written_when_it_ends_and_completed_later(tm
     assert "extra" not in json.loads(path.read_text()), "a record of something else does not linger"
 
 
-def test_a_prediction_stays_though_another_is_made_once_the_answer_is_known(tmp_path):
+def test_a_prediction_stays_though_another_is_made_once_the_answer_is_known(tmp_path, capsys):
     path = tmp_path / "run.json"
     for said, other, notebook in ((0.5, None, "01"), (0.7, 3, "01"), (0.7, 3, "01"), (None, None, "01")):
         write_record(path, [], {"guess_d": (said, 0.71, "D(x)"), "guess_n": (other, None, "look")}, notebook=notebook)
     kept = [(one["name"], one["said"], one["was"]) for one in json.loads(path.read_text())["predictions"]]
     assert kept == [("guess_d", 0.5, 0.71), ("guess_d", 0.7, 0.71), ("guess_n", 3, None),
                     ("guess_d", None, 0.71), ("guess_n", None, None)]
+    assert capsys.readouterr().out.splitlines() == [f"you said {said}, it was 0.71: D(x)" for said in (0.5, 0.7, 0.7)]
     write_record(path, [], {"guess_d": (1, 2, "another notebook's")}, notebook="02")
     assert [one["said"] for one in json.loads(path.read_text())["predictions"]] == [1]
 

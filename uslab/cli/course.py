@@ -47,7 +47,7 @@ def collected(options: argparse.Namespace) -> None:
     with written_aside(options.out) as part:
         write_text(part / "answers.csv", table.to_csv(index=False))
         answers.histograms(table).savefig(part / "answers.png", dpi=100)
-    asked = table[table.kind != "prediction"]
+    asked = table[table.kind != "prediction"].astype({"right": "boolean"})
     shares = asked.groupby(["notebook", "name"], sort=False).right.agg(answered="count", right="sum")
     print(f"{table.student.nunique()} students; answers.csv and answers.png are in {options.out}")
     print(shares.to_string())

@@ -71,7 +71,8 @@ def answered(node: Any, stem: str) -> Any:
         for part in reversed(ast.parse(cell.source).body):
             if isinstance(part, ast.FunctionDef) and part.name in code:
                 lines[part.lineno - 1:part.end_lineno] = coding.source(code[part.name]).splitlines()
-        cell.source = "\n".join(lines)
+        if cell.source != (solved := "\n".join(lines)):
+            cell.source, cell.outputs = solved, []      # which say that nothing is answered yet
     return node
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from .. import __version__
 from ..data.atomic import write_json
 from ..data.reading import read_json
-from ..score import Score
+from ..score import Score, short
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "opencv-python", "opencv-python-headless")
 
@@ -50,7 +50,7 @@ def write_record(
     """Write a run.json: the facts, the environment and the metrics; what a Run has written there itself stays.
 
     Every prediction stays, too: a guess is no guess any more once its answer has been seen, so one that was changed
-    for another run stands behind the first.
+    for another run stands behind the first. Prints what was said beside what it was.
 
     Args:
         path: Where run.json goes.
@@ -68,6 +68,10 @@ def write_record(
         earlier = [one for one in there.get("predictions", []) if same and one["said"] is not None]
         said = [{"name": name, "said": guess, "was": was, "what": what}
                 for name, (guess, was, what) in predictions.items()]
+        for one in said:
+            if one["said"] is not None and one["was"] is not None:
+                was = short(one["was"]) if isinstance(one["was"], float) else one["was"]
+                print(f"you said {one['said']}, it was {was}: {one['what']}")
         known = {(one["name"], str(one["said"])) for one in earlier}
         facts["predictions"] = earlier + [one for one in said if (one["name"], str(one["said"])) not in known]
     write_json(path, {**(there if own else {}), **facts, "versions": environment(), "metrics": [
