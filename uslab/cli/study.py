@@ -78,6 +78,8 @@ def add_parser(commands) -> None:
                       help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
     part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
     part.add_argument("--smooth", action="store_true", help="interpolate what is enlarged (default: squares)")
+    part.add_argument("--comment", action="store_true", help="readers may write a comment with each answer")
+    part.add_argument("--mark", action="store_true", help="readers may mark one point of each image: where it shows")
     part.add_argument("--rules", metavar="FILE", type=Path,
                       help="YAML of quality rules, such as attention_missed: 0.1, that are sealed with the study")
     part.add_argument("--exclude", metavar="FILE", action="append", default=[],
@@ -142,7 +144,7 @@ def add_parser(commands) -> None:
 def build(options: argparse.Namespace) -> None:
     import uslab.data
     from uslab.study import Study
-    from uslab.study.protocol import PRESETS
+    from uslab.study.protocol import OPTIONS, PRESETS
 
     synthetic = {}
     for text in options.synthetic:
@@ -155,7 +157,7 @@ def build(options: argparse.Namespace) -> None:
     texts = {name: written(path) for name in ("instructions", "consent") if (path := getattr(options, name))}
     texts |= {"question": options.question} if options.question is not None else {}
     texts |= {"form": read_yaml(options.form)} if options.form else {}
-    texts |= {name: True for name in ("undo", "smooth") if getattr(options, name)}
+    texts |= {name: True for name in OPTIONS if getattr(options, name)}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,

@@ -20,6 +20,10 @@ NUMBERS = 10**9                     # a kernel counts its messages from here, so
 PAGES = yaml.safe_load((Path(__file__).parent / "pages.yaml").read_text(encoding="utf-8"))
 NOT_BLINDED = ("Not blinded: who can run code here can look up answers. For a study, send readers links of "
                "`uslab study serve`.")
+BESIDE = {(True, False): "Where you like, write a comment under the answers before you give one.",
+          (False, True): "Where you can, click in the image on what decides your answer, before you give it.",
+          (True, True): "Where you can, click in the image on what decides your answer, and write a comment under the "
+                        "answers, before you give one."}
 
 
 class Reading(Live):
@@ -30,7 +34,7 @@ class Reading(Live):
     notebook holds it.
     """
 
-    _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
+    _esm = source("live.js", "stage.js", "pages.js", "beside.js", "quiz.js")
     _css = source("live.css", "quiz.css")
 
     def __init__(
@@ -132,7 +136,8 @@ class Reading(Live):
             button = self.study.protocol.buttons[reply["choice"]] if "choice" in reply else None
             give = self.session.correct if message.get("again") else self.session.answer
             ack = give(trial, button and button.choice, button and button.confidence, reply.get("quality"),
-                       message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)})
+                       message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)},
+                       reply.get("comment"), reply.get("mark"))
             self._again = False
         except (ValueError, IndexError) as error:
             if self.session.consented:
@@ -191,7 +196,8 @@ class Reading(Live):
             "hint": ("your last image again" if again else
                      "the answer follows each" if practice and trial.buttons else ""),
             "again": again, "undo": not again and self.session.last() is not None, "steps": steps(protocol, trial),
-            "zoom": protocol.zoom, "smooth": protocol.smooth,
+            "zoom": protocol.zoom, "smooth": protocol.smooth, "comment": protocol.comment, "mark": protocol.mark,
+            "beside": trial.beside,
             "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
             "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "blank_ms": protocol.blank_ms,
             "guard_ms": protocol.guard_ms, "pad": ""}
@@ -258,6 +264,7 @@ def guide(protocol, trial: Trial, n: int) -> list[str]:
             + (", and rate with the number keys." if protocol.quality and trial.buttons else ".")
             + (" The mouse wheel, two fingers or the keys + and − zoom; 0 shows all of the image." if protocol.zoom
                else ""),
+            *([BESIDE[protocol.comment, protocol.mark]] if protocol.comment or protocol.mark else []),
             "Each answer is saved at once. You may pause at any time, close the page, and go on with the same link, "
             "here or on another computer."]
     if trial.phase == "practice":

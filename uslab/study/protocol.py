@@ -37,6 +37,8 @@ class Protocol:
     blank_ms: int = 100                 # nothing is shown so long before an image
     guard_ms: int = 400                 # no answer counts for so long after an image, or a question, came in sight
     undo: bool = False                  # the latest answer may be given anew, once, until the next; both are kept
+    comment: bool = False               # a line in the reader's own words may go with the answer
+    mark: bool = False                  # one point of the image may be marked: where it shows
     instructions: str = ("You will see ultrasound images. Some are from patients or phantoms, others were made by a "
                          "computer. There is no time limit, and no answer can be changed.")
     consent: str = ("Your answers, their times and the form below are kept for this study. Your name is not asked. You "
@@ -53,9 +55,9 @@ class Protocol:
         """The protocol with other words. Raises ValueError, naming what is wrong, for what readers could not be shown.
 
         texts: 'question', 'instructions', 'consent': text; 'form': name -> (label, options), no options for a free
-        line; 'undo': whether the latest answer may be given anew; 'smooth': whether what is enlarged is interpolated.
+        line; each of OPTIONS: whether it is so.
         """
-        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "undo", "smooth"}):
+        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", *OPTIONS}):
             raise ValueError(f"there is no text {unknown[0]!r}: a study words question, instructions, consent and form")
         texts = dict(texts)
         for name in ("question", "instructions", "consent"):
@@ -95,7 +97,23 @@ class Protocol:
         if not self.quality and quality is not None:
             raise ValueError(f"quality is {quality!r}, but {self.name} does not ask for it")
 
+    def check_beside(self, comment: str | None, mark: dict | None, shape: tuple[int, int]) -> None:
+        """Raise ValueError for a comment or a mark that no reader can give; shape: height and width of the images."""
+        if comment is not None and not (self.comment and isinstance(comment, str) and len(comment) <= LONGEST_COMMENT):
+            raise ValueError(f"a comment is text of at most {LONGEST_COMMENT} characters" if self.comment else
+                             "there is a comment, but the study does not take any")
+        if mark is not None:
+            if not self.mark:
+                raise ValueError(f"the mark is {mark!r}, but the study does not take any")
+            sides, limits = (LEFT, RIGHT) if self.pair else (None,), {"x": shape[1], "y": shape[0]}
+            if not isinstance(mark, dict) or set(mark) != {"x", "y", "side"} or mark["side"] not in sides or not all(
+                    type(mark[name]) in (int, float) and 0 <= mark[name] <= most for name, most in limits.items()):
+                raise ValueError(f"the mark is {mark!r}; it has x and y in pixels of the image, {shape[1]}x{shape[0]}, "
+                                 f"and a side among {', '.join(map(str, sides))}")
 
+
+OPTIONS = ("undo", "smooth", "comment", "mark")     # of a protocol, that a study may have beside its words
+LONGEST_COMMENT = 500       # characters
 UNDONE = "the latest answer can be changed once, until the next is given"
 
 

@@ -40,7 +40,7 @@ class Quiz(Live):
         why: 'real' and 'synthetic': what gives such an image away, told after it.
     """
 
-    _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
+    _esm = source("live.js", "stage.js", "pages.js", "beside.js", "quiz.js")
     _css = source("live.css", "quiz.css")
 
     def __init__(

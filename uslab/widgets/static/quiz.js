@@ -88,11 +88,17 @@ export default () => {
     draw();
   }
 
+  // What is given so far of an answer outlives a reload.
+  function keepHalf() {
+    const { item, step, reply, rt, facts } = state;
+    if (item.seat && !item.again) kept.put(half(item), { id: item.id, given: { step, reply, rt, facts } });
+  }
+
   function submit() {
     const facts = { ...state.facts, epoch_ms: Date.now(), pixel_ratio: devicePixelRatio };
     if (state.early.length) facts.early = state.early.slice(-9).map((time) => Math.round(time - state.shown));
     state.early = [];
-    if (state.item.seat) kept.drop(half(state.item));
+    if (state.item.seat && !state.item.again) kept.drop(half(state.item));
     const message = { type: "answer", id: state.item.id, again: Boolean(state.item.again), reply: state.reply, rt_ms: state.rt, nonce: nonce(), facts };
     if (state.item.seat) kept.put(state.item.seat, message);
     state.phase = "wait";
@@ -124,7 +130,7 @@ export default () => {
     const same = state.item?.type === message.type && state.item.id === message.id && !state.item.again === !message.again;
     if (!same) {
       clearTimeout(opening);
-      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: {}, facts: { by: [] }, shown: Infinity,
+      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: { ...message.beside }, facts: { by: [] }, shown: Infinity,
         open: Infinity });
       const begun = message.type === "item" && message.seat && !message.again && kept.get(half(message));
       if (begun && begun.id === message.id) Object.assign(state, begun.given);
@@ -157,9 +163,7 @@ export default () => {
     state.reply[step.name] = value;
     state.facts.by.push(by);
     if (++state.step === item.steps.length) return submit();
-    if (item.seat && !item.again) {
-      kept.put(half(item), { id: item.id, given: { step: state.step, reply: state.reply, rt: state.rt, facts: state.facts } });
-    }
+    keepHalf();
     open(time, item.steps[state.step].name);
   }
 
@@ -201,6 +205,14 @@ export default () => {
       if (state.phase === "show") open(time, state.item.steps[state.step].name);
     },
     fact(name, value) { state.facts[name] = value; },
+    // A comment or a mark, as long as the answer is not given.
+    beside(name, value) {
+      if (state.item.type !== "item" || ["wait", "feedback"].includes(state.phase)) return;
+      if (value === null) delete state.reply[name];
+      else state.reply[name] = value;
+      keepHalf();
+      draw();
+    },
     send(message) {
       post(message);
       wait();
@@ -235,10 +247,10 @@ export default () => {
 function mount(el, state, act) {
   const progress = element("b"), hint = element("span"), head = element("div", { class: "head" }, progress, hint);
   const marks = element("div", { class: "marks" }), warning = element("div", { class: "warning", role: "note" });
-  const stage = makeStage({ zoomed, sized: describe }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
+  const stage = makeStage({ zoomed, sized: describe, marked: (mark) => act.beside("mark", mark) }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
   const question = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
   const trouble = element("div", { class: "trouble", role: "status" });
-  const body = element("div", { class: "body" });
+  const body = element("div", { class: "body" }), beside = makeBeside(act, () => root.focus({ preventScroll: true }));
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
     role: "group", "aria-label": "questions about images" }, warning, head, marks, body, trouble);
@@ -271,6 +283,7 @@ function mount(el, state, act) {
       else if (key === "+" || key === "=" || key === "-") stage.zoom(key === "-" ? -1 : 1);
       else if (key === "0") stage.zoom(0);
       else if (key === "backspace") act.back();
+      else if (key === "delete" && drawn?.mark) act.beside("mark", null);
       if (option || key === "backspace") event.preventDefault();
     }
     event.stopPropagation();
@@ -321,12 +334,16 @@ function mount(el, state, act) {
     const { feedback } = state;
     if (item !== drawn) {
       drawn = item;
-      body.replaceChildren(stage.node, tools, question, buttons);
+      const more = Boolean(item.comment || item.mark);
+      root.classList.toggle("more", more);
+      body.replaceChildren(stage.node, tools, question, buttons, ...(more ? [beside.node] : []));
       tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
       stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
       fit();
       refocus(false);
     }
+    stage.mark(state.reply.mark);
+    beside.draw(item, state.reply, !["wait", "feedback"].includes(phase));
     const step = item.steps[state.step];
     question.className = "ask" + (feedback ? (feedback.correct ? " right" : " wrong") : "");
     if (phase === "wait") question.textContent = "one moment";
