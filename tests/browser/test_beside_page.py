@@ -1,6 +1,7 @@
-"""Comments and marks in a real browser: the point that was meant, whatever the zoom, and keys that only write."""
+"""Comments, marks and languages in a real browser: the point that was meant whatever the zoom, keys that only write."""
 
 import pytest
+from test_messages import ENGLISH
 from test_reading_page import SIZE, Reader, answers, build, served
 
 pytestmark = pytest.mark.browser
@@ -18,6 +19,10 @@ def at(one: Reader, x: float, y: float, canvas: int = -1) -> tuple[float, float]
 def ring(one: Reader, x: float, y: float) -> bool:
     """Whether the mark is drawn around this point of the right image."""
     return one.page.evaluate(RING) == pytest.approx(at(one, x, y), abs=1.5)
+
+# All that a page shows, reads out or hints at.
+SAID = """() => [document.body.innerText, ...[...document.querySelectorAll('.uslab-quiz, .uslab-quiz *')].flatMap(
+  (node) => ['aria-label', 'title', 'placeholder', 'alt'].map((name) => node.getAttribute(name) ?? ''))].join('\\n')"""
 
 
 def test_a_mark_and_a_comment(chromium, tmp_path):
@@ -91,3 +96,51 @@ def test_a_mark_and_a_comment(chromium, tmp_path):
         mark = answers(study, code)[0]["mark"]
         assert (mark["x"], mark["y"]) == pytest.approx((30.5, 10.5), abs=0.6)
         one.context.close()
+
+
+def test_a_german_page_is_german(chromium, tmp_path):
+    texts = {"language": "de", "mark": True, "comment": True, "undo": True}
+    study = build(tmp_path / "deutsch", "yesno_likert", n=1, texts=texts, title="Köpfe")
+    with served(study) as (_, address, _):
+        page = chromium.new_page()
+        page.goto(f"{address}?r=guess")
+        assert page.get_attribute("html", "lang") == "de" and "Dieser Link ist hier nicht bekannt" in page.content()
+        link = f"{address}?r={study.invite('Dr A')}"
+        page.goto(link)
+        assert page.get_attribute("html", "lang") == "de" and not ENGLISH.search(page.inner_text("body"))
+        page.set_viewport_size({"width": 1366, "height": 650})
+        page.click("a:text-is('Studie öffnen')")
+        seen = []
+
+        def look(selector: str) -> None:
+            page.wait_for_selector(f".uslab-quiz{selector}", timeout=60000)
+            page.wait_for_timeout(500)      # past the guard
+            seen.append(page.evaluate(SAID))
+
+        look("[data-name=consent]")
+        assert page.get_attribute("html", "lang") == "de"
+        assert "Einen Augenblick, die Seite wird vorbereitet" in page.content()
+        page.check("label.check input")
+        page.click(".page button")
+        look("[data-name=welcome]")
+        page.keyboard.press("Enter")
+        for _ in range(2):
+            look("[data-phase=choice]")
+            page.click("canvas")
+            page.keyboard.press("+")
+            look(":has(.point)")
+            page.keyboard.press("ArrowLeft")
+            look("[data-phase=quality]")
+            page.keyboard.press("4")
+            look("[data-phase=feedback]")
+            page.keyboard.press("Enter")
+        look("[data-name=break]")
+        page.keyboard.press("Enter")
+        look("[data-phase=choice]")
+        page.click("button:text-is('Pause')")
+        look("[data-name=pause]")
+        page.keyboard.press("Enter")
+        look("[data-phase=choice]")
+        page.close()
+    assert len(seen) == 14 and "Zoom" in seen[3] and "Markiert" in seen[3]
+    assert not [text for text in seen if ENGLISH.search(text)]

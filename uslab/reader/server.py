@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,9 +17,13 @@ import uuid
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from string import Template
 from urllib.parse import quote, urlsplit
 
+from uslab.data.reading import read_json
 from uslab.pages import TEMPLATES
+from uslab.pages.messages import messages
+from uslab.study.protocol import Protocol
 from uslab.study.store import ORDERS
 from uslab.study.study import Study
 
@@ -36,12 +39,10 @@ POLICY = "; ".join((
     "form-action 'none'", "base-uri 'self'", "frame-ancestors 'none'"))
 HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 LOOK_EVERY, PATIENCE, RESTARTS = 15, 30, 5      # seconds between two looks at Voila, and for its answer; starts anew
-PLAIN = """<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+PLAIN = """<!DOCTYPE html><html lang={language}><meta charset=utf-8><meta name=viewport content="width=device-width">
 <title>{title}</title>
 <body style="font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto; padding: 0 16px">
 <main><h1 style="font-size: 24px">{title}</h1>{text}</main>"""
-UNKNOWN = PLAIN.format(title="This link is not known here", text="<p>Open the link that you were sent, whole as it is. "
-                       "If that does not help, ask the person who invited you.</p>")
 BOOT = secrets.token_hex(4)     # a page that finds another one knows that the server was started anew
 OPEN = "open"           # the argument that a click adds to a link; without it no kernel is started
 
@@ -51,6 +52,9 @@ def harden(config) -> None:
     from voila import app
 
     from uslab.reader import guard
+
+    about = read_json(Path("study.json"))       # it is in the folder in which Voila runs
+    config.HTMLExporter.language_code = Protocol.from_dict(about["protocol"]).language
 
     app.VoilaKernelWebsocketHandler = guard.Line        # Voila has no setting for it; wait() sees that it holds
     voila = config.VoilaConfiguration
@@ -80,6 +84,8 @@ def admit(handler, notebook, cwd) -> None:
     from tornado.web import Finish
 
     study, code = Study.open(Path.cwd()), handler.get_argument("r", "")
+    language = study.protocol.language
+    words = messages(language)
     try:
         if handler.get_argument("health", None) is not None:
             handler.write(f"ok {BOOT}")
@@ -87,13 +93,16 @@ def admit(handler, notebook, cwd) -> None:
         study.session(code)
         if not handler.get_argument(OPEN, ""):
             link = escape(f"?r={quote(code)}&{OPEN}=1")
-            handler.write(PLAIN.format(title=escape(study.about["title"]), text=f'<p><a href="{link}" style="display: '
-                                       "inline-block; padding: 12px 24px; background: #1f6fb2; color: #fff; "
-                                       'border-radius: 4px">Open the study</a></p>'))
+            handler.write(PLAIN.format(
+                language=language, title=escape(study.about["title"]),
+                text=f'<p><a href="{link}" style="display: inline-block; padding: 12px 24px; background: #1f6fb2; '
+                     f'color: #fff; border-radius: 4px">{escape(words["reading"]["open"])}</a></p>'))
             raise Finish()
     except ValueError:
         handler.set_status(403)
-        handler.write(UNKNOWN)
+        unknown = words["pages"]["refused"]
+        handler.write(PLAIN.format(language=language, title=escape(unknown["title"]),
+                                   text=f"<p>{escape(unknown['text'][0])}</p>"))
         raise Finish() from None
     finally:
         study.store.close()
@@ -136,7 +145,10 @@ def serving(
     with tempfile.TemporaryDirectory(prefix="uslab_study_") as private:
         template = Path(private) / "voila" / "templates" / "reader"
         template.mkdir(parents=True)
-        shutil.copyfile(TEMPLATES / "reader.html.j2", template / "index.html.j2")
+        words = messages(study.protocol.language)["reading"]
+        page = Template((TEMPLATES / "reader.html.j2").read_text(encoding="utf-8")).substitute(
+            script=escape(words["script"]), preparing=json.dumps(words["preparing"]))
+        (template / "index.html.j2").write_text(page, encoding="utf-8")
         (template / "conf.json").write_text(json.dumps({"base_template": "lab"}))
         kernels = Path(private) / "kernels"
         write_kernel_spec(kernels / "python3")      # this very Python, whatever kernel of the name there may be

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from uslab.data.atomic import written_aside
 from uslab.pages import environment, png
+from uslab.pages.messages import messages
 from uslab.score import Score, holm, mean
 from uslab.study import beside, figures, planner, quality
 from uslab.study.analysis import ALL, Analysis
@@ -73,6 +74,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
     roles = Counter(form.get("role") or "not stated" for form in forms)
     served = [json.loads(body).get("served") for body, in study.store.rows("select body from log where kind = 'open'")]
     simulated = bool(found.answers.simulated.any())
+    yes = messages(protocol.language)["protocol"]["form"]["seen"][1][1]
     if simulated:
         blinding = "readers were simulated."
     elif served and all(served):
@@ -93,7 +95,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "readers": len(found.readers), "compared": len(found.complete[0]), "invited": len(status),
         "complete": int((status.state == "complete").sum()), "withdrawn": int((status.state == "withdrawn").sum()),
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
-                 + f"; {sum(form.get('seen') == 'yes' for form in forms)} had seen the data set before.",
+                 + f"; {sum(form.get('seen') == yes for form in forms)} had seen the data set before.",
         "comments": len(beside.comments(found.answers)), "marked": {
             "marks": len(beside.marked(found.answers)), "least": beside.LEAST, "most": beside.MOST,
             "answers": int(found.answers.phase.isin(["main", "repeat"]).sum())},

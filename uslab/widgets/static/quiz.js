@@ -253,9 +253,9 @@ function mount(el, state, act) {
   const body = element("div", { class: "body" }), beside = makeBeside(act, () => root.focus({ preventScroll: true }));
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
-    role: "group", "aria-label": "questions about images" }, warning, head, marks, body, trouble);
+    role: "group", "aria-label": say("about") }, warning, head, marks, body, trouble);
   // In a notebook the keys belong to the notebook until the quiz is clicked: there `r` makes the next cell raw.
-  const click = element("div", { class: "click", text: "Click here to answer with the keys", onclick: () => root.focus() });
+  const click = element("div", { class: "click", text: say("click"), onclick: () => root.focus() });
   root.insertBefore(click, trouble);
   el.append(root);
   let offered = [], now = null, drawn = null;     // what the buttons answer, the options that they stand for, the item
@@ -266,11 +266,11 @@ function mount(el, state, act) {
     if (stayed) act.note("zooms", { level });
   }
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
-  const further = [tool("−", "smaller (key −)", () => stage.zoom(-1)),
-    tool("+", "larger (key +)", () => stage.zoom(1)), tool("Whole", "all of the image (key 0)", () => stage.zoom(0))];
-  const anew = tool("Undo the last answer", "see the last image again and answer it anew", () => act.send({ type: "undo" }));
-  const keep = tool("Keep my answer", "leave the answer as it was and go on", () => act.send({ type: "next" }));
-  const pause = tool("Pause", "pause: the image is hidden until you go on", () => { stage.say(""); act.send({ type: "pause" }); });
+  const further = [tool("−", say("smaller"), () => stage.zoom(-1)),
+    tool("+", say("larger"), () => stage.zoom(1)), tool(say("whole"), say("whole title"), () => stage.zoom(0))];
+  const anew = tool(say("undo"), say("undo title"), () => act.send({ type: "undo" }));
+  const keep = tool(say("keep"), say("keep title"), () => act.send({ type: "next" }));
+  const pause = tool(say("pause"), say("pause title"), () => { stage.say(""); act.send({ type: "pause" }); });
 
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -296,9 +296,9 @@ function mount(el, state, act) {
   function describe() {
     if (drawn?.type !== "item") return;
     const each = Math.round(100 * stage.first()) / 100, level = stage.level();
-    remark.textContent = `${drawn.w}×${drawn.h} pixels` + (each > 1 ? `, each ${each}×${each} on the screen` :
-      each < 1 ? `, shown at ${Math.round(100 * each)} %` : "");
-    if (level > 1) remark.append(" · ", element("b", { text: `zoom ${Math.round(10 * level) / 10}×${stage.cut() ? ": a part is out of sight" : ""}` }));
+    remark.textContent = say(each > 1 ? "size larger" : each < 1 ? "size smaller" : "size",
+      { w: drawn.w, h: drawn.h, each, percent: Math.round(100 * each) });
+    if (level > 1) remark.append(" · ", element("b", { text: say(stage.cut() ? "zoom cut" : "zoom", { zoom: Math.round(10 * level) / 10 }) }));
     act.fact("scale", each);
   }
   const resized = new ResizeObserver(fit);
@@ -346,13 +346,13 @@ function mount(el, state, act) {
     beside.draw(item, state.reply, !["wait", "feedback"].includes(phase));
     const step = item.steps[state.step];
     question.className = "ask" + (feedback ? (feedback.correct ? " right" : " wrong") : "");
-    if (phase === "wait") question.textContent = "one moment";
+    if (phase === "wait") question.textContent = say("moment");
     else if (feedback) {
       question.replaceChildren(feedback.text, ...(feedback.why ? [element("small", { text: feedback.why })] : []));
-      offer(feedback.options ??= [{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
+      offer(feedback.options ??= [{ value: null, text: say(feedback.last ? "go on" : "next"), key: say("enter"), keys: ["enter", " "] }]);
     } else {
       const first = item.steps[0], chosen = first.options.find((option) => option.value === state.reply[first.name]);
-      const earlier = step !== first && element("button", { type: "button", class: "back", text: "Back", onclick: act.back });
+      const earlier = step !== first && element("button", { type: "button", class: "back", text: say("back"), onclick: act.back });
       question.replaceChildren(...(earlier ? [`${chosen.said ?? chosen.text}. `, step.ask, earlier] : [step.ask]));
       offer(step.options);
     }
@@ -363,7 +363,7 @@ function mount(el, state, act) {
   function draw() {
     const { item, phase } = state;
     if (!item) {
-      body.textContent = "waiting for the kernel";
+      body.textContent = say("waiting");
       return;
     }
     root.classList.add("uslab-live");
@@ -381,7 +381,7 @@ function mount(el, state, act) {
     click.hidden = item.alone || item.type !== "item";
     warning.textContent = item.warning ?? "";
     hint.textContent = item.hint ?? "";
-    progress.textContent = item.type === "item" ? `${item.label ?? "Image"} ${item.done + 1} of ${item.n}` : item.heading ?? "";
+    progress.textContent = item.type === "item" ? say("count", { label: item.label ?? say("image"), i: item.done + 1, n: item.n }) : item.heading ?? "";
     // One mark for each image while they can be told apart, else one bar.
     marks.hidden = !item.n;
     if (item.n > 60) marks.replaceChildren(element("i", { class: "bar", style: `flex: ${done}` }), element("i", { style: `flex: ${item.n - done}` }));
@@ -403,10 +403,9 @@ function mount(el, state, act) {
     }
     trouble.replaceChildren();
     if (state.trouble) {
-      trouble.append(!state.pending ? "No answer from the server yet, retrying. " : "Not saved yet, retrying. "
-        + (item.seat ? "Your answer is kept in this browser. " : ""));
-      if (state.trouble > 1) trouble.append("This page may be open in another window, where you can go on. ",
-        element("button", { type: "button", text: "Load the page again", onclick: () => location.reload() }));
+      trouble.append(...(state.pending ? ["unsaved", ...(item.seat ? ["kept"] : [])] : ["retrying"]).map((key) => `${say(key)} `));
+      if (state.trouble > 1) trouble.append(`${say("elsewhere")} `,
+        element("button", { type: "button", text: say("reload"), onclick: () => location.reload() }));
     }
   }
 

@@ -32,7 +32,7 @@ function makeStage({ zoomed, sized, marked }) {
     return Array.from({ length: item.buffers.length }, (_, i) => {
       const canvas = grey(bytes(item.buffers[i]), item.w, item.h);
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${side(i) ?? ""} image ${item.done + 1} of ${item.n}`.trim());
+      canvas.setAttribute("aria-label", say(side(i) ? `alt ${side(i)}` : "alt", { i: item.done + 1, n: item.n }));
       return element("div", { class: "frame" }, canvas);
     });
   }
