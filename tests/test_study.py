@@ -311,7 +311,8 @@ def test_a_trial_tells_neither_truth_nor_phase(make):
     phases = Counter()
     while trial := session.next():
         assert set(vars(trial)) == {"trial", "pixels", "buttons", "quality", "phase", "block", "position", "n",
-                                    "exposure_ms", "mask_ms"}
+                                    "exposure_ms", "mask_ms", "beside"}
+        assert trial.beside == {}
         assert trial.pixels.shape == (1, 16, 16) and trial.pixels.dtype == np.uint8
         phases[trial.phase] += 1
         assert trial.position == phases[trial.phase]

@@ -52,12 +52,16 @@ def test_widgets(lab, name, code, where, theme):
 
 
 def test_a_reading_and_its_report(chromium, tmp_path):
-    with served(build(tmp_path / "study", "yesno_likert", n=6)) as (study, address, _):
+    study = build(tmp_path / "study", "yesno_likert", n=6, texts={"comment": True, "mark": True})
+    with served(study) as (_, address, _):
         one = Reader(chromium, address, study.invite("Dr A"))
         one.at("[data-name=consent]")
         bad = findings(one.page, "body")
         one.begin()
         one.at("[data-phase=choice]")
+        bad += findings(one.page, "body")
+        one.page.click("canvas")
+        one.page.wait_for_selector(".point")
         bad += findings(one.page, "body")
         one.page.keyboard.press("ArrowLeft")
         one.at("[data-phase=quality]")

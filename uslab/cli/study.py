@@ -10,20 +10,6 @@ from pathlib import Path
 from uslab.cli.options import directory, new_file, number, seed, side, whole, writable
 from uslab.notebooks import UsageError, read_yaml
 
-LETTER = """To {label}
-
-{title}
-
-{instructions}
-
-Your own link, for you alone:
-
-{link}
-
-Open it on a large screen in a dim room. There are {trials} images. You may stop and go on later, with the same link and
-on another computer; nothing that you have answered is lost. You are not asked for your name.
-"""
-
 
 def add_parser(commands) -> None:
     """Add `study` and its commands to the command line."""
@@ -70,7 +56,9 @@ def add_parser(commands) -> None:
                              ("size", side, "side of the images in pixels (default: the smallest origin's)")):
         part.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     part.add_argument("--seed", type=seed, default=0, metavar="N", help="of the choice of images (default: 0)")
-    part.add_argument("--title", default="Reader study", metavar="TEXT", help="readers see it")
+    part.add_argument("--title", metavar="TEXT", help="readers see it (default: Reader study)")
+    part.add_argument("--language", metavar="LANGUAGE", default="en",
+                      help="of all that readers read: en (default) or de; your own texts stay as they are")
     part.add_argument("--question", metavar="TEXT", help="above the buttons (default: the protocol's)")
     part.add_argument("--instructions", metavar="FILE", type=Path, help="text before the images (default: a short one)")
     part.add_argument("--consent", metavar="FILE", type=Path, help="text that readers agree to (default: a short one)")
@@ -78,6 +66,8 @@ def add_parser(commands) -> None:
                       help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
     part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
     part.add_argument("--smooth", action="store_true", help="interpolate what is enlarged (default: squares)")
+    part.add_argument("--comment", action="store_true", help="readers may write a comment with each answer")
+    part.add_argument("--mark", action="store_true", help="readers may mark one point of each image: where it shows")
     part.add_argument("--rules", metavar="FILE", type=Path,
                       help="YAML of quality rules, such as attention_missed: 0.1, that are sealed with the study")
     part.add_argument("--exclude", metavar="FILE", action="append", default=[],
@@ -145,7 +135,7 @@ def add_parser(commands) -> None:
 def build(options: argparse.Namespace) -> None:
     import uslab.data
     from uslab.study import Study
-    from uslab.study.protocol import PRESETS
+    from uslab.study.protocol import OPTIONS, PRESETS
 
     synthetic = {}
     for text in options.synthetic:
@@ -158,7 +148,8 @@ def build(options: argparse.Namespace) -> None:
     texts = {name: written(path) for name in ("instructions", "consent") if (path := getattr(options, name))}
     texts |= {"question": options.question} if options.question is not None else {}
     texts |= {"form": read_yaml(options.form)} if options.form else {}
-    texts |= {name: True for name in ("undo", "smooth") if getattr(options, name)}
+    texts |= {"language": options.language}
+    texts |= {name: True for name in OPTIONS if getattr(options, name)}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
         n_real=options.n_real, repeats=options.repeats, practice=options.practice, attention=options.attention,
@@ -246,6 +237,8 @@ def withdraw(options: argparse.Namespace) -> None:
 
 
 def invite(options: argparse.Namespace) -> None:
+    from uslab.pages.messages import messages
+
     study = opened(options)
     if options.replacing and len(options.labels) > 1:
         raise UsageError("--replacing: one reader replaces one other")
@@ -254,11 +247,11 @@ def invite(options: argparse.Namespace) -> None:
     if options.sheet:
         new_file(options.sheet)
     start = options.address.rstrip("/") + "/?r=" if options.address else ""
-    letters = []
+    letters, letter = [], messages(study.protocol.language)["letter"]
     for label in options.labels:
         link = start + study.invite(label, replacing=options.replacing)
         print(f"{label}: {link}")
-        letters.append(LETTER.format(label=label, title=study.about["title"], link=link,
+        letters.append(letter.format(label=label, title=study.about["title"], link=link,
                                      instructions=study.protocol.instructions, trials=study.about["n_trials"]))
     if options.sheet:
         options.sheet.touch(mode=0o600)

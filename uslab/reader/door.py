@@ -5,15 +5,14 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from uslab.pages.messages import messages
 from uslab.reader import classroom
 from uslab.study.study import Study
 
-PLAIN = """<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+PLAIN = """<!DOCTYPE html><html lang={language}><meta charset=utf-8><meta name=viewport content="width=device-width">
 <title>{title}</title>
 <body style="font: 18px/1.5 system-ui, sans-serif; max-width: 32em; margin: 3em auto; padding: 0 16px">
 <main><h1 style="font-size: 24px">{title}</h1>{text}</main>"""
-UNKNOWN = PLAIN.format(title="This link is not known here", text="<p>Open the link that you were sent, whole as it is. "
-                       "If that does not help, ask the person who invited you.</p>")
 BOOT = secrets.token_hex(4)     # a page that finds another one knows that the server was started anew
 OPEN = "open"           # the argument that a click adds to a link; without it no kernel is started
 
@@ -35,11 +34,10 @@ def admit(handler, notebook, cwd) -> None:
             raise Finish()
         study.session(code)
         if not handler.get_argument(OPEN, ""):
-            handler.write(button(study, f"?r={quote(code)}&{OPEN}=1", "Open the study"))
+            handler.write(button(study, f"?r={quote(code)}&{OPEN}=1", "open"))
             raise Finish()
     except ValueError:
-        handler.set_status(403)
-        handler.write(UNKNOWN)
+        refuse(handler, study, "refused")
         raise Finish() from None
     finally:
         study.store.close()
@@ -50,19 +48,28 @@ def seat(handler, study: Study, code: str) -> None:
     try:
         if not handler.get_argument(OPEN, ""):
             classroom.seats(code)
-            handler.write(button(study, f"?class={quote(code)}&{OPEN}=1", "Take a seat"))
+            handler.write(button(study, f"?class={quote(code)}&{OPEN}=1", "take a seat"))
             return
         own = classroom.seat(study, code, handler.get_cookie(classroom.SEAT))
-    except ValueError as error:
-        handler.set_status(403)
-        handler.write(PLAIN.format(title="No seat", text=f"<p>{escape(str(error))}</p>"))
-        return
+    except ValueError:
+        return refuse(handler, study, "no seat")
     handler.set_cookie(classroom.SEAT, own, path=handler.request.path, httponly=True, samesite="Lax")
     handler.redirect(f"?r={quote(own)}&{OPEN}=1")
 
 
 def button(study: Study, link: str, words: str) -> str:
-    """A page with one link: nothing begins before it is clicked."""
-    return PLAIN.format(title=escape(study.about["title"]), text=f'<p><a href="{escape(link)}" style="display: '
-                        "inline-block; padding: 12px 24px; background: #1f6fb2; color: #fff; "
-                        f'border-radius: 4px">{words}</a></p>')
+    """A page with one link, of these words of the messages: nothing begins before it is clicked."""
+    language = study.protocol.language
+    text = escape(messages(language)["reading"][words])
+    return PLAIN.format(language=language, title=escape(study.about["title"]), text=f'<p><a href="{escape(link)}" '
+                        'style="display: inline-block; padding: 12px 24px; background: #1f6fb2; color: #fff; '
+                        f'border-radius: 4px">{text}</a></p>')
+
+
+def refuse(handler, study: Study, page: str) -> None:
+    """Answer with a page of the messages that says why nothing opens."""
+    language = study.protocol.language
+    words = messages(language)["pages"][page]
+    handler.set_status(403)
+    handler.write(PLAIN.format(language=language, title=escape(words["title"]),
+                               text=f"<p>{escape(words['text'][0])}</p>"))

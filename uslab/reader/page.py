@@ -8,9 +8,11 @@ from urllib.parse import parse_qs
 import yaml
 from IPython import get_ipython
 
+from uslab.pages.messages import messages
 from uslab.reader.server import SERVED
 from uslab.study import Session, Study, Trial
 from uslab.widgets.live import Live, source
+from uslab.widgets.quiz import face
 
 FIXATION_MS = 500                   # a cross before each timed exposure, so that the eye is where the image will be
 EVENTS = {"ready", "blur", "focus", "hidden", "visible", "zooms"}    # what a page may enter in the record
@@ -18,8 +20,6 @@ LONGEST_EVENT = 2000                # characters, and as many for the facts of a
 PAD = 4096                          # an image's message is padded to a multiple of this, whatever number it carries
 NUMBERS = 10**9                     # a kernel counts its messages from here, so that all counts have as many digits
 PAGES = yaml.safe_load((Path(__file__).parent / "pages.yaml").read_text(encoding="utf-8"))
-NOT_BLINDED = ("Not blinded: who can run code here can look up answers. For a study, send readers links of "
-               "`uslab study serve`.")
 
 
 class Reading(Live):
@@ -30,7 +30,6 @@ class Reading(Live):
     notebook holds it.
     """
 
-    _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
     _css = source("live.css", "quiz.css")
 
     def __init__(
@@ -39,6 +38,8 @@ class Reading(Live):
         code: str,                  # from the reader's invitation; any other text shows a page that says so
     ):
         self.study = study if isinstance(study, Study) else Study.open(study)
+        self.words = messages(self.study.protocol.language)
+        self._esm = face(self.study.protocol.language)
         try:
             self.session: Session | None = self.study.session(code)
         except ValueError:
@@ -132,22 +133,23 @@ class Reading(Live):
             button = self.study.protocol.buttons[reply["choice"]] if "choice" in reply else None
             give = self.session.correct if message.get("again") else self.session.answer
             ack = give(trial, button and button.choice, button and button.confidence, reply.get("quality"),
-                       message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)})
+                       message["rt_ms"], message["nonce"], {**facts, "shows": self._shown.get(trial, 0)},
+                       reply.get("comment"), reply.get("mark"))
             self._again = False
         except (ValueError, IndexError) as error:
             if self.session.consented:
                 self.session.event("refused", {"error": str(error)[:500], "trial": trial})
         if ack.get("counts") is False:
-            self._notice = "That image was answered in another window already; the first answer counts."
+            self._notice = self.words["reading"]["taken"]
             self.session.event("takeover", {"trial": trial})
         after = self.session.next() if self.session.consented else None
         if before and after and before.trial == trial and after.block != before.block:
             self._stop = "break"
         feedback = None
         if "truth" in ack:
-            right = button.choice == ack["truth"]
-            what = "the real image is on the" if self.study.protocol.pair else "this image is"
-            feedback = {"correct": right, "text": f"{'Right' if right else 'Wrong'}: {what} {ack['truth']}.",
+            right, words = button.choice == ack["truth"], self.words["reading"]
+            text = words["correct" if right else "wrong"].format(truth=words[f"truth {ack['truth']}"])
+            feedback = {"correct": right, "text": text,
                         "last": not after or after.phase != "practice"}
         self.tell({"type": "ack", "nonce": message["nonce"], "feedback": feedback})
         if not feedback:
@@ -157,15 +159,17 @@ class Reading(Live):
 
     def _common(self) -> dict:
         """What every message to the page carries."""
-        about = {"whole": True, "alone": self.served, "warning": self._notice or ("" if self.served else NOT_BLINDED)}
+        warning = self._notice or ("" if self.served else self.words["reading"]["not blinded"])
+        about = {"whole": True, "alone": self.served, "warning": warning}
         return about | ({"seat": f"{self.study.about['id']}-{self.session.reader}"} if self.session else {})
 
     def _page(self, key: str, *further: str, **facts) -> None:
         """Send a page of pages.yaml, with further paragraphs, and facts that are not in the file."""
-        page = {"name": key, "fields": [], **PAGES[key], **facts}
+        page = {"name": key, "fields": [], **PAGES[key], **self.words["pages"].get(key, {}), **facts}
         done, n = self.session.progress if self.session else (0, 0)
         text = [*(line.format(done=done, n=n) for line in page.get("text", [])), *further]
-        buttons = [{"form": False, "quiet": False, **button} for button in page.get("buttons", [])]
+        buttons = [{"form": False, "quiet": False, **button, "text": self.words["buttons"][button["text"]]}
+                   for button in page.get("buttons", [])]
         self.tell(self._common() | page | {"type": "page", "id": f"{page['name']} {page['title']}", "text": text,
                                            "buttons": buttons})
 
@@ -176,22 +180,21 @@ class Reading(Live):
             how = guide(self.study.protocol, trial, n)
             self._page("welcome back", *how[1:]) if done else self._page("welcome", *how)
         elif self._stop == "break" and trial.position == 1:
-            told = "you are not told the answer, and " if trial.buttons else ""
-            self._page("after practice", f"From now on {told}every answer counts.")
+            self._page("after practice", self.words["reading"]["counts told" if trial.buttons else "counts"])
         else:
             self._page(self._stop)
 
     def _item(self, trial: Trial, again: bool) -> None:
-        protocol = self.study.protocol
+        protocol, words = self.study.protocol, self.words["reading"]
         h, w = trial.pixels.shape[1:]
         practice = trial.phase == "practice"
         message = self._common() | {
             "type": "item", "id": trial.trial, "done": trial.position - 1, "n": trial.n, "w": w, "h": h,
-            "label": "Practice" if practice else "Pair" if protocol.pair else "Image",
-            "hint": ("your last image again" if again else
-                     "the answer follows each" if practice and trial.buttons else ""),
+            "label": words["label practice" if practice else "label pair" if protocol.pair else "label image"],
+            "hint": words["again"] if again else words["follows"] if practice and trial.buttons else "",
             "again": again, "undo": not again and self.session.last() is not None, "steps": steps(protocol, trial),
-            "zoom": protocol.zoom, "smooth": protocol.smooth,
+            "zoom": protocol.zoom, "smooth": protocol.smooth, "comment": protocol.comment, "mark": protocol.mark,
+            "beside": trial.beside,
             "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
             "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "blank_ms": protocol.blank_ms,
             "guard_ms": protocol.guard_ms, "pad": ""}
@@ -227,7 +230,7 @@ def fields(protocol) -> list[dict]:
     """The reader form's fields, and the consent's tick at its end."""
     form = [{"name": name, "label": label, "kind": "choice" if options else "text", "options": list(options)}
             for name, (label, options) in protocol.form.items()]
-    return [*form, {"name": "agreed", "label": "I have read this and take part of my own will.", "kind": "check",
+    return [*form, {"name": "agreed", "label": messages(protocol.language)["reading"]["agreed"], "kind": "check",
                     "required": True}]
 
 
@@ -242,7 +245,7 @@ def steps(protocol, trial: Trial) -> list[dict]:
             {"value": places[button["choice"], button["confidence"]], "text": button["label"], "key": key, "keys": keys}
             for button, (key, keys) in zip(trial.buttons, keys)]})
     if trial.quality:
-        ask = "How good is it?" if trial.buttons else protocol.question
+        ask = messages(protocol.language)["reading"]["rate"] if trial.buttons else protocol.question
         found.append({"name": "quality", "ask": ask, "options": [
             {"value": i, "text": str(i), "key": str(i), "word": word, "label": f"{i}, {word}"}
             for i, word in enumerate(trial.quality, 1)]})
@@ -251,16 +254,11 @@ def steps(protocol, trial: Trial) -> list[dict]:
 
 def guide(protocol, trial: Trial, n: int) -> list[str]:
     """What a reader must know before the first image, as paragraphs."""
-    keys = "the arrow keys" if len(trial.buttons) == 2 else "the number keys"
-    what = "pairs of images" if protocol.pair else "images"
-    text = [protocol.instructions,
-            f"{n} {what} in all. Answer with the buttons or with {keys}"
-            + (", and rate with the number keys." if protocol.quality and trial.buttons else ".")
-            + (" The mouse wheel, two fingers or the keys + and − zoom; 0 shows all of the image." if protocol.zoom
-               else ""),
-            "Each answer is saved at once. You may pause at any time, close the page, and go on with the same link, "
-            "here or on another computer."]
+    words = messages(protocol.language)["reading"]
+    keys = ("arrows" if len(trial.buttons) == 2 else "numbers") + " rate" * bool(protocol.quality and trial.buttons)
+    how = [words["count pairs" if protocol.pair else "count"].format(n=n), words[keys]]
+    how += [words[name] for name in ("zoom", "mark", "comment") if getattr(protocol, name)]
+    text = [protocol.instructions, " ".join(how), words["saved"]]
     if trial.phase == "practice":
-        text.append(f"The first {trial.n} are for practice and do not count"
-                    + ("; you are told the answer after each." if trial.buttons else "."))
+        text.append(words["practice told" if trial.buttons else "practice"].format(n=trial.n))
     return text

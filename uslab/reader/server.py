@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,11 +15,16 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
+from string import Template
 from urllib.parse import urlsplit
 
+from uslab.data.reading import read_json
 from uslab.pages import TEMPLATES
+from uslab.pages.messages import messages
 from uslab.reader import classroom, door
+from uslab.study.protocol import Protocol
 from uslab.study.store import ORDERS
 from uslab.study.study import Study
 
@@ -43,6 +47,9 @@ def harden(config) -> None:
     from voila import app
 
     from uslab.reader import guard
+
+    about = read_json(Path("study.json"))       # it is in the folder in which Voila runs
+    config.HTMLExporter.language_code = Protocol.from_dict(about["protocol"]).language
 
     app.VoilaKernelWebsocketHandler = guard.Line        # Voila has no setting for it; wait() sees that it holds
     voila = config.VoilaConfiguration
@@ -102,7 +109,10 @@ def serving(
     with tempfile.TemporaryDirectory(prefix="uslab_study_") as private:
         template = Path(private) / "voila" / "templates" / "reader"
         template.mkdir(parents=True)
-        shutil.copyfile(TEMPLATES / "reader.html.j2", template / "index.html.j2")
+        words = messages(study.protocol.language)["reading"]
+        page = Template((TEMPLATES / "reader.html.j2").read_text(encoding="utf-8")).substitute(
+            script=escape(words["script"]), preparing=json.dumps(words["preparing"]))
+        (template / "index.html.j2").write_text(page, encoding="utf-8")
         (template / "conf.json").write_text(json.dumps({"base_template": "lab"}))
         kernels = Path(private) / "kernels"
         write_kernel_spec(kernels / "python3")      # this very Python, whatever kernel of the name there may be

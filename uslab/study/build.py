@@ -14,6 +14,7 @@ import numpy as np
 
 import uslab
 from uslab.data.atomic import written_aside
+from uslab.pages.messages import messages
 from uslab.study import lock, pack, plan
 from uslab.study.protocol import ATTENTION, LEFT, PRESETS, PROTOCOLS, REAL, RIGHT, SYNTHETIC, Protocol
 from uslab.study.rules import declared
@@ -39,12 +40,13 @@ def resolve(protocol: str | Protocol, **design) -> tuple[Protocol, dict, str | N
 
 
 def build(
-    real: Any, synthetic: dict[str, Any], protocol: str | Protocol, seed: int, out: Path, title: str,
+    real: Any, synthetic: dict[str, Any], protocol: str | Protocol, seed: int, out: Path, title: str | None,
     texts: dict, exclude: Sequence[str], size: int | None, crop: bool, acknowledge_text: bool, **design,
 ) -> None:
     """Study.build's work; see there."""
     protocol, design, preset = resolve(protocol, **design)
     protocol = protocol.worded(texts)
+    title = messages(protocol.language)["title"] if title is None else title
     check(synthetic, design, protocol)
     unread(synthetic, json.dumps([title, protocol.to_dict()], ensure_ascii=False))
     design["rules"] = declared(design["rules"], protocol)
@@ -108,6 +110,8 @@ def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
         raise ValueError(f"n_real is {design['n_real']!r}; it must be a whole number, at least 1, or None for one half")
     if not isinstance(design["margin"], (int, float)) or not 0 < design["margin"] < 0.5:
         raise ValueError(f"margin is {design['margin']!r}; it must lie between 0 and 0.5")
+    if protocol.mark and protocol.exposure_ms:
+        raise ValueError(f"an image that is gone after {protocol.exposure_ms} ms cannot be marked: leave out mark")
     if protocol.pair and design["n_real"] is not None:
         raise ValueError("n_real cannot be set with pairs: each synthetic image has one real image beside it")
     if design["practice"] % 2:

@@ -156,6 +156,26 @@ def scores(table: pd.DataFrame, labels: tuple[str, ...]) -> Figure:
     return figure
 
 
+def marks(panels: list) -> Figure:
+    """Where readers marked images: a panel each (beside.Panel), the density over the image, the marks as dots."""
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(2.4 * across, 2.6 * down), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(down, across)).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, panel in zip(axes, panels):
+        h, w = panel.image.shape
+        place = {"extent": (0, w, h, 0)}        # the upper left corner is the origin of the marks
+        ax.imshow(panel.image, cmap="gray", vmin=0, vmax=max(1, panel.image.max()), **place)
+        ax.imshow(panel.density, cmap="inferno", alpha=0.75 * np.sqrt(panel.density), vmin=0, vmax=1, **place)
+        ax.plot(panel.x, panel.y, "o", ms=3, mfc="none", mec="#7dd3fc", mew=0.8)
+        ax.set_title(panel.title, fontsize=9, loc="left")
+        ax.set_xlim(0, w)
+        ax.set_ylim(h, 0)
+    return figure
+
+
 def regressions(
     scores: pd.Series,          # mean quality of each synthetic image
     table: pd.DataFrame,        # measures of the images, columns `names` among them

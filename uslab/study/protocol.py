@@ -6,9 +6,26 @@ from pathlib import Path
 
 import yaml
 
+from uslab.pages.messages import messages
+
 REAL, SYNTHETIC = "real", "synthetic"
 LEFT, RIGHT = "left", "right"
 ATTENTION = "attention"       # the phase and truth of items of noise, which find readers who do not look
+
+ENGLISH = messages("en")["protocol"]
+
+
+def line(name: str, value) -> tuple[str, tuple[str, ...]]:
+    """A line of the form, from a label or a label and options. Raises ValueError for anything else."""
+    label, options = (value, ()) if isinstance(value, str) else value if len(value) == 2 else ("", ())
+    if not label.strip() or isinstance(options, str) or not all(isinstance(one, str) for one in options):
+        raise ValueError(f"{name} in the form is {value!r}: give a label, or a label and a list of options")
+    return label, tuple(options)
+
+
+def lines(values) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """A whole form, from names and their lines."""
+    return {str(name): line(name, value) for name, value in dict(values).items()}
 
 
 @dataclass(frozen=True)
@@ -37,36 +54,43 @@ class Protocol:
     blank_ms: int = 100                 # nothing is shown so long before an image
     guard_ms: int = 400                 # no answer counts for so long after an image, or a question, came in sight
     undo: bool = False                  # the latest answer may be given anew, once, until the next; both are kept
-    instructions: str = ("You will see ultrasound images. Some are from patients or phantoms, others were made by a "
-                         "computer. There is no time limit, and no answer can be changed.")
-    consent: str = ("Your answers, their times and the form below are kept for this study. Your name is not asked. You "
-                    "may stop at any time. If you withdraw, the form is deleted and your answers are not analysed.")
+    comment: bool = False               # a line in the reader's own words may go with the answer
+    mark: bool = False                  # one point of the image may be marked: where it shows
+    language: str = "en"                # of all that a reader reads: a key of uslab/pages/messages.yaml
+    instructions: str = ENGLISH["instructions"]["shown"]
+    consent: str = ENGLISH["consent"]
     # The reader's form: name -> (label, options); no options: a free line. Nothing in it is required.
-    form: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=lambda: {
-        "role": ("Your profession", ("sonographer", "radiologist", "other physician", "engineer", "student", "other")),
-        "years": ("Years of experience with ultrasound", ("none", "under 2", "2 to 5", "5 to 10", "over 10")),
-        "seen": ("Have you seen this data set before?", ("no", "yes", "not sure")),
-        "display": ("Which display do you use?", ()),
-    })
+    form: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=lambda: lines(ENGLISH["form"]))
+
+    def spoken(self, language: str) -> "Protocol":
+        """The protocol in another language; what an organiser has worded otherwise stays as it is."""
+        name = self.name if self.name in PROTOCOLS else "yesno"
+        before, after = worded(name, self.language), worded(name, language)
+        usual = [text for text in ("question", "buttons", "quality", "instructions", "consent", "form")
+                 if getattr(self, text) == getattr(before, text)]
+        return dataclasses.replace(self, language=language, **{text: getattr(after, text) for text in usual})
 
     def worded(self, texts: dict) -> "Protocol":
         """The protocol with other words. Raises ValueError, naming what is wrong, for what readers could not be shown.
 
         texts: 'question', 'instructions', 'consent': text; 'form': name -> (label, options), no options for a free
-        line; 'undo': whether the latest answer may be given anew; 'smooth': whether what is enlarged is interpolated.
+        line; 'language': 'en' or 'de', of all words that are not given; each of OPTIONS: whether it is so.
         """
-        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "undo", "smooth"}):
+        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "language", *OPTIONS}):
             raise ValueError(f"there is no text {unknown[0]!r}: a study words question, instructions, consent and form")
-        texts = dict(texts)
+        texts, own = dict(texts), self
+        if (language := texts.pop("language", self.language)) != self.language:
+            own = self.spoken(language)
         for name in ("question", "instructions", "consent"):
             if name in texts and not (isinstance(texts[name], str) and texts[name].strip()):
                 raise ValueError(f"the {name} is empty: readers must know what they are asked and agree to")
         if "form" in texts:
-            texts["form"] = {str(name): line(name, value) for name, value in dict(texts["form"]).items()}
+            texts["form"] = lines(texts["form"])
         if texts.get("undo"):
-            own = texts.get("instructions", self.instructions)
-            texts["instructions"] = own.replace("no answer can be changed", UNDONE)
-        return dataclasses.replace(self, **{name: value.strip() if isinstance(value, str) else value
+            undo = messages(language)["protocol"]["undo"]
+            said = texts.get("instructions", own.instructions)
+            texts["instructions"] = said.replace(undo["without"], undo["with"])
+        return dataclasses.replace(own, **{name: value.strip() if isinstance(value, str) else value
                                             for name, value in texts.items()})
 
     def to_dict(self) -> dict:
@@ -95,16 +119,23 @@ class Protocol:
         if not self.quality and quality is not None:
             raise ValueError(f"quality is {quality!r}, but {self.name} does not ask for it")
 
+    def check_beside(self, comment: str | None, mark: dict | None, shape: tuple[int, int]) -> None:
+        """Raise ValueError for a comment or a mark that no reader can give; shape: height and width of the images."""
+        if comment is not None and not (self.comment and isinstance(comment, str) and len(comment) <= LONGEST_COMMENT):
+            raise ValueError(f"a comment is text of at most {LONGEST_COMMENT} characters" if self.comment else
+                             "there is a comment, but the study does not take any")
+        if mark is not None:
+            if not self.mark:
+                raise ValueError(f"the mark is {mark!r}, but the study does not take any")
+            sides, limits = (LEFT, RIGHT) if self.pair else (None,), {"x": shape[1], "y": shape[0]}
+            if not isinstance(mark, dict) or set(mark) != {"x", "y", "side"} or mark["side"] not in sides or not all(
+                    type(mark[name]) in (int, float) and 0 <= mark[name] <= most for name, most in limits.items()):
+                raise ValueError(f"the mark is {mark!r}; it has x and y in pixels of the image, {shape[1]}x{shape[0]}, "
+                                 f"and a side among {', '.join(map(str, sides))}")
 
-UNDONE = "the latest answer can be changed once, until the next is given"
 
-
-def line(name: str, value) -> tuple[str, tuple[str, ...]]:
-    """A line of the form, from a label or a label and options. Raises ValueError for anything else."""
-    label, options = (value, ()) if isinstance(value, str) else value if len(value) == 2 else ("", ())
-    if not label.strip() or isinstance(options, str) or not all(isinstance(one, str) for one in options):
-        raise ValueError(f"{name} in the form is {value!r}: give a label, or a label and a list of options")
-    return label, tuple(options)
+OPTIONS = ("undo", "smooth", "comment", "mark")     # of a protocol, that a study may have beside its words
+LONGEST_COMMENT = 500       # characters
 
 
 @dataclass(frozen=True)
@@ -117,6 +148,19 @@ class Preset:
     weaknesses: list[str]           # printed when a study is built, and in its report
 
 
-WORDS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text(encoding="utf-8"))
-PROTOCOLS = {name: Protocol.from_dict({"name": name, **values}) for name, values in WORDS["protocols"].items()}
-PRESETS = {name: Preset(**values) for name, values in WORDS["presets"].items()}
+DESIGNS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text(encoding="utf-8"))
+
+
+def worded(name: str, language: str) -> Protocol:
+    """The protocol of this name in the words of a language."""
+    values, words = dict(DESIGNS["protocols"][name]), messages(language)["protocol"]
+    buttons = [{"label": words["buttons"][" ".join(map(str, button.values()))], **button}
+               for button in values.get("buttons", ())]
+    return Protocol.from_dict(values | {
+        "name": name, "language": language, "question": words["questions"][values["question"]], "buttons": buttons,
+        "quality": words["quality"] if values.get("quality") else (), "consent": words["consent"],
+        "instructions": words["instructions"][values.get("instructions", "shown")], "form": words["form"]})
+
+
+PROTOCOLS = {name: worded(name, "en") for name in DESIGNS["protocols"]}
+PRESETS = {name: Preset(**values) for name, values in DESIGNS["presets"].items()}

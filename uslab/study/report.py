@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from uslab.data.atomic import written_aside
 from uslab.pages import environment, png
+from uslab.pages.messages import messages
 from uslab.score import Score, holm, mean
-from uslab.study import figures, planner, quality
+from uslab.study import beside, figures, planner, quality
 from uslab.study.analysis import ALL, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
 from uslab.study.codebook import codebook
@@ -42,8 +43,10 @@ def report(study, out: Path, key_path=None, margin: float | None = None, head: s
         "failed": {"integrity": int((~checks.ok).sum()), "side_channels": int((~cues.channels.ok).sum())}}
     shown, whole = tabulate(study, found, cues, checks, related)
     shown["grras"] = checklist(facts)
-    pictures = {name: png(figure, dpi=130, bbox_inches="tight", pad_inches=0.08)
-                for name, figure in draw(found, facts["measure"], related).items()}
+    drawn = draw(found, facts["measure"], related)
+    drawn |= {f"marks_{name}": figures.marks(panels) for name, panels
+              in beside.panels(found.answers, study.pack, key["stimuli"]).items() if panels}
+    pictures = {name: png(figure, dpi=130, bbox_inches="tight", pad_inches=0.08) for name, figure in drawn.items()}
     with written_aside(out) as part:
         for folder in (part / "tables", part / "figures"):
             folder.mkdir()
@@ -71,6 +74,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
     roles = Counter(form.get("role") or "not stated" for form in forms)
     served = [json.loads(body).get("served") for body, in study.store.rows("select body from log where kind = 'open'")]
     simulated = bool(found.answers.simulated.any())
+    yes = messages(protocol.language)["protocol"]["form"]["seen"][1][1]
     if simulated:
         blinding = "readers were simulated."
     elif served and all(served):
@@ -91,7 +95,10 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "readers": len(found.readers), "compared": len(found.complete[0]), "invited": len(status),
         "complete": int((status.state == "complete").sum()), "withdrawn": int((status.state == "withdrawn").sum()),
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
-                 + f"; {sum(form.get('seen') == 'yes' for form in forms)} had seen the data set before.",
+                 + f"; {sum(form.get('seen') == yes for form in forms)} had seen the data set before.",
+        "comments": len(beside.comments(found.answers)), "marked": {
+            "marks": len(beside.marked(found.answers)), "least": beside.LEAST, "most": beside.MOST,
+            "answers": int(found.answers.phase.isin(["main", "repeat"]).sum())},
         "answers": len(found.main), "notable": NOTABLE, "notes": how(found),
         "margin": f"{found.margin:g}", "sealed": found.margin == margin,
         "set_when": "set when the study was built" if found.margin == margin else
@@ -149,6 +156,7 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
         merged(found.without.by_method), "agreement_between": merged(found.between),
         "agreement_within": merged(found.within), "equivalence": words(found.equivalence), "times": words(found.times),
         "readers_said": words(readers_facts(study)), "subgroups": merged(subgroups(study, found)),
+        "marks": words(beside.by_kind(found.answers)), "comments": words(beside.comments(found.answers)),
         "cues": merged(cues.notable, "area")[["method", "cue", "area", "advice"]], "copies": words(cues.copies),
     }
     whole = {"methods": found.by_method, "cues": cues.cues, "stimuli": found.stimuli,

@@ -20,6 +20,7 @@ class Trial:
     n: int                      # trials of this phase
     exposure_ms: int | None     # None: shown until the answer
     mask_ms: int                # noise after the exposure
+    beside: dict                # 'comment' and 'mark' of an answer that is given anew
 
 
 class Session:
@@ -82,6 +83,8 @@ class Session:
         rt_ms: float | None = None,     # from the image's first frame to the press, measured in the browser
         nonce: str = "",                # made by the client for this answer; sent again with every retry
         client: dict | None = None,     # facts: zoom, blurs, changes of mind, frame times, screen
+        comment: str | None = None,     # where the protocol takes one, at most 500 characters
+        mark: dict | None = None,       # where it takes one: x, y in pixels from the image's corner; side in pairs
     ) -> dict:
         """Keep an answer on the disk, then acknowledge it: {'nonce', 'counts'} and for practice {'truth'}.
 
@@ -89,7 +92,7 @@ class Session:
         already, from another window: go on with next(). Raises ValueError for what no reader can answer, for a trial
         that is not due yet, and after a withdrawal; store.Closed once the study is closed.
         """
-        body = self._checked(trial, choice, confidence, quality, rt_ms, nonce, client)
+        body = self._checked(trial, choice, confidence, quality, rt_ms, nonce, client, comment, mark)
         row = self._by_trial[trial]
         answered = self._answered()
         due = next((r["trial"] for r in self._plan if r["trial"] not in answered), None)
@@ -103,8 +106,8 @@ class Session:
 
     def last(self) -> Trial | None:
         """The image whose answer may still be given anew: the latest one, once; None where the protocol has no undo."""
-        row = self._correctable() if self.study.protocol.undo and self.next() else None
-        return row and self._trial(row)
+        row, body = self._correctable() if self.study.protocol.undo and self.next() else (None, None)
+        return row and self._trial(row, {name: body[name] for name in ("comment", "mark") if body.get(name)})
 
     def correct(
         self,
@@ -115,10 +118,12 @@ class Session:
         rt_ms: float | None = None,
         nonce: str = "",
         client: dict | None = None,
+        comment: str | None = None,
+        mark: dict | None = None,
     ) -> dict:
         """Give the latest answer anew, as answer() takes it; both are kept, and the correction counts."""
-        body = self._checked(trial, choice, confidence, quality, rt_ms, nonce, client)
-        row = self._correctable()
+        body = self._checked(trial, choice, confidence, quality, rt_ms, nonce, client, comment, mark)
+        row, _ = self._correctable()
         repeated = self._store.rows("select 1 from log where reader = ? and nonce = ?", self.reader, nonce)
         if not repeated and (not self.study.protocol.undo or row is None or row["trial"] != trial):
             raise ValueError(f"the answer of trial {trial} cannot be given anew: only the latest can, and once")
@@ -165,7 +170,7 @@ class Session:
 
     # Inside
 
-    def _checked(self, trial, choice, confidence, quality, rt_ms, nonce, client) -> dict:
+    def _checked(self, trial, choice, confidence, quality, rt_ms, nonce, client, comment, mark) -> dict:
         """What the log keeps of an answer. Raises ValueError for what no reader can answer."""
         if trial not in self._by_trial:
             raise ValueError(f"there is no trial {trial!r} in the plan of {self.reader}")
@@ -175,11 +180,14 @@ class Session:
             raise ValueError(f"{self.reader} has {'withdrawn' if self.withdrawn else 'not consented'}: no answer is "
                              "taken")
         self.study.protocol.check(choice, confidence, quality)
+        self.study.protocol.check_beside(comment, mark, self.study.pack.shape[-2:])
         if rt_ms is not None and not (isinstance(rt_ms, (int, float)) and 0 <= rt_ms < 1e9):
             raise ValueError(f"rt_ms is {rt_ms!r}; it is a time in milliseconds")
-        return {"choice": choice, "confidence": confidence, "quality": quality, "rt_ms": rt_ms, "client": client or {}}
+        beside = {name: value for name, value in (("comment", comment and comment.strip()), ("mark", mark)) if value}
+        return {"choice": choice, "confidence": confidence, "quality": quality, "rt_ms": rt_ms, "client": client or {},
+                **beside}
 
-    def _trial(self, row: dict) -> Trial:
+    def _trial(self, row: dict, beside: dict | None = None) -> Trial:
         protocol = self.study.protocol
         buttons = protocol.buttons[::-1] if row["reversed"] else protocol.buttons
         return Trial(
@@ -187,13 +195,15 @@ class Session:
             buttons=tuple({"label": b.label, "choice": b.choice, "confidence": b.confidence} for b in buttons),
             quality=protocol.quality, phase="practice" if row["phase"] == "practice" else "main", block=row["block"],
             position=row["position"], n=row["n"], exposure_ms=protocol.exposure_ms, mask_ms=protocol.mask_ms,
+            beside=beside or {},
         )
 
-    def _correctable(self) -> dict | None:
-        latest = self._store.rows("select kind, trial from log where reader = ? and kind in ('answer', 'correction') "
-                                  "order by seq desc limit 1", self.reader)
+    def _correctable(self) -> tuple[dict | None, dict]:
+        """The row of the plan whose answer may be given anew, if there is one, and that answer."""
+        latest = self._store.rows("select kind, trial, body from log where reader = ? "
+                                  "and kind in ('answer', 'correction') order by seq desc limit 1", self.reader)
         row = self._by_trial[latest[0][1]] if latest and latest[0][0] == "answer" else None
-        return row if row and row["phase"] != "practice" else None
+        return (row, json.loads(latest[0][2])) if row and row["phase"] != "practice" else (None, {})
 
     def _has(self, kind: str) -> bool:
         return bool(self._store.rows("select 1 from log where reader = ? and kind = ?", self.reader, kind))

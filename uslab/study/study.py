@@ -10,6 +10,7 @@ from typing import Any
 
 from uslab.data.atomic import written_aside
 from uslab.data.reading import read_json
+from uslab.pages.messages import messages
 from uslab.study import evidence, lock
 from uslab.study.pack import PACK, Pack, unseal
 from uslab.study.protocol import Protocol
@@ -59,7 +60,7 @@ class Study:
         cls, real: Any, synthetic: dict[str, Any], protocol: str | Protocol = "yesno_conf", *, out: str | Path,
         n_per_method: int | None = None, n_real: int | None = None, repeats: float | None = None,
         practice: int | None = None, attention: int | None = None, readers: int | None = None,
-        margin: float | None = None, rules: dict | None = None, seed: int = 0, title: str = "Reader study",
+        margin: float | None = None, rules: dict | None = None, seed: int = 0, title: str | None = None,
         texts: Mapping | None = None, exclude: Sequence[str] = (),
         size: int | None = None, crop: bool = False, acknowledge_text: bool = False,
     ) -> "Study":
@@ -82,8 +83,8 @@ class Study:
             margin: Of equivalence: accuracies within 0.5 +- margin count as guessing; 0.1.
             rules: Other values for rules.RULES, by which readers are flagged and equivalence is withheld.
             seed: The same seed chooses the same images; orders need the sealed secret too.
-            title: Readers see it.
-            texts: Other words than the protocol's: see Protocol.worded.
+            title: Readers see it; default 'Reader study', in the study's language.
+            texts: Other words than the protocol's, or 'language': see Protocol.worded.
             exclude: Files that are left out, as their origins call them.
             size: Side of the images, pixels; default: the smallest origin's.
             crop: Crop all images to the scan region and paint over text first.
@@ -238,7 +239,8 @@ class Study:
         from uslab.study.rehearsal import stand_ins
 
         design = dict(self.about["design"])
-        return Study.build(*stand_ins(self), self.protocol, out=out, title=f"Rehearsal: {self.about['title']}",
+        return Study.build(*stand_ins(self), self.protocol, out=out,
+                           title=messages(self.protocol.language)["rehearsal"].format(title=self.about["title"]),
                            acknowledge_text=True, **design)
 
     def autoplay(

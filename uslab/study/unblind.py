@@ -9,7 +9,7 @@ from uslab.study import evidence
 from uslab.study.audit import sealed_orders
 from uslab.study.build import ATTENTION, rows
 from uslab.study.codebook import ANSWERS, READERS
-from uslab.study.protocol import LEFT, REAL, RIGHT, SYNTHETIC
+from uslab.study.protocol import LEFT, LONGEST_COMMENT, REAL, RIGHT, SYNTHETIC
 
 COLUMNS = [*ANSWERS, "file", "group"]
 # After these of the page an image may have been seen before the time of its answer began.
@@ -60,15 +60,17 @@ def answers(study, key: dict) -> pd.DataFrame:
                           "position": position, "phase": phase, "block": block, "at": at,
                           **judge([(name, key["stimuli"][name]) for name in names.split(",")], reply, study.protocol),
                           **{name: reply[name] for name in ("choice", "confidence", "quality")},
+                          **beside(reply, names.split(",")),
                           "rt_ms": first["rt_ms"], "interrupted": interrupted.get(reader, False), **seen(first),
                           "corrected": reply is not first,
                           **{f"first_{name}": first[name] for name in ("choice", "confidence", "quality")}})
             interrupted[reader] = False
     frame = pd.DataFrame(table, columns=COLUMNS)
     return frame.astype({"confidence": "Int64", "quality": "Int64", "first_confidence": "Int64",
-                         "first_quality": "Int64", "corrected": bool, "correct": "boolean", "rating": float,
-                         "rt_ms": float, "simulated": bool, "interrupted": bool, "zoom": float, "scale": float,
-                         "exposure_ms": float, "blurs": "Int64", "early": "Int64"})
+                         "first_quality": "Int64", "mark_x": float, "mark_y": float, "corrected": bool,
+                         "correct": "boolean", "rating": float, "rt_ms": float, "simulated": bool,
+                         "interrupted": bool, "zoom": float, "scale": float, "exposure_ms": float, "blurs": "Int64",
+                         "early": "Int64"})
 
 
 def seen(body: dict) -> dict:
@@ -88,14 +90,22 @@ def seen(body: dict) -> dict:
             "early": (len(early) if isinstance(early, list) else 0) if told else None}
 
 
+def beside(reply: dict, names: list[str]) -> dict:
+    """The comment and the mark of an answer to these stimuli."""
+    mark, comment = reply.get("mark") or {}, reply.get("comment")
+    return {"comment": plain(comment, LONGEST_COMMENT) if comment else None,
+            "mark_case": names[mark["side"] == RIGHT] if mark else None,
+            **{f"mark_{name}": mark.get(name) for name in ("side", "x", "y")}}
+
+
 def number(value) -> float | None:
     """A number that a page told; None for anything else, as a page can tell anything."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def plain(text: str) -> str:
-    """A reader's own words on one line, 200 characters at most, that no spreadsheet takes for a formula."""
-    line = " ".join(str(text).replace("|", "/").split())[:200]
+def plain(text: str, most: int = 200) -> str:
+    """A reader's own words on one line, so many characters at most, that no spreadsheet takes for a formula."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in str(text).replace("|", "/")).split())[:most]
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
 
 

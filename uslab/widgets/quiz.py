@@ -1,11 +1,13 @@
 """Quiz: a self-test, real or synthetic, with the answer after each image (teaching mode; nothing is blinded)."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from uslab.pages.messages import messages
 from uslab.score import detection, proportion
 from uslab.widgets.live import Live, source
 
@@ -24,6 +26,12 @@ CHOICE = {
 }
 
 
+def face(language: str = "en") -> str:
+    """The page's script of a quiz or a reading, in the words of a language."""
+    return (f"const WORDS = {json.dumps(messages(language)['page'])};\n"
+            + source("live.js", "words.js", "stage.js", "pages.js", "beside.js", "quiz.js"))
+
+
 class Quiz(Live):
     """Self-test over n images, half of them real, in a seeded order that is balanced in every block of four.
 
@@ -40,7 +48,7 @@ class Quiz(Live):
         why: 'real' and 'synthetic': what gives such an image away, told after it.
     """
 
-    _esm = source("live.js", "stage.js", "pages.js", "quiz.js")
+    _esm = face()
     _css = source("live.css", "quiz.css")
 
     def __init__(

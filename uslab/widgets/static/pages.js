@@ -24,7 +24,7 @@ function makePage(page, send) {
   const inputs = (page.fields ?? []).map((field) => [field, control(field)]);
   const rows = inputs.map(([field, input]) => element("label", { class: field.kind },
     ...(field.kind === "check" ? [input, element("span", { text: field.label })]
-      : [element("span", { text: field.label + (field.required ? "" : " (optional)") }), input])));
+      : [element("span", { text: field.required ? field.label : say("optional", { label: field.label }) }), input])));
   const form = element("form", { class: "page", onsubmit: (event) => event.preventDefault() },
     element("h2", { text: page.title }), ...page.text.map((text) => element("p", { text })), ...rows);
   const buttons = page.buttons.map((button) => element("button", { type: "button", class: button.quiet ? "quiet" : "",
@@ -32,7 +32,7 @@ function makePage(page, send) {
       if (button.form && !form.reportValidity()) return;
       const values = Object.fromEntries(inputs.map(([field, input]) => [field.name, read(input)]));
       send(button.form ? { ...button.message, form: values } : button.message);
-    } }, button.text, ...(button.quiet || inputs.length ? [] : [element("kbd", { text: "Enter" })])));
+    } }, button.text, ...(button.quiet || inputs.length ? [] : [element("kbd", { text: say("enter") })])));
   form.append(element("div", { class: "buttons" }, ...buttons));
   return form;
 }

@@ -88,11 +88,17 @@ export default () => {
     draw();
   }
 
+  // What is given so far of an answer outlives a reload.
+  function keepHalf() {
+    const { item, step, reply, rt, facts } = state;
+    if (item.seat && !item.again) kept.put(half(item), { id: item.id, given: { step, reply, rt, facts } });
+  }
+
   function submit() {
     const facts = { ...state.facts, epoch_ms: Date.now(), pixel_ratio: devicePixelRatio };
     if (state.early.length) facts.early = state.early.slice(-9).map((time) => Math.round(time - state.shown));
     state.early = [];
-    if (state.item.seat) kept.drop(half(state.item));
+    if (state.item.seat && !state.item.again) kept.drop(half(state.item));
     const message = { type: "answer", id: state.item.id, again: Boolean(state.item.again), reply: state.reply, rt_ms: state.rt, nonce: nonce(), facts };
     if (state.item.seat) kept.put(state.item.seat, message);
     state.phase = "wait";
@@ -124,7 +130,7 @@ export default () => {
     const same = state.item?.type === message.type && state.item.id === message.id && !state.item.again === !message.again;
     if (!same) {
       clearTimeout(opening);
-      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: {}, facts: { by: [] }, shown: Infinity,
+      Object.assign(state, { item: { ...message, buffers }, step: 0, reply: { ...message.beside }, facts: { by: [] }, shown: Infinity,
         open: Infinity });
       const begun = message.type === "item" && message.seat && !message.again && kept.get(half(message));
       if (begun && begun.id === message.id) Object.assign(state, begun.given);
@@ -157,9 +163,7 @@ export default () => {
     state.reply[step.name] = value;
     state.facts.by.push(by);
     if (++state.step === item.steps.length) return submit();
-    if (item.seat && !item.again) {
-      kept.put(half(item), { id: item.id, given: { step: state.step, reply: state.reply, rt: state.rt, facts: state.facts } });
-    }
+    keepHalf();
     open(time, item.steps[state.step].name);
   }
 
@@ -201,6 +205,14 @@ export default () => {
       if (state.phase === "show") open(time, state.item.steps[state.step].name);
     },
     fact(name, value) { state.facts[name] = value; },
+    // A comment or a mark, as long as the answer is not given.
+    beside(name, value) {
+      if (state.item.type !== "item" || ["wait", "feedback"].includes(state.phase)) return;
+      if (value === null) delete state.reply[name];
+      else state.reply[name] = value;
+      keepHalf();
+      draw();
+    },
     send(message) {
       post(message);
       wait();
@@ -235,15 +247,15 @@ export default () => {
 function mount(el, state, act) {
   const progress = element("b"), hint = element("span"), head = element("div", { class: "head" }, progress, hint);
   const marks = element("div", { class: "marks" }), warning = element("div", { class: "warning", role: "note" });
-  const stage = makeStage({ zoomed, sized: describe }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
+  const stage = makeStage({ zoomed, sized: describe, marked: (mark) => act.beside("mark", mark) }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
   const question = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
   const trouble = element("div", { class: "trouble", role: "status" });
-  const body = element("div", { class: "body" });
+  const body = element("div", { class: "body" }), beside = makeBeside(act, () => root.focus({ preventScroll: true }));
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
-    role: "group", "aria-label": "questions about images" }, warning, head, marks, body, trouble);
+    role: "group", "aria-label": say("about") }, warning, head, marks, body, trouble);
   // In a notebook the keys belong to the notebook until the quiz is clicked: there `r` makes the next cell raw.
-  const click = element("div", { class: "click", text: "Click here to answer with the keys", onclick: () => root.focus() });
+  const click = element("div", { class: "click", text: say("click"), onclick: () => root.focus() });
   root.insertBefore(click, trouble);
   el.append(root);
   let offered = [], now = null, drawn = null;     // what the buttons answer, the options that they stand for, the item
@@ -254,11 +266,11 @@ function mount(el, state, act) {
     if (stayed) act.note("zooms", { level });
   }
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
-  const further = [tool("−", "smaller (key −)", () => stage.zoom(-1)),
-    tool("+", "larger (key +)", () => stage.zoom(1)), tool("Whole", "all of the image (key 0)", () => stage.zoom(0))];
-  const anew = tool("Undo the last answer", "see the last image again and answer it anew", () => act.send({ type: "undo" }));
-  const keep = tool("Keep my answer", "leave the answer as it was and go on", () => act.send({ type: "next" }));
-  const pause = tool("Pause", "pause: the image is hidden until you go on", () => { stage.say(""); act.send({ type: "pause" }); });
+  const further = [tool("−", say("smaller"), () => stage.zoom(-1)),
+    tool("+", say("larger"), () => stage.zoom(1)), tool(say("whole"), say("whole title"), () => stage.zoom(0))];
+  const anew = tool(say("undo"), say("undo title"), () => act.send({ type: "undo" }));
+  const keep = tool(say("keep"), say("keep title"), () => act.send({ type: "next" }));
+  const pause = tool(say("pause"), say("pause title"), () => { stage.say(""); act.send({ type: "pause" }); });
 
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -271,6 +283,7 @@ function mount(el, state, act) {
       else if (key === "+" || key === "=" || key === "-") stage.zoom(key === "-" ? -1 : 1);
       else if (key === "0") stage.zoom(0);
       else if (key === "backspace") act.back();
+      else if (key === "delete" && drawn?.mark) act.beside("mark", null);
       if (option || key === "backspace") event.preventDefault();
     }
     event.stopPropagation();
@@ -283,9 +296,9 @@ function mount(el, state, act) {
   function describe() {
     if (drawn?.type !== "item") return;
     const each = Math.round(100 * stage.first()) / 100, level = stage.level();
-    remark.textContent = `${drawn.w}×${drawn.h} pixels` + (each > 1 ? `, each ${each}×${each} on the screen` :
-      each < 1 ? `, shown at ${Math.round(100 * each)} %` : "");
-    if (level > 1) remark.append(" · ", element("b", { text: `zoom ${Math.round(10 * level) / 10}×${stage.cut() ? ": a part is out of sight" : ""}` }));
+    remark.textContent = say(each > 1 ? "size larger" : each < 1 ? "size smaller" : "size",
+      { w: drawn.w, h: drawn.h, each, percent: Math.round(100 * each) });
+    if (level > 1) remark.append(" · ", element("b", { text: say(stage.cut() ? "zoom cut" : "zoom", { zoom: Math.round(10 * level) / 10 }) }));
     act.fact("scale", each);
   }
   const resized = new ResizeObserver(fit);
@@ -321,21 +334,25 @@ function mount(el, state, act) {
     const { feedback } = state;
     if (item !== drawn) {
       drawn = item;
-      body.replaceChildren(stage.node, tools, question, buttons);
+      const more = Boolean(item.comment || item.mark);
+      root.classList.toggle("more", more);
+      body.replaceChildren(stage.node, tools, question, buttons, ...(more ? [beside.node] : []));
       tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
       stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
       fit();
       refocus(false);
     }
+    stage.mark(state.reply.mark);
+    beside.draw(item, state.reply, !["wait", "feedback"].includes(phase));
     const step = item.steps[state.step];
     question.className = "ask" + (feedback ? (feedback.correct ? " right" : " wrong") : "");
-    if (phase === "wait") question.textContent = "one moment";
+    if (phase === "wait") question.textContent = say("moment");
     else if (feedback) {
       question.replaceChildren(feedback.text, ...(feedback.why ? [element("small", { text: feedback.why })] : []));
-      offer(feedback.options ??= [{ value: null, text: feedback.last ? "Go on" : "Next", key: "Enter", keys: ["enter", " "] }]);
+      offer(feedback.options ??= [{ value: null, text: say(feedback.last ? "go on" : "next"), key: say("enter"), keys: ["enter", " "] }]);
     } else {
       const first = item.steps[0], chosen = first.options.find((option) => option.value === state.reply[first.name]);
-      const earlier = step !== first && element("button", { type: "button", class: "back", text: "Back", onclick: act.back });
+      const earlier = step !== first && element("button", { type: "button", class: "back", text: say("back"), onclick: act.back });
       question.replaceChildren(...(earlier ? [`${chosen.said ?? chosen.text}. `, step.ask, earlier] : [step.ask]));
       offer(step.options);
     }
@@ -346,7 +363,7 @@ function mount(el, state, act) {
   function draw() {
     const { item, phase } = state;
     if (!item) {
-      body.textContent = "waiting for the kernel";
+      body.textContent = say("waiting");
       return;
     }
     root.classList.add("uslab-live");
@@ -364,7 +381,7 @@ function mount(el, state, act) {
     click.hidden = item.alone || item.type !== "item";
     warning.textContent = item.warning ?? "";
     hint.textContent = item.hint ?? "";
-    progress.textContent = item.type === "item" ? `${item.label ?? "Image"} ${item.done + 1} of ${item.n}` : item.heading ?? "";
+    progress.textContent = item.type === "item" ? say("count", { label: item.label ?? say("image"), i: item.done + 1, n: item.n }) : item.heading ?? "";
     // One mark for each image while they can be told apart, else one bar.
     marks.hidden = !item.n;
     if (item.n > 60) marks.replaceChildren(element("i", { class: "bar", style: `flex: ${done}` }), element("i", { style: `flex: ${item.n - done}` }));
@@ -386,10 +403,9 @@ function mount(el, state, act) {
     }
     trouble.replaceChildren();
     if (state.trouble) {
-      trouble.append(!state.pending ? "No answer from the server yet, retrying. " : "Not saved yet, retrying. "
-        + (item.seat ? "Your answer is kept in this browser. " : ""));
-      if (state.trouble > 1) trouble.append("This page may be open in another window, where you can go on. ",
-        element("button", { type: "button", text: "Load the page again", onclick: () => location.reload() }));
+      trouble.append(...(state.pending ? ["unsaved", ...(item.seat ? ["kept"] : [])] : ["retrying"]).map((key) => `${say(key)} `));
+      if (state.trouble > 1) trouble.append(`${say("elsewhere")} `,
+        element("button", { type: "button", text: say("reload"), onclick: () => location.reload() }));
     }
   }
 

@@ -2,6 +2,7 @@
 
 const MOST = 8;                         // zoom: 1 to 8 times the first size, at which all of the image is seen
 const SETTLED = 400;                    // milliseconds after which a zoom is entered in the record
+const STILL = 6;                        // pixels of CSS that a press may move and still mark a point
 const MASK_BLOCKS = 24;                 // blocks along a side of the mask that ends a timed exposure
 
 // A grid of random grey blocks. Its seed is fixed, so it is one picture for every image and says nothing of any.
@@ -20,20 +21,38 @@ function mask(width, height) {
 // Calls `then(time)` with the time of the frame after the next: what was drawn before is surely on the screen then.
 const onScreen = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
 
-// `zoomed(level, stayed)` is called when the reader has changed the zoom, and when it has stayed so; `sized()` whenever the size on the screen has changed.
-function makeStage({ zoomed, sized }) {
+// `zoomed(level, stayed)` is called when the reader has changed the zoom, and when it has stayed so; `sized()` whenever the
+// size on the screen has changed; `marked({ x, y, side })` when a point was pressed of an image that may be marked.
+function makeStage({ zoomed, sized, marked }) {
   const node = element("div", { class: "stage" });
   let item = null, level = 1, turn = 0;     // `turn` counts what was put here, so that a late frame of an old one rests
-  let settling = 0;
+  let settling = 0, mark = null;
 
   function canvases() {
     return Array.from({ length: item.buffers.length }, (_, i) => {
       const canvas = grey(bytes(item.buffers[i]), item.w, item.h);
       canvas.setAttribute("role", "img");
-      const side = item.buffers.length > 1 ? ["left ", "right "][i] : "";
-      canvas.setAttribute("aria-label", `${side}image ${item.done + 1} of ${item.n}`);
-      return canvas;
+      canvas.setAttribute("aria-label", say(side(i) ? `alt ${side(i)}` : "alt", { i: item.done + 1, n: item.n }));
+      return element("div", { class: "frame" }, canvas);
     });
+  }
+
+  const side = (i) => item.buffers.length > 1 ? ["left", "right"][i] : null;
+
+  // A ring around the marked point, of one size whatever the zoom.
+  function place() {
+    node.querySelector(".point")?.remove();
+    if (!mark) return;
+    const at = `left: ${100 * mark.x / item.w}%; top: ${100 * mark.y / item.h}%`;
+    node.querySelectorAll(".frame")[mark.side === "right" ? 1 : 0]?.append(element("i", { class: "point", style: at }));
+  }
+
+  // Where the pointer is in the image, in its pixels from its upper left corner.
+  function point(event, canvas) {
+    const box = canvas.getBoundingClientRect(), [x, y] = [
+      (event.clientX - box.left) / box.width * item.w, (event.clientY - box.top) / box.height * item.h];
+    const inside = (value, most) => Math.min(most, Math.max(0, Math.round(100 * value) / 100));
+    return { x: inside(x, item.w), y: inside(y, item.h), side: side([...node.querySelectorAll("canvas")].indexOf(canvas)) };
   }
 
   // Screen pixels along one pixel of the image. Enlarged as squares, they are whole, so no pixel is wider than another;
@@ -53,6 +72,7 @@ function makeStage({ zoomed, sized }) {
       canvas.style.imageRendering = item.smooth || each * devicePixelRatio < 1 ? "auto" : "pixelated";
     }
     node.classList.toggle("zoomed", level > 1);
+    node.classList.toggle("marking", Boolean(item.mark));
     sized();
   }
 
@@ -88,11 +108,22 @@ function makeStage({ zoomed, sized }) {
     event.preventDefault();
     zoom(level * 1.2 ** -Math.sign(event.deltaY), event.clientX, event.clientY);
   }, { passive: false });
-  node.addEventListener("dblclick", (event) => zoom(level > 1 ? 1 : 2, event.clientX, event.clientY));
+  // Where a press marks, two must not zoom.
+  node.addEventListener("dblclick", (event) => !item?.mark && zoom(level > 1 ? 1 : 2, event.clientX, event.clientY));
   // One pointer drags what is zoomed, two pinch it.
   const held = new Map();
   const apart = () => { const [a, b] = held.values(); return Math.hypot(a.x - b.x, a.y - b.y); };
-  node.addEventListener("pointerdown", (event) => held.set(event.pointerId, { x: event.clientX, y: event.clientY }));
+  let pressed = null;       // what may become a mark: it moves no image, and no second finger comes
+  node.addEventListener("pointerdown", (event) => {
+    held.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    const canvas = event.target.closest("canvas");
+    pressed = item?.mark && canvas && event.button === 0 && held.size === 1 && { canvas, x: event.clientX, y: event.clientY };
+  });
+  node.addEventListener("pointerup", (event) => {
+    const { canvas, x, y } = pressed || {};
+    pressed = null;
+    if (canvas?.isConnected && Math.hypot(event.clientX - x, event.clientY - y) < STILL) marked(point(event, canvas));
+  });
   node.addEventListener("pointermove", (event) => {
     const from = held.get(event.pointerId);
     if (!from) return;
@@ -117,6 +148,7 @@ function makeStage({ zoomed, sized }) {
       const draw = () => {
         if (mine !== turn) return;
         put(...canvases());
+        place();
         onScreen((start) => {
           if (mine !== turn) return;
           shown(start);
@@ -139,6 +171,10 @@ function makeStage({ zoomed, sized }) {
       if (!before) return draw();
       put(...(item.fixation_ms ? [element("span", { class: "fixation", text: "+" })] : []));
       setTimeout(draw, before);
+    },
+    mark(next) {
+      mark = next ?? null;
+      place();
     },
     say(text) {
       turn++;
