@@ -38,8 +38,9 @@ class Drawing:
 
     def text(self, x: float, y: float, words: str, anchor: str = "middle", size: int = 12, fill: str = INK,
              weight: str = "normal") -> None:
-        self.parts.append(f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" '
-                          f'fill="{fill}">{escape(words)}</text>')
+        if words:
+            self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
+                              f'font-weight="{weight}" fill="{fill}">{escape(words)}</text>')
 
     def box(self, x: float, y: float, width: float, height: float, kind: str, words: str = "") -> None:
         """A rectangle round its middle, with words in it."""
