@@ -149,6 +149,22 @@ def without_data(text: str) -> str:
     return re.sub(r"data:[\w/+.-]+;base64,[\w+/=\s]+", "", text)
 
 
+@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if re.match("0[1-5]", path.name)],
+                         ids=lambda path: path.stem)
+def test_the_headings_are_those_of_the_plan_in_its_first_cell(notebook):
+    first, *others = [cell.source for cell in notebooks.read(notebook).cells if cell.cell_type == "markdown"]
+    headings = re.findall("^##+ (.+)$", "\n".join(others), re.MULTILINE)
+    core, further = (re.search(rf"^- \*{part}\*.*?: (.+)\.$", first, re.MULTILINE)[1].split("; ")
+                     for part in ("Core", "Further"))
+    assert [name for name in headings if name.endswith(" (further)")] == [f"{name} (further)" for name in further]
+    assert [name for name in headings if name in core] == core
+
+
+@each
+def test_its_first_cell_leads_to_the_words(notebook):
+    assert "[glossary](../docs/glossary.md)" in notebooks.read(notebook).cells[0].source
+
+
 @each
 def test_every_profile_fits_the_notebooks_parameters(notebook):
     known = notebooks.defaults(notebook)

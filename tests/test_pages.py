@@ -67,6 +67,14 @@ def test_every_picture_of_an_exported_page_says_what_it_is(tmp_path):
     assert alts == [f'"Look" & see: output {number} of In [3]' for number in (1, 2)]
 
 
+def test_a_diagram_of_the_notebooks_is_in_an_exported_page_wherever_it_lies(tmp_path):
+    page = to_html(executed(tmp_path / "o", "a", "![two networks](diagrams/dcgan.svg)")).read_text()
+    picture = BeautifulSoup(page, "html.parser").find("img", alt="two networks")
+    kind, _, data = picture["src"].partition(";base64,")
+    assert kind == "data:image/svg+xml"
+    assert base64.b64decode(data) == (ROOT / "notebooks" / "diagrams" / "dcgan.svg").read_bytes()
+
+
 def test_links_of_an_exported_page_lead_somewhere_within_its_folder(tmp_path):
     text = ("## Links\n[card](../data_cards/hc18.md) [claims](../docs/claims.md#x) [gone](../docs/gone.md) "
             "[outside](../../secret.txt) [next](02_stylegan2_breast.ipynb) [here](b.ipynb) "

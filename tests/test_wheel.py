@@ -42,6 +42,7 @@ def test_it_holds_the_notebooks_the_generators_and_the_version(wheel):
     assert wheel.name.startswith(f"uslab-{__version__}-")
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in ("uslab/bundle/notebooks/02_stylegan2_breast.ipynb", "uslab/bundle/data_cards/busi.md",
+                   "uslab/bundle/notebooks/diagrams/dcgan.svg", "uslab/bundle/docs/glossary.md",
                    "uslab/bundle/notebooks/profiles/01_dcgan_fetal_head.smoke.yaml",
                    "uslab/generators/dcgan_fetal_head_64/generator.safetensors", "uslab/widgets/static/live.js",
                    "uslab/widgets/exercises.yaml", "uslab/pages/templates/card.md.j2",

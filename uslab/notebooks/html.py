@@ -58,7 +58,7 @@ class OfflineExporter(HTMLExporter):
             escape=False,
             attachments=cell.get("attachments", {}),
             embed_images=True,
-            path=context.get("resources", {}).get("metadata", {}).get("path", ""),
+            path=str(folder()),    # pictures lie beside the notebooks, wherever the executed one does
             anchor_link_text="",
         )
         return MarkdownWithMath(renderer=renderer).render(source)
@@ -153,7 +153,7 @@ def to_html(
     for cell in node.cells:  # links such as ../data_cards were written for the notebooks' own folder
         if cell.cell_type == "markdown":
             cell.source = follow(cell.source).replace("](../", f"]({project}/")
-    resources = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
+    resources = {"metadata": {"name": notebook.stem}}
     body, _ = OfflineExporter().from_notebook_node(node, resources=resources)
     path = notebook.with_suffix(".html")
     write_text(path, body)
