@@ -1,0 +1,397 @@
+"""Make the failure museum, notebooks/museum: `python tools/make_museum.py [NAME ...]`.
+
+Each exhibit is one recipe below: a small training on simulated images, seeded, on one thread, in minutes. It gives one
+film strip: a row is a training, a column is a moment of it, and the row above the fault is its healthy twin, which has
+the same seed. What a strip cost stands in its PNG, and README.md is written anew from all that are there.
+"""
+
+import argparse
+import copy
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor, nn
+
+from uslab import models, phantom
+from uslab.data.atomic import write_atomically, write_text
+from uslab.data.pictures import contact_sheet
+from uslab.data.slicer import View
+from uslab.data.slices import Slices
+from uslab.models import cyclegan, dcgan, pgsgan, sketches, stackgan, store, stylegan2
+from uslab.models.layers import bce, normalise, to_uint8
+
+MUSEUM = Path(__file__).parents[1] / "notebooks" / "museum"
+SEED = 0                                         # of the phantoms, the weights, the batches and the latents
+Rows = dict[str, list[tuple[str, Tensor]]]       # of a training's name: what stands above a moment, and its images
+
+
+# The film
+
+def film(gan, data: list[dict[str, Tensor]], moments: tuple[int, ...], look: Callable) -> list[tuple[str, Tensor]]:
+    """Train on random batches, and look(gan) after each of the steps in moments; rows of one dict stay together."""
+    torch.manual_seed(SEED)
+    frames = []
+    for step in range(1, moments[-1] + 1):
+        batch = {}
+        for part in data:
+            rows = torch.randint(len(next(iter(part.values()))), (gan.config.batch_size,))
+            batch |= {name: values[rows] for name, values in part.items()}
+        gan.step(batch)
+        if step in moments:
+            frames.append((f"step {step}", look(gan)))
+    return frames
+
+
+def made(gan_class, config, start: str = "", **given):
+    """A GAN with the seed's weights, or with those of a shipped generator."""
+    torch.manual_seed(SEED)
+    gan = gan_class(config, **given)
+    if start:
+        store.begin(gan, start)
+    return gan
+
+
+# The pictures
+
+def strip(rows: Rows, columns: int, scale: float) -> Image.Image:
+    """The film strip in 32 grey levels, which keeps speckle small: white ground, a line of words above each tile."""
+    font, tiles = ImageFont.load_default(11), {}
+    for name, frames in rows.items():
+        for title, images in frames:
+            sheet = Image.fromarray(contact_sheet(images, columns))
+            size = round(sheet.width * scale), round(sheet.height * scale)
+            tiles[name, title] = sheet.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST)
+    width, height = (max(side) for side in zip(*(tile.size for tile in tiles.values())))
+    most = max(len(frames) for frames in rows.values())
+    canvas = Image.new("L", (most * (width + 6) - 6, len(rows) * (height + 38)), 255)
+    draw = ImageDraw.Draw(canvas)
+    for row, (name, frames) in enumerate(rows.items()):
+        top = row * (height + 38)
+        draw.text((0, top), name, 0, font)
+        for column, (title, _) in enumerate(frames):
+            left = column * (width + 6)
+            draw.text((left, top + 16), title, 70, font)
+            canvas.paste(tiles[name, title], (left, top + 32))
+    return Image.fromarray(np.uint8(np.round(np.asarray(canvas) / 255 * 31) * 255 / 31))
+
+
+# DCGAN on fetal heads
+
+class Uneven(dcgan.DCGAN):
+    """DCGAN whose networks learn at rates of their own; it remembers how strong the last push on G was."""
+
+    RATES, LOSS = {"G": 1.0, "D": 1.0}, "non-saturating"
+
+    def adam(self, name: str) -> dict:
+        given = super().adam(name)
+        return given | {"lr": given["lr"] * self.RATES[name]}
+
+    def descend(self, name: str, loss: Tensor) -> None:
+        super().descend(name, loss)
+        if name == "G":
+            self.push = float(torch.cat([weight.grad.flatten() for weight in self.G.parameters()]).norm())
+
+
+class Running(Uneven):
+    RATES = {"G": 5.0, "D": 1.0}
+
+
+class Silenced(Uneven):
+    """G descends the loss of the theory, log(1 - D(G(z))), against a D that learns ten times as fast."""
+
+    RATES = {"G": 1.0, "D": 10.0}
+
+    def update(self, real: Tensor, z: Tensor) -> dict[str, Tensor]:
+        fake = self.G(z)
+        self.descend("D", bce(self.D(real), 1.0) + bce(self.D(fake.detach()), 0.0))
+        self.descend("G", -bce(self.D(fake), 0.0))
+        return {}
+
+
+def heads(gan_class) -> list[tuple[str, Tensor]]:
+    """From scratch: the push on G stands above each moment."""
+    config = dcgan.Config(size=64, batch_size=16, ngf=16, ndf=16, rotation=0.0, lr=4e-4)
+    images, pushes = phantom.load("fetal_head", 300, 64, SEED).images, []
+
+    def look(gan):
+        pushes.append(gan.push)
+        return gan.sample(4, SEED)
+
+    frames = film(made(gan_class, config), [{"image": images}], (10, 100, 200, 350, 500, 700), look)
+    return [(f"{title}, push {push:.0e}", shown) for (title, shown), push in zip(frames, pushes)]
+
+
+def d_wins() -> Rows:
+    return {"equal rates, the non-saturating loss": heads(Uneven),
+            "D ten times as fast, the saturating loss": heads(Silenced)}
+
+
+def heads_collapse() -> Rows:
+    """A generator that draws heads goes on with a new D."""
+    config = dcgan.Config(size=64, batch_size=16, ngf=40, ndf=16, rotation=0.0)
+    images = phantom.load("fetal_head", 300, 64, SEED).images
+    return {title: film(made(gan_class, dataclasses.replace(config, beta1=beta1), "dcgan_fetal_head_64"),
+                        [{"image": images}], (1, 20, 50, 80, 120, 160), lambda gan: gan.sample(9, SEED))
+            for title, gan_class, beta1 in (("equal rates", Uneven, 0.5), ("G five times as fast", Running, 0.9))}
+
+
+# Eight hills on a ring
+
+def dense(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2),
+                         nn.Linear(64, outputs))
+
+
+def ring(lr_d: float, lr_g: float, betas: tuple[float, float]) -> list[tuple[str, Tensor]]:
+    """The game of notebook 00 in two dimensions: grey hills, and what G makes of 600 latents in white."""
+    torch.manual_seed(SEED)
+    angles = torch.arange(8) * math.tau / 8
+    centres = 2 * torch.stack([angles.cos(), angles.sin()], 1)
+    D, G = dense(2, 1), dense(8, 2)
+    of_d, of_g = (torch.optim.Adam(network.parameters(), lr=lr, betas=betas)
+                  for network, lr in ((D, lr_d), (G, lr_g)))
+    fixed, frames = torch.randn(600, 8), []
+    side = torch.linspace(-3, 3, 120)
+    grid = torch.stack(torch.meshgrid(side, side, indexing="ij"), 2).view(-1, 2)
+    hills = torch.where(torch.cdist(grid, centres).min(1).values < 0.36, 110, 0).view(120, 120).byte()
+    for step in range(1, 3001):
+        points = G(torch.randn(256, 8))
+        real = centres[torch.randint(8, (256,))] + 0.12 * torch.randn(256, 2)
+        of_d.zero_grad()
+        (bce(D(real), 1.0) + bce(D(points.detach()), 0.0)).backward()
+        of_d.step()
+        of_g.zero_grad()
+        bce(D(points), 1.0).backward()
+        of_g.step()
+        if step in (100, 600, 1200, 1800, 2400, 3000):
+            with torch.no_grad():
+                at = ((G(fixed) + 3) / 6 * 120).long().clamp(0, 119)
+            picture = hills.clone()
+            picture[at[:, 0], at[:, 1]] = 255
+            frames.append((f"step {step}", picture[None, None]))
+    return frames
+
+
+def mode_collapse() -> Rows:
+    return {"both learn as fast as each other": ring(1e-3, 1e-3, (0.5, 0.9)),
+            "G learns ten times as fast as D": ring(2e-4, 2e-3, (0.9, 0.999))}
+
+
+# CycleGAN on CT planes and frames
+
+VIEW = View(40, 96)       # rows and columns of a plane, pixels
+
+
+def planes(n: int) -> Tensor:
+    return Slices.find({"CT": phantom.abdomen(SEED)}, "liver", n, VIEW, SEED).images().images
+
+
+def frames_of_liver(n: int) -> Tensor:
+    found = phantom.load("eus", n, VIEW.width, SEED)
+    top = (VIEW.width - VIEW.height) // 2
+    return found.images[(found.labels == found.classes.index("liver")).numpy()][:, :, top:top + VIEW.height]
+
+
+def checkerboard() -> Rows:
+    ct, us = planes(40), frames_of_liver(120)
+    rows = {}
+    for title, upsample in (("nearest neighbours and a convolution", "nearest"),
+                            ("transposed 3x3 convolutions of stride 2", "transposed")):
+        config = cyclegan.Config(size=VIEW.width, batch_size=1, ngf=16, ndf=16, blocks=3, layers=2, identity=0.0,
+                                 denoise="off", upsample=upsample, margin=4, lr=5e-4)
+        rows[title] = film(made(cyclegan.CycleGAN, config), [{"ct": ct}, {"us": us}], (1, 10, 30, 60, 120, 200),
+                           lambda gan: gan.translate(ct[:1])[..., 24:72])
+    return rows
+
+
+def hidden_code() -> Rows:
+    """G must draw one frame of another patient, whatever the CT, and F must restore the CT from that."""
+    ct, target = planes(60), frames_of_liver(40)[:1]
+    config = cyclegan.Config(size=VIEW.width, ngf=16, blocks=2)
+    torch.manual_seed(SEED)
+    there, back = (cyclegan.Generator(config) for _ in range(2))
+    optimiser = torch.optim.Adam([*there.parameters(), *back.parameters()], lr=2e-3, betas=(0.5, 0.999))
+    real, frame, shown = normalise(ct.float()), normalise(target.float()), ct[:1]
+    rows = {"what G makes of a CT: a frame of another patient": [], "the way back": [],
+            "the way back, noise of 5 grey levels on it": []}
+    for step in range(1, 601):
+        x = real[torch.randint(len(real), (4,))]
+        fake = there(x)
+        rounded = fake + (torch.rand_like(fake) - 0.5) / 127.5       # a picture has whole grey levels
+        loss = (back(rounded) - x).abs().mean() + 10 * (fake - frame).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if step in (10, 50, 100, 200, 400, 600):
+            with torch.no_grad():
+                made_frame = to_uint8(there(normalise(shown.float())))
+                noise = 5 * torch.randn(made_frame.shape, generator=torch.Generator().manual_seed(SEED))
+                noisy = (made_frame.float() + noise).round().clamp(0, 255)
+                found = made_frame, *(to_uint8(back(normalise(some.float()))) for some in (made_frame, noisy))
+            for frames, images in zip(rows.values(), found):
+                frames.append((f"step {step}", images))
+    return rows
+
+
+# StackGAN: stage I in training mode
+
+class Unfrozen(stackgan.StackGAN):
+    """Stage II over a stage I whose weights are frozen and whose BatchNorm is not."""
+
+    def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        self.G.first.train()
+        return super().step(batch)
+
+
+def batchnorm() -> Rows:
+    config = stackgan.Config(stage=2, stage1="dcgan_fetal_head_64", size=64, size1=64, batch_size=4, ngf=40, ndf=40,
+                             width2=8)
+    images = phantom.load("fetal_head", 200, 64, SEED).images
+    first = stackgan.Generator(dataclasses.replace(config, stage=1))
+    first.load_state_dict(models.load(config.stage1, "cpu").G.state_dict())
+    torch.manual_seed(SEED)
+    latents = torch.randn(2, config.z, 1, 1)
+    gan = made(Unfrozen, config, first=first)
+    before = gan.images(first, latents, 2)
+
+    def among_others(gan):
+        return gan.images(gan.G.first, torch.cat([latents, torch.randn(2, config.z, 1, 1)]), 4)[:2]
+
+    frames = film(gan, [{"image": images}], (1, 10, 20, 40, 60, 80), among_others)
+    moved = [(title, (4 * (shown.float() - before.float()).abs()).clamp(0, 255).byte()) for title, shown in frames]
+    return {"eval mode: the same at every step": [(title, before) for title, _ in frames],
+            "training mode: the same two latents among others of a batch": frames,
+            "the difference between the two, four times as bright": moved}
+
+
+# PGSGAN: growth at once
+
+def no_fading() -> Rows:
+    images = sketches.conditioned(phantom.load("ovary", 200, 64, SEED), blur=1.0)
+    config = pgsgan.Config(size=32, first=300, fade=2, top=1.0, batch_size=4, lr_d=2e-4, ngf=24, ndf=24, blocks=3,
+                           weight_l1=50.0)
+    data, labels = [{"image": images.images, "mask": images.masks}], images.masks[:2]
+
+    def look(gan):
+        shown = gan.sample(2, SEED, labels)
+        return shown.repeat_interleave(64 // shown.shape[2], 2).repeat_interleave(64 // shown.shape[3], 3)
+
+    small = made(pgsgan.PGSGAN, config)
+    before = ("before", film(small, data, (config.starts[1],), look)[0][1])
+    rows = {}
+    for title, start in (("faded in over 60 steps", config.starts[1]), ("at once", config.starts[2])):
+        gan = copy.deepcopy(small)
+        gan.steps = start
+        rows[title] = [before, *film(gan, data, (1, 10, 30, 60, 120), look)]
+    return rows
+
+
+# StyleGAN2: augmentation that leaks
+
+def leaking() -> Rows:
+    images = phantom.load("breast", 200, 64, SEED).images
+    config = stylegan2.preset("auto", 64, batch_size=16, mbstd_group=4, gamma=0.5, lr=0.002, z=128, channel_base=2048,
+                              channel_max=128, path_weight=0.0, ema_rampup=0.2, augment="fixed", operations="bg", p=1.0)
+    return {"every image that D sees is turned, p = 1": film(made(stylegan2.StyleGAN2, config, "stylegan2_organs"),
+            [{"image": images}], (20, 100, 200, 300, 400, 500), lambda gan: gan.sample(4, SEED))}
+
+
+# What hangs where
+
+@dataclasses.dataclass(frozen=True)
+class Exhibit:
+    make: Callable[[], Rows]
+    columns: int      # images side by side in a tile
+    scale: float      # of a tile
+    failed: str       # three phrases of the README's table
+    see: str
+    recipe: str
+
+
+EXHIBITS = {
+    "mode_collapse": Exhibit(
+        mode_collapse, 1, 1, "Mode collapse: G runs to one place that D believes, D comes after it, G runs on",
+        "Above, the white points end on all eight grey hills; below, they lie in one heap, elsewhere at every moment",
+        "Two dimensions, networks of 64 x 64 units, 3000 steps of 256 points; G's rate 0.002, D's 0.0002, Adam's betas "
+        "0.9 and 0.999"),
+    "heads_collapse": Exhibit(
+        heads_collapse, 3, 0.75, "Mode collapse in pictures: nine latents, one picture",
+        "Nine heads at step 1; below, from step 20 on all nine tiles show the same pattern, and another one later",
+        "DCGAN from the shipped dcgan_fetal_head_64 with a new D, 160 steps of 16; G's rate five times D's, beta1 0.9"),
+    "d_wins": Exhibit(
+        d_wins, 2, 1, "D wins: it is sure, and G's gradient dies",
+        "Above, heads come; below, grey stays grey. The push, the length of G's gradient, says why",
+        "DCGAN from scratch, 700 steps of 16; D's rate ten times G's, and the saturating loss"),
+    "checkerboard": Exhibit(
+        checkerboard, 1, 3, "A lattice: a kernel of 3 that steps by 2 covers every second pixel twice",
+        "The same CT plane, enlarged three times: squares of two pixels below, none above",
+        "CycleGAN, 3 blocks, 200 steps; `upsample` \"transposed\" against \"nearest\""),
+    "leaking": Exhibit(
+        leaking, 2, 1, "Augmentation leaks: G draws what D is shown, turned breasts",
+        "The bright skin belongs at the top; look for it elsewhere",
+        "StyleGAN2 from the shipped stylegan2_organs, 200 breasts, 500 steps of 16; ADA's `bg` with p fixed at 1"),
+    "batchnorm": Exhibit(
+        batchnorm, 2, 1, "Stage I is frozen, its BatchNorm is not",
+        "The third row would be black if one latent were one image",
+        "StackGAN, stage II over the shipped dcgan_fetal_head_64, 80 steps of 4, `first.train()` before each"),
+    "no_fading": Exhibit(
+        no_fading, 1, 1, "Growth without fading: new layers draw from their first step",
+        "Compare the moments just after growth",
+        "PGSGAN, 32 pixels to 64, 300 steps, 60 in which D grows, then alpha to 1 in 60 steps or at once"),
+    "hidden_code": Exhibit(
+        hidden_code, 1, 1.5, "A hidden code: the way back reads what no eye sees",
+        "The first row never shows the CT; the second restores it; the third, after faint noise, does not",
+        "CycleGAN's generators, 2 blocks, 600 steps of 4: the cycle loss, and the distance to one frame of another "
+        "patient in the place of D"),
+}
+
+
+def hang(name: str, rows: Rows, seconds: float) -> None:
+    """Write a strip, with what it cost in the PNG itself."""
+    facts = PngInfo()
+    facts.add_text("seed", str(SEED))
+    facts.add_text("seconds", f"{seconds:.0f}")
+    picture = strip(rows, EXHIBITS[name].columns, EXHIBITS[name].scale)
+    write_atomically(MUSEUM / f"{name}.png", lambda part: picture.save(part, "PNG", optimize=True, pnginfo=facts))
+
+
+def catalogue() -> str:
+    """README.md: a row for each strip that hangs."""
+    lines = ["# The failure museum", "",
+             "What goes wrong when a GAN is trained, on simulated images: a row is a training, a column is a moment of "
+             "it. `python tools/make_museum.py [NAME ...]` makes a strip anew, on one thread. The seconds are those of "
+             "a busy machine.", "",
+             "| strip | what failed | how to see it | recipe | seed | seconds |", "|---|---|---|---|---|---|"]
+    for name, exhibit in EXHIBITS.items():
+        if (path := MUSEUM / f"{name}.png").is_file():
+            with Image.open(path) as picture:
+                facts = picture.text
+            lines.append(f"| [{name}]({name}.png) | {exhibit.failed} | {exhibit.see} | {exhibit.recipe} | "
+                         f"{facts['seed']} | {facts['seconds']} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all of them without one: {', '.join(EXHIBITS)}")
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in EXHIBITS]:
+        sys.exit(f"there is no recipe {unknown[0]!r}: choose among {', '.join(EXHIBITS)}")
+    torch.set_num_threads(1)
+    for name in names or EXHIBITS:
+        started = time.monotonic()
+        hang(name, EXHIBITS[name].make(), time.monotonic() - started)
+        print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+    write_text(MUSEUM / "README.md", catalogue())
+
+
+if __name__ == "__main__":
+    main()
