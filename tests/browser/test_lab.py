@@ -89,6 +89,23 @@ def test_the_board_moves_while_the_cell_trains(lab):
     assert "application/vnd.jupyter.widget-view+json" in live and "image/png" in still
 
 
+def test_samples_can_be_judged_at_every_width(lab):
+    notebook = lab(BOARD, "board = train(60, 0.001)")
+    page = notebook.page
+    notebook.run_all()
+    notebook.wait_idle()
+    for width in (1440, 1024, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        side = float(page.locator(".uslab-monitor .samples canvas").get_attribute("data-side"))
+        assert side >= 96
+        notebook.shoot(f"board-{width}")
+        tops = [page.locator(f".uslab-monitor {place}").first.bounding_box()["y"] for place in (".samples", ".panel")]
+        narrow = page.locator(".uslab-monitor").bounding_box()["width"] <= 760
+        assert narrow == (tops[0] < tops[1]) and narrow == (width == 800), "below each other, the samples come first"
+    assert page.locator(".uslab-monitor .size").inner_text() == "16 of 64×64 px"
+
+
 def test_120_updates_are_light(lab):
     notebook = lab(BOARD, "board = train(120, 0.05)")
     sizes = []
