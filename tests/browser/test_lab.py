@@ -5,6 +5,7 @@ import time
 
 import nbformat
 import pytest
+from conftest import Notebook, write
 
 pytestmark = pytest.mark.browser
 
@@ -159,6 +160,26 @@ def test_a_knob_moved_by_keyboard_changes_the_config(lab):
     page.click("button:has-text('Reset')")
     page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.001)'")
     assert notebook.run("panel.config == Config(lr=1e-3)") == "True"
+
+
+def test_arrow_keys_move_a_knob_in_notebook_7(chromium, server):
+    """There they are shortcuts of the page, which sees every key first."""
+    folder, address, token = server
+    write(folder / "seven.ipynb", KNOBS)
+    page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+    page.goto(f"{address}/notebooks/seven.ipynb?token={token}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60000)
+    notebook = Notebook(page, folder / "seven.ipynb")
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60000)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".uslab-code input", timeout=60000)
+    notebook.wait_idle()
+    page.locator(".uslab-knobs .noUi-handle").nth(1).focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value.startsWith('Config(lr=0.002, ')")
+    page.close()
 
 
 def test_the_quiz_by_keyboard_and_after_a_reload(lab):
