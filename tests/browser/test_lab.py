@@ -5,6 +5,7 @@ import time
 
 import nbformat
 import pytest
+from conftest import Notebook, write
 
 pytestmark = pytest.mark.browser
 
@@ -89,6 +90,23 @@ def test_the_board_moves_while_the_cell_trains(lab):
     assert "application/vnd.jupyter.widget-view+json" in live and "image/png" in still
 
 
+def test_samples_can_be_judged_at_every_width(lab):
+    notebook = lab(BOARD, "board = train(60, 0.001)")
+    page = notebook.page
+    notebook.run_all()
+    notebook.wait_idle()
+    for width in (1440, 1024, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        side = float(page.locator(".uslab-monitor .samples canvas").get_attribute("data-side"))
+        assert side >= 96
+        notebook.shoot(f"board-{width}")
+        tops = [page.locator(f".uslab-monitor {place}").first.bounding_box()["y"] for place in (".samples", ".panel")]
+        narrow = page.locator(".uslab-monitor").bounding_box()["width"] <= 760
+        assert narrow == (tops[0] < tops[1]) and narrow == (width == 800), "below each other, the samples come first"
+    assert page.locator(".uslab-monitor .size").inner_text() == "16 of 64×64 px"
+
+
 def test_120_updates_are_light(lab):
     notebook = lab(BOARD, "board = train(120, 0.05)")
     sizes = []
@@ -142,6 +160,26 @@ def test_a_knob_moved_by_keyboard_changes_the_config(lab):
     page.click("button:has-text('Reset')")
     page.wait_for_function("() => document.querySelector('.uslab-code input').value === 'Config(lr=0.001)'")
     assert notebook.run("panel.config == Config(lr=1e-3)") == "True"
+
+
+def test_arrow_keys_move_a_knob_in_notebook_7(chromium, server):
+    """There they are shortcuts of the page, which sees every key first."""
+    folder, address, token = server
+    write(folder / "seven.ipynb", KNOBS)
+    page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+    page.goto(f"{address}/notebooks/seven.ipynb?token={token}")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60000)
+    notebook = Notebook(page, folder / "seven.ipynb")
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60000)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".uslab-code input", timeout=60000)
+    notebook.wait_idle()
+    page.locator(".uslab-knobs .noUi-handle").nth(1).focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('.uslab-code input').value.startsWith('Config(lr=0.002, ')")
+    page.close()
 
 
 def test_the_quiz_by_keyboard_and_after_a_reload(lab):

@@ -37,7 +37,13 @@ GUESSES = ["/", "/?r=guess", "/?r=", "/reading.ipynb", "/voila.py", "/study.json
            "/voila/tree", "/tree", "/voila/render/reading.ipynb", "/lab", "/notebooks/reading.ipynb",
            "/files/study.json",
            "/api/contents", "/api/kernels", "/api/sessions", "/voila/api/contents", "/api/terminals",
-           "/voila/static/../../study.json", "/voila/templates/reader/static/../../../study.json"]
+           "/voila/static/../../study.json", "/voila/templates/reader/static/../../../study.json",
+           "/orders.key", "/SEALED/key.json", "/../orders.key", "/..%2forders.key", "/.ipynb_checkpoints/",
+           "/answers.jsonl", "/answers.db-wal", "/codes.txt", "/voila/files/orders.key", "/voila/files/../orders.key",
+           "/voila/files//etc/passwd", "/static/../study.json", "/nbextensions/../study.json", "/view/reading.ipynb",
+           "/edit/study.json", "/doc", "/retro/tree", "/nbconvert/html/reading.ipynb", "/metrics", "/terminals/1",
+           "/api/config/notebook", "/api/kernelspecs", "/api/status", "/api/me", "/api/spec.yaml", "/api/shutdown",
+           "/voila/api/kernels", "/lsp", "/proxy/8888/", "/kernelspecs/python3/logo-64x64.png"]
 
 
 def images(n: int, seed: int) -> np.ndarray:
@@ -255,23 +261,45 @@ def kernels(process: subprocess.Popen) -> list[psutil.Process]:
     return [child for _, child in sorted(found, key=lambda each: each[0])]
 
 
-EXECUTE = """async () => {
+# Sends messages on a line of its own and returns the types and contents that come back.
+SPEAK = """async (messages) => {
   const id = JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId;
   const line = new WebSocket(`ws://${location.host}/api/kernels/${id}/channels?session_id=x`,
                              ['v1.kernel.websocket.jupyter.org']);
   line.binaryType = 'arraybuffer';
+  const replies = [];
+  line.onmessage = (event) => replies.push(new TextDecoder().decode(event.data));
   await new Promise((done) => { line.onopen = done; });
-  const header = {msg_id: 'x', msg_type: 'execute_request', username: '', session: 'x', date: '', version: '5.3'};
-  const content = {code: "open('owned', 'w')", silent: false, store_history: false, user_expressions: {},
-                   allow_stdin: false};
-  const parts = ['shell', ...[header, {}, {}, content].map((part) => JSON.stringify(part))]
-    .map((text) => new TextEncoder().encode(text));
-  const offsets = [8 * (parts.length + 2)];
-  for (const part of parts) offsets.push(offsets.at(-1) + part.length);
-  line.send(new Blob([new BigUint64Array([offsets.length, ...offsets].map(BigInt)), ...parts]));
+  for (const [i, [channel, type, content]] of messages.entries()) {
+    const header = {msg_id: 'x' + i, msg_type: type, username: '', session: 'x', date: '', version: '5.3'};
+    const parts = [channel, ...[header, {}, {}, content].map((part) => JSON.stringify(part))]
+      .map((text) => new TextEncoder().encode(text));
+    const offsets = [8 * (parts.length + 2)];
+    for (const part of parts) offsets.push(offsets.at(-1) + part.length);
+    line.send(new Blob([new BigUint64Array([offsets.length, ...offsets].map(BigInt)), ...parts]));
+  }
   await new Promise((done) => setTimeout(done, 1500));
   line.close();
+  return replies;
 }"""
+CODE = "open('owned', 'w')"
+# All that a front end may ask of a kernel but the page's own words; the last lines would end or stop it.
+MESSAGES = [
+    ["shell", "execute_request", {"code": CODE, "silent": False, "store_history": False, "user_expressions": {},
+                                  "allow_stdin": False}],
+    ["control", "execute_request", {"code": CODE, "silent": True, "store_history": False, "user_expressions": {}}],
+    ["shell", "inspect_request", {"code": "page", "cursor_pos": 4, "detail_level": 1}],
+    ["shell", "complete_request", {"code": "page", "cursor_pos": 4}],
+    ["shell", "history_request", {"output": True, "raw": True, "hist_access_type": "tail", "n": 99}],
+    ["shell", "is_complete_request", {"code": CODE}],
+    ["shell", "comm_open", {"comm_id": "y", "target_name": "../SEALED/key.json", "data": {}}],
+    ["shell", "comm_msg", {"comm_id": "nobody", "data": {"method": "custom", "content": {"type": "answer"}}}],
+    ["stdin", "input_reply", {"value": CODE}],
+    ["control", "debug_request", {"type": "request", "seq": 1, "command": "evaluate",
+                                  "arguments": {"expression": CODE}}],
+    ["control", "debug_request", {"type": "request", "seq": 2, "command": "dumpCell", "arguments": {"code": CODE}}],
+    ["control", "create_subshell_request", {}],
+    ["control", "usage_request", {}]]
 
 
 def test_a_whole_reading_tells_nothing(reader, place):
@@ -290,7 +318,7 @@ def test_a_whole_reading_tells_nothing(reader, place):
         one.answer("5")
     one.at("[data-name=done]")
     one.shoot("done")
-    one.page.evaluate(EXECUTE)
+    one.page.evaluate(SPEAK, MESSAGES)
     assert one.watch.leaks(address) == []
     assert not (study.public / "owned").exists(), "the page could run code on the server"
 
@@ -301,6 +329,40 @@ def test_a_whole_reading_tells_nothing(reader, place):
     assert all(message == main[0] for message in main), "what is told beside the pixels differs between images"
     assert one.saved() == [] and len(answers(study, one.code)) == 10
     assert answers(study, one.code)[0]["client"]["zoom"] == 2
+
+
+def test_what_a_page_may_not_say_is_not_heard(reader, place):
+    """Code, other messages than the page's, answers to other images, one answer two hundred times."""
+    study, _, _ = place
+    one = reader()
+    one.begin()
+    one.practise()
+    replies = one.page.evaluate(SPEAK, MESSAGES)
+    assert not [reply for reply in replies if any(word in reply for word in ("execute_reply", "inspect_reply",
+                "complete_reply", "history_reply", "debug_reply"))]
+    before = len(one.watch.frames)
+    one.answer("5")
+    sent = [split(frame) for frame in one.watch.frames[before:]]
+    own, = [json.loads(parts[4]) for parts in sent if len(parts) > 4 and b'"answer"' in parts[4]]
+    said = own["data"]["content"]
+    first = answers(study, one.code)[-1]
+
+    def forged(**changes) -> list:
+        return ["shell", "comm_msg", own | {"data": own["data"] | {"content": said | changes}}]
+
+    floods = [forged(), forged(reply={"choice": 0}, nonce="other"), *(
+        forged(id=trial, nonce=f"n{i}") for i, trial in enumerate((-1, 9, 10**9, "x", None, [], {}, 1.5, "R02-3"))),
+              forged(nonce=None), forged(reply={"choice": 99}), forged(reply="x"), forged(reply={}),
+              forged(rt_ms="soon"), forged(facts="x")]
+    one.page.evaluate(SPEAK, floods + [forged()] * (200 - len(floods)))
+    assert [row for row in answers(study, one.code) if row["trial"] == first["trial"]] == [first]
+    assert len(answers(study, one.code)) == 3
+    assert not (study.public / "owned").exists()
+    one.page.reload()
+    one.go_on("welcome")
+    one.at("[data-phase=choice]")
+    one.answer("1")
+    assert len(answers(study, one.code)) == 4, "the study goes on after all that"
 
 
 # Every other message of the page is sent at a full second.

@@ -7,6 +7,9 @@ const PANELS = [
   { title: "Distance", unit: "to unseen images", optional: true },
 ];
 
+const NARROW = 760;           // width, pixels, of a board in one column, as in monitor.css
+const SIDE = 96, GAP = 2;     // pixels that a sample is wide at least, where the page is; and between two
+
 export default () => {
   // One board a page, however many views of it: points are rows of [step, curve, curve, ...].
   const board = { curves: [], n: 0, rows: new Float32Array(0), status: [], share: 0, images: null, live: false };
@@ -75,7 +78,7 @@ function mount(el, board) {
       element("label", {}, "smoothing", slider, share), element("label", {}, log, "log losses")),
     element("div", { class: "bar" }, fill),
     element("div", { class: "panels" }, ...panels.map((panel) => panel.box),
-      element("div", { class: "panel" }, samplesTitle, samplesSize, samples)));
+      element("div", { class: "panel samples" }, samplesTitle, samplesSize, samples)));
   el.classList.add("uslab-monitor-frame");
   el.append(root);
 
@@ -96,7 +99,8 @@ function mount(el, board) {
     }
     fill.style.width = 100 * board.share + "%";
     const small = new Set(board.curves.map((curve) => curve.panel).filter((panel) => panel > 1)).size;
-    root.style.setProperty("--columns", "repeat(2, minmax(0, 1fr)) " + "170px ".repeat(small) + "260px");
+    root.style.setProperty("--columns", "repeat(2, minmax(200px, 1fr)) " + "170px ".repeat(small) +
+      "minmax(260px, 400px)");
     panels.forEach((panel, index) => {
       const curves = board.curves.map((curve, i) => ({ ...curve, column: i + 1 })).filter((curve) => curve.panel === index);
       panel.box.hidden = panel.optional && !curves.length;
@@ -107,8 +111,8 @@ function mount(el, board) {
     });
     if (board.images) {
       samplesTitle.textContent = board.images.title;
-      samplesSize.textContent = board.images.size;
-      tile(samples, board.images);
+      const shown = tile(samples, board.images, root.clientWidth <= NARROW);
+      samplesSize.textContent = board.images.size + (shown < board.images.n ? `, the first ${shown}` : "");
     }
   }
 
@@ -250,20 +254,30 @@ function plot(panel, curves, board, look, logarithmic) {
   return new Map(lines.map((curve) => [curve.label, n && Number.isFinite(curve.mean[index]) ? value(curve.mean[index]) : "–"]));
 }
 
-// The sample grid, as large as fits: whole device pixels a sample pixel where it is enlarged, so nothing is invented.
-function tile(canvas, images) {
-  const { context, width, height, ratio } = prepare(canvas);
-  const { n, h, w, columns, tiles } = images, gap = 2, rows = Math.ceil(n / columns);
-  let zoom = ratio * Math.min((width - gap * (columns - 1)) / (columns * w), (height - gap * (rows - 1)) / (rows * h));
-  if (zoom > 1) zoom = Math.floor(zoom);
+// The sample grid; returns how many are shown. Each is SIDE wide at least: fewer columns then, and as many rows as fit,
+// on a narrow page all. Whole device pixels a sample pixel from two on.
+function tile(canvas, images, narrow) {
+  const { n, h, w, tiles } = images, room = canvas.clientWidth;
+  const columns = Math.max(1, Math.min(images.columns, Math.floor((room + GAP) / (SIDE + GAP))));
+  const fits = Math.floor((canvas.clientHeight + GAP) / (SIDE * h / w + GAP));
+  const rows = Math.min(Math.ceil(n / columns), narrow ? Infinity : Math.max(1, fits));
+  const wide = (room - GAP * (columns - 1)) / columns;
+  if (narrow) canvas.style.flexBasis = rows * (wide * h / w + GAP) + "px";
+  else canvas.style.flexBasis = "";
+  const { context, height, ratio } = prepare(canvas);
+  let zoom = ratio * Math.min(wide / w, (height - GAP * (rows - 1)) / (rows * h));
+  if (zoom > 2) zoom = Math.floor(zoom);
   context.setTransform(1, 0, 0, 1, 0, 0);
-  context.imageSmoothingEnabled = zoom < 1;
+  context.imageSmoothingEnabled = zoom < 2;
   context.imageSmoothingQuality = "high";
-  tiles.forEach((image, i) => {
+  const shown = tiles.slice(0, columns * rows);
+  shown.forEach((image, i) => {
     const column = i % columns, row = Math.floor(i / columns);
-    context.drawImage(image, Math.round(column * (w * zoom + gap * ratio)), Math.round(row * (h * zoom + gap * ratio)),
+    context.drawImage(image, Math.round(column * (w * zoom + GAP * ratio)), Math.round(row * (h * zoom + GAP * ratio)),
       Math.round(w * zoom), Math.round(h * zoom));
   });
+  canvas.dataset.side = w * zoom / ratio;
+  return shown.length;
 }
 
 // Clear a canvas and fit it to the screen's pixels.

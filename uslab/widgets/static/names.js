@@ -36,6 +36,7 @@ export default {
         const text = row.querySelector(".uslab-name")?.textContent;
         for (const control of text ? row.querySelectorAll("input, select, .noUi-handle") : []) {
           if (control.getAttribute("aria-label") !== text) control.setAttribute("aria-label", text);
+          control.setAttribute("data-lm-suppress-shortcuts", "true");   // in Notebook 7 arrow keys are the notebook's own
         }
       }
     }
