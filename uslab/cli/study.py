@@ -66,6 +66,7 @@ def add_parser(commands) -> None:
                       help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
     part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
     part.add_argument("--smooth", action="store_true", help="interpolate what is enlarged (default: squares)")
+    part.add_argument("--window", action="store_true", help="readers may change window and level of an image")
     part.add_argument("--comment", action="store_true", help="readers may write a comment with each answer")
     part.add_argument("--mark", action="store_true", help="readers may mark one point of each image: where it shows")
     part.add_argument("--rules", metavar="FILE", type=Path,

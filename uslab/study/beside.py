@@ -1,4 +1,4 @@
-"""What readers gave beside their answers: their comments as a table, their marks as a table and as pictures."""
+"""What readers gave beside their answers: comments, marks as a table and as pictures, and the window that they set."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import pandas as pd
 
 from uslab.study.protocol import REAL
 
+NORMAL = (256, 128)     # window and level that show an image as it is
 LEAST = 3       # marks in an image, of any readers and repetitions, from which on it is shown by itself
 MOST = 12       # images that are shown so: those with the most marks
 WIDTH = 0.03    # standard deviation of the kernel of the density, as a share of the image's side
@@ -50,6 +51,18 @@ def by_kind(answers: pd.DataFrame) -> pd.DataFrame:
     groups = marked(answers).assign(right=lambda table: table.correct.astype(float)).groupby("kind", sort=False)
     return groups.agg(marks=("reader", "size"), images=("mark_case", "nunique"), readers=("reader", "nunique"),
                       right=("right", "mean")).rename(columns={"right": "share of right answers"}).reset_index()
+
+
+def windows(answers: pd.DataFrame) -> pd.DataFrame:
+    """Answers that were given with another window or level than the image's own, by where the image is from."""
+    told = answers[answers.window.notna() & answers.phase.isin(["main", "repeat"])]
+    told = told.assign(changed=(told.window != NORMAL[0]) | (told.level != NORMAL[1]))
+    groups = told.groupby("method", sort=False)
+    found = groups.agg(answers=("reader", "size"), changed=("changed", "sum")).join(
+        told[told.changed].groupby("method").agg(readers=("reader", "nunique"), window=("window", "median"),
+                                                 level=("level", "median")))
+    return found.fillna({"readers": 0}).astype({"readers": int}).rename(columns={
+        "window": "median window where changed", "level": "median level where changed"}).reset_index()
 
 
 def panels(answers: pd.DataFrame, pack, stimuli: dict[str, dict]) -> dict[str, list[Panel]]:

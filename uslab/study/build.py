@@ -110,8 +110,9 @@ def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
         raise ValueError(f"n_real is {design['n_real']!r}; it must be a whole number, at least 1, or None for one half")
     if not isinstance(design["margin"], (int, float)) or not 0 < design["margin"] < 0.5:
         raise ValueError(f"margin is {design['margin']!r}; it must lie between 0 and 0.5")
-    if protocol.mark and protocol.exposure_ms:
-        raise ValueError(f"an image that is gone after {protocol.exposure_ms} ms cannot be marked: leave out mark")
+    if (protocol.mark or protocol.window) and protocol.exposure_ms:
+        raise ValueError(f"an image that is gone after {protocol.exposure_ms} ms cannot be marked, nor its window "
+                         "changed: leave out mark and window")
     if protocol.pair and design["n_real"] is not None:
         raise ValueError("n_real cannot be set with pairs: each synthetic image has one real image beside it")
     if design["practice"] % 2:

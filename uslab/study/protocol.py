@@ -54,6 +54,7 @@ class Protocol:
     blank_ms: int = 100                 # nothing is shown so long before an image
     guard_ms: int = 400                 # no answer counts for so long after an image, or a question, came in sight
     undo: bool = False                  # the latest answer may be given anew, once, until the next; both are kept
+    window: bool = False                # the reader may change window and level; each image begins without
     comment: bool = False               # a line in the reader's own words may go with the answer
     mark: bool = False                  # one point of the image may be marked: where it shows
     language: str = "en"                # of all that a reader reads: a key of uslab/pages/messages.yaml
@@ -134,7 +135,7 @@ class Protocol:
                                  f"and a side among {', '.join(map(str, sides))}")
 
 
-OPTIONS = ("undo", "smooth", "comment", "mark")     # of a protocol, that a study may have beside its words
+OPTIONS = ("undo", "smooth", "window", "comment", "mark")     # of a protocol, that a study may have beside its words
 LONGEST_COMMENT = 500       # characters
 
 

@@ -96,7 +96,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "complete": int((status.state == "complete").sum()), "withdrawn": int((status.state == "withdrawn").sum()),
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
                  + f"; {sum(form.get('seen') == yes for form in forms)} had seen the data set before.",
-        "comments": len(beside.comments(found.answers)), "marked": {
+        "normal": beside.NORMAL, "comments": len(beside.comments(found.answers)), "marked": {
             "marks": len(beside.marked(found.answers)), "least": beside.LEAST, "most": beside.MOST,
             "answers": int(found.answers.phase.isin(["main", "repeat"]).sum())},
         "answers": len(found.main), "notable": NOTABLE, "notes": how(found),
@@ -156,7 +156,8 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
         merged(found.without.by_method), "agreement_between": merged(found.between),
         "agreement_within": merged(found.within), "equivalence": words(found.equivalence), "times": words(found.times),
         "readers_said": words(readers_facts(study)), "subgroups": merged(subgroups(study, found)),
-        "marks": words(beside.by_kind(found.answers)), "comments": words(beside.comments(found.answers)),
+        "windows": words(beside.windows(found.answers)), "marks": words(beside.by_kind(found.answers)),
+        "comments": words(beside.comments(found.answers)),
         "cues": merged(cues.notable, "area")[["method", "cue", "area", "advice"]], "copies": words(cues.copies),
     }
     whole = {"methods": found.by_method, "cues": cues.cues, "stimuli": found.stimuli,

@@ -250,7 +250,8 @@ function mount(el, state, act) {
   const stage = makeStage({ zoomed, sized: describe, marked: (mark) => act.beside("mark", mark) }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
   const question = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
   const trouble = element("div", { class: "trouble", role: "status" });
-  const body = element("div", { class: "body" }), beside = makeBeside(act, () => root.focus({ preventScroll: true }));
+  const body = element("div", { class: "body" }), keys = () => root.focus({ preventScroll: true });
+  const shades = makeShades(stage.node, () => drawn?.window, shaded, keys), beside = makeBeside(act, shades.node, keys);
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
     role: "group", "aria-label": say("about") }, warning, head, marks, body, trouble);
@@ -264,6 +265,11 @@ function mount(el, state, act) {
   function zoomed(level, stayed) {
     act.fact("zoom", Math.round(100 * level) / 100);
     if (stayed) act.note("zooms", { level });
+  }
+  // The answer holds the window and the level with which it was given.
+  function shaded(values) {
+    stage.shade(spread(values));
+    for (const [name, value] of Object.entries(values)) act.fact(name, value);
   }
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
   const further = [tool("−", say("smaller"), () => stage.zoom(-1)),
@@ -334,11 +340,12 @@ function mount(el, state, act) {
     const { feedback } = state;
     if (item !== drawn) {
       drawn = item;
-      const more = Boolean(item.comment || item.mark);
+      const more = Boolean(item.comment || item.mark || item.window);
       root.classList.toggle("more", more);
       body.replaceChildren(stage.node, tools, question, buttons, ...(more ? [beside.node] : []));
       tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
       stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
+      if (item.window) shades.set(NORMAL);
       fit();
       refocus(false);
     }

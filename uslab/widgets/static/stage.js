@@ -26,15 +26,20 @@ const onScreen = (then) => requestAnimationFrame(() => requestAnimationFrame(the
 function makeStage({ zoomed, sized, marked }) {
   const node = element("div", { class: "stage" });
   let item = null, level = 1, turn = 0;     // `turn` counts what was put here, so that a late frame of an old one rests
-  let settling = 0, mark = null;
+  let settling = 0, mark = null, levels = null;   // what is shown for each grey level, where that is another
 
   function canvases() {
     return Array.from({ length: item.buffers.length }, (_, i) => {
-      const canvas = grey(bytes(item.buffers[i]), item.w, item.h);
+      const canvas = shaded(i);
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", say(side(i) ? `alt ${side(i)}` : "alt", { i: item.done + 1, n: item.n }));
       return element("div", { class: "frame" }, canvas);
     });
+  }
+
+  function shaded(i) {
+    const pixels = bytes(item.buffers[i]);
+    return grey(levels ? pixels.map((value) => levels[value]) : pixels, item.w, item.h);
   }
 
   const side = (i) => item.buffers.length > 1 ? ["left", "right"][i] : null;
@@ -115,6 +120,7 @@ function makeStage({ zoomed, sized, marked }) {
   const apart = () => { const [a, b] = held.values(); return Math.hypot(a.x - b.x, a.y - b.y); };
   let pressed = null;       // what may become a mark: it moves no image, and no second finger comes
   node.addEventListener("pointerdown", (event) => {
+    if (event.button === 2 && item?.window) return;     // it changes the window and the level
     held.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const canvas = event.target.closest("canvas");
     pressed = item?.mark && canvas && event.button === 0 && held.size === 1 && { canvas, x: event.clientX, y: event.clientY };
@@ -143,6 +149,7 @@ function makeStage({ zoomed, sized, marked }) {
     show(next, shown, gone) {
       item = next;
       level = 1;
+      levels = null;
       clearTimeout(settling);       // it was of the image before
       const mine = ++turn;
       const draw = () => {
@@ -171,6 +178,10 @@ function makeStage({ zoomed, sized, marked }) {
       if (!before) return draw();
       put(...(item.fixation_ms ? [element("span", { class: "fixation", text: "+" })] : []));
       setTimeout(draw, before);
+    },
+    shade(table) {
+      levels = table;
+      node.querySelectorAll("canvas").forEach((canvas, i) => canvas.getContext("2d").drawImage(shaded(i), 0, 0));
     },
     mark(next) {
       mark = next ?? null;
