@@ -244,17 +244,20 @@ def invite(options: argparse.Namespace) -> None:
         raise UsageError("--sheet needs --address: a letter holds the link")
     if options.sheet:
         new_file(options.sheet)
-    start = options.address.rstrip("/") + "/?r=" if options.address else ""
+    place = options.address.rstrip("/") + "/" if options.address else ""
+    start, check = place and f"{place}?r=", f"{place}?check=1"
     letters, letter = [], messages(study.protocol.language)["letter"]
     for label in options.labels:
         link = start + study.invite(label, replacing=options.replacing)
         print(f"{label}: {link}")
-        letters.append(letter.format(label=label, title=study.about["title"], link=link,
+        letters.append(letter.format(label=label, title=study.about["title"], link=link, check=check,
                                      instructions=study.protocol.instructions, trials=study.about["n_trials"]))
     if options.sheet:
         options.sheet.touch(mode=0o600)
         options.sheet.write_text("\f".join(letters), encoding="utf-8")
         print(f"The letters are in {options.sheet}, each on a page of its own. Delete it when they are sent.")
+    if place:
+        print(f"On {check} they see whether their machines are fit, without a code: send it before.")
     print("Send each reader their own " + ("link" if start else "code, as a link of `uslab study serve`")
           + ". Codes are kept nowhere: note them now.")
 

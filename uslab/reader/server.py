@@ -51,12 +51,14 @@ def harden(config) -> None:
     """Voila's settings for a study; voila.py in the served folder calls this with Voila's config object."""
     from voila import app
 
-    from uslab.reader import guard
+    from uslab.reader import check, guard
 
     about = read_json(Path("study.json"))       # it is in the folder in which Voila runs
     config.HTMLExporter.language_code = Protocol.from_dict(about["protocol"]).language
 
     app.VoilaKernelWebsocketHandler = guard.Line        # Voila has no setting for it; wait() sees that it holds
+    init_handlers = app.Voila.init_handlers
+    app.Voila.init_handlers = lambda voila: [(f"{voila.server_url}{check.ASKED}", check.Echo), *init_handlers(voila)]
     voila = config.VoilaConfiguration
     voila.template = "reader"
     voila.theme = "light"
@@ -79,9 +81,12 @@ def harden(config) -> None:
 def admit(handler, notebook, cwd) -> None:
     """Voila calls this before it starts a kernel: none for a link that belongs to nobody, or that only was looked at.
 
-    A mail program that previews a link does not click. `?health` says ok, for whoever watches the server.
+    A mail program that previews a link does not click. `?health` says ok, for whoever watches the server; `?check=1` is
+    the page on which readers check their machines.
     """
     from tornado.web import Finish
+
+    from uslab.reader import check
 
     study, code = Study.open(Path.cwd()), handler.get_argument("r", "")
     language = study.protocol.language
@@ -90,13 +95,17 @@ def admit(handler, notebook, cwd) -> None:
         if handler.get_argument("health", None) is not None:
             handler.write(f"ok {BOOT}")
             raise Finish()
+        if handler.get_argument(check.ASKED, None) is not None:
+            handler.write(check.page(study))
+            raise Finish()
         study.session(code)
         if not handler.get_argument(OPEN, ""):
             link = escape(f"?r={quote(code)}&{OPEN}=1")
             handler.write(PLAIN.format(
                 language=language, title=escape(study.about["title"]),
                 text=f'<p><a href="{link}" style="display: inline-block; padding: 12px 24px; background: #1f6fb2; '
-                     f'color: #fff; border-radius: 4px">{escape(words["reading"]["open"])}</a></p>'))
+                     f'color: #fff; border-radius: 4px">{escape(words["reading"]["open"])}</a></p>'
+                     f'<p><a href="?{check.ASKED}=1">{escape(words["check"]["link"])}</a></p>'))
             raise Finish()
     except ValueError:
         handler.set_status(403)
@@ -305,6 +314,7 @@ def announce(study: Study, host: str, address: str, invite: list[str]) -> None:
     if invite:
         print("These links are shown this once; only their hashes are kept.")
     print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost. {address}?health says ok")
+    print(f"On {address}?check=1 readers see whether their machines are fit; it needs no code: send it to them before")
     if warning := study.unaudited():
         print(f"Warning: {warning}")
     for name in ("SEALED", ORDERS):
