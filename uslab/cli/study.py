@@ -64,6 +64,11 @@ def add_parser(commands) -> None:
     part.add_argument("--consent", metavar="FILE", type=Path, help="text that readers agree to (default: a short one)")
     part.add_argument("--form", metavar="FILE", type=Path,
                       help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
+    part.add_argument("--fps", metavar="N", type=whole(1, 60),
+                      help="show clips, at so many frames a second: images that share a clip in the table of their "
+                      "set, or in labels.csv (default: still images)")
+    part.add_argument("--frames", metavar="N", type=whole(2),
+                      help="of each clip (default: as many as the shortest has)")
     part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
     part.add_argument("--smooth", action="store_true", help="interpolate what is enlarged (default: squares)")
     part.add_argument("--window", action="store_true", help="readers may change window and level of an image")
@@ -147,6 +152,7 @@ def build(options: argparse.Namespace) -> None:
     texts |= {"question": options.question} if options.question is not None else {}
     texts |= {"form": read_yaml(options.form)} if options.form else {}
     texts |= {"language": options.language}
+    texts |= {name: value for name in ("fps", "frames") if (value := getattr(options, name))}
     texts |= {name: True for name in OPTIONS if getattr(options, name)}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,

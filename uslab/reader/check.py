@@ -17,7 +17,7 @@ TURNS, OPEN_S = 10, 20  # so many messages, and so many seconds, until a line is
 
 def page(study: Study) -> str:
     """The page as HTML; of the study it knows its language and how much room its images take."""
-    protocol, (h, w) = study.protocol, study.pack.shape
+    protocol, (h, w) = study.protocol, study.pack.shape[-2:]
     words = messages(protocol.language)["check"]
     room = {"w": w, "h": h, "n": 1 + protocol.pair, "more": protocol.comment or protocol.mark or protocol.window}
     told = json.dumps([words, room]).replace("<", "\\u003c")        # it may not end the script that it stands in

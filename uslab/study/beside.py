@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from uslab.study.pack import middle
 from uslab.study.protocol import REAL
 
 NORMAL = (256, 128)     # window and level that show an image as it is
@@ -73,10 +74,10 @@ def panels(answers: pd.DataFrame, pack, stimuli: dict[str, dict]) -> dict[str, l
     table = marked(answers)
     main = {kind: [name for name, item in stimuli.items() if item["method"] == kind and item["phase"] == "main"]
             for kind in dict.fromkeys(table.kind)}
-    kinds = [Panel(f"{kind}: {len(own)} marks", np.mean([pack[name] for name in main[kind]], axis=0),
+    kinds = [Panel(f"{kind}: {len(own)} marks", np.mean([middle(pack[name]) for name in main[kind]], axis=0),
                    own.mark_x.to_numpy(), own.mark_y.to_numpy()) for kind, own in table.groupby("kind", sort=False)]
     often = table.mark_case.value_counts()
-    images = [Panel(f"{own.kind.iloc[0]}, {name[:6]}: {len(own)}", pack[name], own.mark_x.to_numpy(),
+    images = [Panel(f"{own.kind.iloc[0]}, {name[:6]}: {len(own)}", middle(pack[name]), own.mark_x.to_numpy(),
                     own.mark_y.to_numpy())
               for name in often[often >= LEAST].index[:MOST] for own in [table[table.mark_case == name]]]
     return {"kinds": kinds, "images": images}

@@ -20,6 +20,7 @@ from uslab.study import beside, figures, planner, quality
 from uslab.study.analysis import ALL, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
 from uslab.study.codebook import codebook
+from uslab.study.pack import middle
 from uslab.study.plan import DISTANCE
 from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
 from uslab.study.unblind import integrity, readers_facts
@@ -135,7 +136,7 @@ def relations(study, key: dict, found: Analysis) -> dict | None:
     real = [name for name, item in key["stimuli"].items() if item["phase"] == "main" and item["truth"] == REAL]
     if not found.protocol.quality or found.protocol.pair or len(mean) < quality.LEAST or not real:
         return None
-    rated, real = (np.stack([study.pack[name] for name in names])[:, None] for names in (mean.index, real))
+    rated, real = (np.stack([middle(study.pack[name]) for name in names])[:, None] for names in (mean.index, real))
     values = quality.measures(rated, real)
     method = np.array([key["stimuli"][name]["method"] for name in mean.index])
     table, n = quality.correlations(mean.to_numpy(), values, method), len(mean)

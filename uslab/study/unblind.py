@@ -63,6 +63,7 @@ def answers(study, key: dict) -> pd.DataFrame:
                           **{name: reply[name] for name in ("choice", "confidence", "quality")},
                           **beside(reply, names.split(",")),
                           "rt_ms": first["rt_ms"], "interrupted": interrupted.get(reader, False), **seen(first),
+                          "fps": study.protocol.fps, "frames": study.pack.length,
                           "corrected": reply is not first,
                           **{f"first_{name}": first[name] for name in ("choice", "confidence", "quality")}})
             interrupted[reader] = False
@@ -72,7 +73,7 @@ def answers(study, key: dict) -> pd.DataFrame:
                          "correct": "boolean", "rating": float, "rt_ms": float, "simulated": bool,
                          "interrupted": bool, "zoom": float, "scale": float, "window": "Int64",
                          "level": "Int64", "exposure_ms": float, "blurs": "Int64",
-                         "early": "Int64"})
+                         "frames_shown": "Int64", "holds": "Int64", "early": "Int64"})
 
 
 def seen(body: dict) -> dict:
@@ -88,7 +89,8 @@ def seen(body: dict) -> dict:
     known = ANSWERS["by"][2]
     return {"by": by[0] if isinstance(by, list) and by and by[0] in known else None, "zoom": zoom if told else None,
             "scale": number(client.get("scale")), "window": count("window", None), "level": count("level", None),
-            "exposure_ms": number(client.get("exposure_ms")),
+            "exposure_ms": number(client.get("exposure_ms")), "frames_shown": count("frames_shown", None),
+            "holds": count("holds", None),
             "blurs": count("blur") + count("hidden") if told else None,
             "early": (len(early) if isinstance(early, list) else 0) if told else None}
 
