@@ -1,6 +1,7 @@
 """A clip on the reader's page in a real browser: it runs at its rate, stops, steps, and is told in equal messages."""
 
 import pytest
+from test_axe import findings
 from test_reading_page import Reader, answers, served
 from test_study_clips import build
 
@@ -31,10 +32,14 @@ def test_a_clip_runs_stops_and_steps(chromium, tmp_path):
         for key, at in ((".", 1), (".", 2), (",", 1)):
             one.page.keyboard.press(key)
             assert one.page.evaluate(PIXELS) == clip[(stopped + at) % 5, 0].tolist()
+        assert findings(one.page, "body") == []
         one.page.keyboard.press("+")        # the zoom still works
         one.page.keyboard.press(" ")
         assert one.page.evaluate(COUNT) > 4
         one.shoot("clip")
+        one.page.set_viewport_size({"width": 360, "height": 800})
+        assert one.page.evaluate("() => document.documentElement.scrollWidth") <= 360
+        one.shoot("clip_narrow")
         one.practise()
         for _ in range(3):
             one.answer()

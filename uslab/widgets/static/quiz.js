@@ -277,7 +277,7 @@ function mount(el, state, act) {
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
   const further = [tool("−", say("smaller"), () => stage.zoom(-1)),
     tool("+", say("larger"), () => stage.zoom(1)), tool(say("whole"), say("whole title"), () => stage.zoom(0))];
-  const clip = [tool("‹", say("earlier"), () => stage.step(-1)), tool("⏯", say("hold"), () => stage.hold()),
+  const clip = [tool("‹", say("earlier"), () => stage.step(-1)), tool("▶❚❚", say("hold"), () => stage.hold()),
     tool("›", say("later"), () => stage.step(1))];
   const anew = tool(say("undo"), say("undo title"), () => act.send({ type: "undo" }));
   const keep = tool(say("keep"), say("keep title"), () => act.send({ type: "next" }));
@@ -349,6 +349,7 @@ function mount(el, state, act) {
       drawn = item;
       const more = Boolean(item.comment || item.mark || item.window);
       root.classList.toggle("more", more);
+      root.classList.toggle("clip", Boolean(item.fps));
       body.replaceChildren(stage.node, tools, question, buttons, ...(more ? [beside.node] : []));
       tools.replaceChildren(remark, ...(item.fps ? clip : []), ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
       stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
