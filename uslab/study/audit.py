@@ -100,7 +100,8 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     check("public/ holds only what a study needs", not extra, f"also {', '.join(sorted(extra))}: move it elsewhere")
     told = set(study.about) - ALLOWED
     check("study.json holds only what it may", not told, f"also {', '.join(sorted(told))}")
-    served = b"".join(path.read_bytes() for path in study.public.rglob("*") if path.is_file())
+    files = [path for path in study.public.rglob("*") if path.is_file() and not path.name.startswith(DATABASE)]
+    served = b"".join([study.store.content(), *(path.read_bytes() for path in files)])
     words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])}
     words |= {*key["methods"], key["secret"]}
     # A short name, or one that could be a piece of a hash or of a time, would be found by chance.
