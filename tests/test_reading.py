@@ -22,7 +22,8 @@ from uslab.study.unblind import readers_facts
 # Everything that a message to the page may say. Options and feedback are worded, so their text is looked at too.
 COMMON = {"whole", "alone", "warning", "seat", "type", "id"}
 ITEM = COMMON | {"done", "n", "w", "h", "label", "hint", "steps", "zoom", "smooth", "exposure_ms", "mask_ms",
-                 "fixation_ms", "blank_ms", "guard_ms", "undo", "again", "comment", "mark", "beside", "pad"}
+                 "fixation_ms", "blank_ms", "guard_ms", "undo", "again", "comment", "mark", "window", "fps", "frames",
+                 "beside", "pad"}
 PAGE = COMMON | {"name", "title", "text", "fields", "buttons"}
 CLASS_WORDS = re.compile(r"\b(real|synthetic|fake|truth|dcgan)\b", re.IGNORECASE)
 

@@ -24,7 +24,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from uslab.cli.main import main
-from uslab.reader import guard
+from uslab.reader import check, guard
 from uslab.reader import server as serve
 from uslab.study import Study
 
@@ -61,6 +61,25 @@ def spoilt_frame(port: int, base: str, kernel: str) -> int:
         return line.close_code
 
     with ThreadPoolExecutor(1) as pool:     # a browser test before this one leaves a loop running in its thread
+        return pool.submit(asyncio.run, talk()).result()
+
+
+def said_back(port: int, base: str, messages: list[str], origin: str = "") -> tuple[list[str], int] | int:
+    """What the check's line says back until it closes, and the code with which it does; its status if it is refused."""
+    async def talk():
+        headers = {"Origin": origin} if origin else {}
+        try:
+            line = await websocket_connect(HTTPRequest(f"ws://127.0.0.1:{port}{base}/check", headers=headers))
+        except HTTPClientError as error:
+            return error.code
+        for message in messages:
+            line.write_message(message)
+        said = []
+        while (message := await line.read_message()) is not None:
+            said.append(message)
+        return said, line.close_code
+
+    with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, talk()).result()
 
 
@@ -114,11 +133,12 @@ def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     try:
         said = ""
-        while "Ctrl-C" not in said:
+        while "?check=1" not in said:
             line = process.stdout.readline()
             assert line, said
             said += line
         code = re.search(r"^Dr A: https://study\.example\.org/heads/\?r=(\S+)$", said, re.MULTILINE).group(1)
+        assert "https://study.example.org/heads/?check=1" in said
         assert study.session(code).reader == "R01"
         for path, expected in (("/heads/", 403), ("/heads/?r=guess", 403), ("/", 404)):
             with pytest.raises(urllib.error.HTTPError) as refused:
@@ -126,6 +146,12 @@ def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
             assert refused.value.code == expected
         here = f"http://127.0.0.1:{port}/heads/"
         assert urllib.request.urlopen(f"{here}?health", timeout=20).read().startswith(b"ok ")
+        checked = urllib.request.urlopen(f"{here}?check=1&r=guess&open=1", timeout=20)      # whatever else is asked
+        assert b"Is this machine fit" in checked.read() and not ipykernels(process.pid)
+        assert checked.headers["Content-Security-Policy"] == serve.POLICY
+        assert said_back(port, "/heads", ["12.5"] * 99) == (["12.5"] * check.TURNS, 1008)
+        assert said_back(port, "/heads", ["x" * 101]) == ([], 1008)
+        assert said_back(port, "/heads", [], "http://elsewhere") == 403
         looked_at = urllib.request.urlopen(f"{here}?r={code}", timeout=20).read().decode()      # as a preview does
         assert "Open the study" in looked_at and not ipykernels(process.pid)
         page = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=60)

@@ -1,13 +1,17 @@
 """The audit finds what was planted and nothing else; unblinding waits and remembers."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from made import scan
+from made import pictures, scan
 
 from uslab.study import SimulatedReader, Study
 from uslab.study.audit import measure
@@ -173,3 +177,16 @@ def test_a_study_says_what_speaks_against_showing_it(study, tmp_path):
     assert "never audited" in alike.unaudited()
     alike.audit()
     assert alike.unaudited() == ""
+
+
+def test_after_an_audit_other_processes_still_see_what_is_written(tmp_path):
+    study = Study.build(pictures(12, 0), {"gan": pictures(8, 1)}, "yesno", out=tmp_path / "s", n_per_method=4,
+                        practice=0, attention=0, repeats=0.0)
+    study.audit()
+    look = "import sys; from uslab.study import Study; print(len(Study.open(sys.argv[1]).readers()))"
+    for n in (1, 2):
+        study.invite(f"Dr {n}")
+        seen = subprocess.run([sys.executable, "-c", look, str(study.folder)], capture_output=True, text=True,
+                              env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+        assert seen.stdout.strip() == str(n), seen.stderr
+        assert len(study.readers()) == n and study.store.verify()

@@ -1,6 +1,7 @@
 """Comments and marks beside the answers: kept as they are given, checked, tabled and drawn where they belong."""
 
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -126,9 +127,10 @@ def test_images_that_many_marked_are_shown_by_themselves():
     assert (found["kinds"][0].image == 1).all()     # the mean of all three
 
 
-def test_a_timed_image_cannot_be_marked(tmp_path, capsys):
-    with pytest.raises(ValueError, match="gone after 500 ms"):
-        built(tmp_path, "timed")
+def test_a_timed_image_can_be_neither_marked_nor_windowed(tmp_path, capsys):
+    for option in ("mark", "window"):
+        with pytest.raises(ValueError, match="gone after 500 ms"):
+            built(tmp_path, "timed", **{"mark": False, option: True})
     with pytest.raises(ValueError, match="there is no text 'marks'"):
         dataclasses.replace(PROTOCOLS["yesno"]).worded({"marks": True})
     assert main(["study", "build", str(tmp_path / "s"), "--real", "phantom:liver?n=8", "--synthetic",
@@ -140,3 +142,24 @@ def test_a_timed_image_cannot_be_marked(tmp_path, capsys):
 
 def test_words_of_readers_hold_nothing_that_cannot_be_written():
     assert plain("a\x00b\ud800c  d") == "a b c d" and plain(900 * "x", 500) == 500 * "x"
+
+
+def test_the_window_of_an_answer_stands_in_the_table_and_the_report(tmp_path):
+    study = built(tmp_path, window=True, comment=False, mark=False, form={"level": "Your level of training"})
+    reader = Reader(study, study.invite("Dr A"))
+    assert reader.last["window"] and any("right mouse button" in text for text in reader.page.messages[1][0]["text"])
+    facts = [{"window": 120, "level": 90}, {"window": 10**30, "level": "=1", "zoom": 10**400, "blur": 10**30},
+             {"window": 256, "level": 128}]
+    while reader.last["type"] == "item":
+        reader.say(type="answer", id=reader.last["id"], reply={"choice": 0}, rt_ms=9.0, facts=facts.pop(0) if facts
+                   else {"window": 300, "level": 128}, nonce=f"a nonce {reader.last['id']}")
+    study.close()
+    table = study.unblind().sort_values("at")
+    assert table.window.tolist() == [120, pd.NA, 256] + [300] * 5 and table.level.tolist()[:3] == [90, pd.NA, 128]
+    assert "120" in study.export("csv") and "120.0" not in study.export("csv")
+    found = beside.windows(table)
+    assert found.answers.sum() == 7 and found.changed.sum() == 6
+    assert set(found["median window where changed"]) <= {120, 210, 300}
+    names = pd.read_csv(io.StringIO(study.export("codebook")))["Variable / Field Name"].tolist()
+    assert len(names) == len(set(names)) and {"window", "level", "viewport", "said_level"} <= set(names)
+    assert "256 and 128" in study.report(tmp_path / "report").read_text()

@@ -83,6 +83,7 @@ def test_invitations_are_letters_with_whole_links(folders, capsys):
     assert len(set(links)) == 2 and all(link.startswith("https://x.org/a/?r=") for link in links)
     letters = sheet.read_text().split("\f")
     assert [letter.startswith(f"To Dr {name}\n") and link in letter
+            and "https://x.org/a/?check=1\n" in letter
             for name, letter, link in zip("AB", letters, links)] == [True, True]
     assert oct(sheet.stat().st_mode & 0o777) == "0o600"
     before = Study.open(folders / "s").status()

@@ -52,7 +52,7 @@ def test_widgets(lab, name, code, where, theme):
 
 
 def test_a_reading_and_its_report(chromium, tmp_path):
-    study = build(tmp_path / "study", "yesno_likert", n=6, texts={"comment": True, "mark": True})
+    study = build(tmp_path / "study", "yesno_likert", n=6, texts={"comment": True, "mark": True, "window": True})
     with served(study) as (_, address, _):
         one = Reader(chromium, address, study.invite("Dr A"))
         one.at("[data-name=consent]")

@@ -1,5 +1,6 @@
-"""Comments, marks and languages in a real browser: the point that was meant whatever the zoom, keys that only write."""
+"""Comments, marks, windows and languages in a real browser: the point that was meant, keys that write, true greys."""
 
+import numpy as np
 import pytest
 from test_messages import ENGLISH
 from test_reading_page import SIZE, Reader, answers, build, served
@@ -144,3 +145,53 @@ def test_a_german_page_is_german(chromium, tmp_path):
         page.close()
     assert len(seen) == 14 and "Zoom" in seen[3] and "Markiert" in seen[3]
     assert not [text for text in seen if ENGLISH.search(text)]
+
+
+GREYS = """() => { const canvas = document.querySelector('canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return [...data].filter((_, i) => i % 4 === 0); }"""
+
+
+def test_window_and_level_change_what_is_shown_and_nothing_else(chromium, tmp_path):
+    study = build(tmp_path / "window", "yesno", practice=0, texts={"window": True, "mark": True})
+    with served(study) as (_, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code, viewport={"width": 1366, "height": 650})
+        page, width, level = one.page, *(one.page.locator(".shades input").nth(i) for i in (0, 1))
+
+        def shown() -> bool:
+            """Whether the picture is the image under the window and level of the sliders."""
+            raw = study.session(code).next().pixels[0].astype(float).ravel()
+            w, mid = int(width.input_value()), int(level.input_value())
+            meant = np.clip((raw - mid + w / 2) * 256 / w, 0, 255)
+            return np.abs(np.array(page.evaluate(GREYS)) - meant).max() <= 0.5
+
+        one.begin()
+        one.at("[data-phase=choice]")
+        assert (width.input_value(), level.input_value()) == ("256", "128") and shown()
+        page.keyboard.press("+")
+        before = page.locator("canvas").bounding_box()
+        start = at(one, 32, 32)
+        page.mouse.move(*start)
+        page.mouse.down(button="right")
+        page.mouse.move(start[0] - 150, start[1] - 40, steps=4)
+        page.mouse.up(button="right")
+        assert (width.input_value(), level.input_value()) == ("106", "88") and shown()
+        assert page.locator("canvas").bounding_box() == before and page.evaluate(RING) is None      # no pan, no mark
+        one.shoot("window")
+        level.focus()
+        page.keyboard.press("ArrowRight")           # moves the slider and answers nothing
+        page.wait_for_timeout(300)
+        assert level.input_value() == "89" and shown() and not answers(study, code)
+        page.click("canvas")                        # gives the keys back
+        one.answer("ArrowRight")
+        assert [answers(study, code)[0]["client"][name] for name in ("window", "level", "zoom")] == [106, 89, 2]
+        assert (width.input_value(), level.input_value()) == ("256", "128") and shown()     # the next image is as it is
+        box = width.bounding_box()
+        page.mouse.click(box["x"] + 5, box["y"] + box["height"] / 2)
+        assert int(width.input_value()) < 60 and shown()
+        page.click("button:text-is('Reset')")
+        one.answer("ArrowRight")                    # the slider and the button gave the keys back
+        assert [answers(study, code)[1]["client"][name] for name in ("window", "level")] == [256, 128]
+        assert one.watch.leaks(address) == []
+        one.context.close()

@@ -64,8 +64,14 @@ def add_parser(commands) -> None:
     part.add_argument("--consent", metavar="FILE", type=Path, help="text that readers agree to (default: a short one)")
     part.add_argument("--form", metavar="FILE", type=Path,
                       help="YAML of what a reader is asked of themselves: name: label, or name: [label, [options]]")
+    part.add_argument("--fps", metavar="N", type=whole(1, 60),
+                      help="show clips, at so many frames a second: images that share a clip in the table of their "
+                      "set, or in labels.csv (default: still images)")
+    part.add_argument("--frames", metavar="N", type=whole(2),
+                      help="of each clip (default: as many as the shortest has)")
     part.add_argument("--undo", action="store_true", help="the latest answer may be given anew, once; both are kept")
     part.add_argument("--smooth", action="store_true", help="interpolate what is enlarged (default: squares)")
+    part.add_argument("--window", action="store_true", help="readers may change window and level of an image")
     part.add_argument("--comment", action="store_true", help="readers may write a comment with each answer")
     part.add_argument("--mark", action="store_true", help="readers may mark one point of each image: where it shows")
     part.add_argument("--rules", metavar="FILE", type=Path,
@@ -149,6 +155,7 @@ def build(options: argparse.Namespace) -> None:
     texts |= {"question": options.question} if options.question is not None else {}
     texts |= {"form": read_yaml(options.form)} if options.form else {}
     texts |= {"language": options.language}
+    texts |= {name: value for name in ("fps", "frames") if (value := getattr(options, name))}
     texts |= {name: True for name in OPTIONS if getattr(options, name)}
     study = Study.build(
         real, synthetic, options.protocol, out=options.study, n_per_method=options.n,
@@ -246,17 +253,20 @@ def invite(options: argparse.Namespace) -> None:
         raise UsageError("--sheet needs --address: a letter holds the link")
     if options.sheet:
         new_file(options.sheet)
-    start = options.address.rstrip("/") + "/?r=" if options.address else ""
+    place = options.address.rstrip("/") + "/" if options.address else ""
+    start, check = place and f"{place}?r=", f"{place}?check=1"
     letters, letter = [], messages(study.protocol.language)["letter"]
     for label in options.labels:
         link = start + study.invite(label, replacing=options.replacing)
         print(f"{label}: {link}")
-        letters.append(letter.format(label=label, title=study.about["title"], link=link,
+        letters.append(letter.format(label=label, title=study.about["title"], link=link, check=check,
                                      instructions=study.protocol.instructions, trials=study.about["n_trials"]))
     if options.sheet:
         options.sheet.touch(mode=0o600)
         options.sheet.write_text("\f".join(letters), encoding="utf-8")
         print(f"The letters are in {options.sheet}, each on a page of its own. Delete it when they are sent.")
+    if place:
+        print(f"On {check} they see whether their machines are fit, without a code: send it before.")
     print("Send each reader their own " + ("link" if start else "code, as a link of `uslab study serve`")
           + ". Codes are kept nowhere: note them now.")
 

@@ -14,7 +14,7 @@ from .folders import SUFFIXES, files_under, is_run, left_out, walk
 from .imageset import ImageSet
 
 TABLE = "labels.csv"
-COLUMNS = ("file", "label", "group", "mask", "generator", "seed", "pixel_mm", "white")
+COLUMNS = ("file", "label", "group", "clip", "mask", "generator", "seed", "pixel_mm", "white")
 # What people call the folders of masks, and what they add to the name of a mask.
 MASKS = {"mask", "masks", "annotation", "annotations", "segmentation", "segmentations", "groundtruth", "ground_truth",
          "gt", "seg", "roi"}
@@ -30,6 +30,7 @@ def read(
 
     labels.csv has the column file (the path below the folder) and any of label, group (patient or exam), mask (path
     of an image that is white in the structure; empty: no structure), pixel_mm (side of a pixel, mm; empty: not known),
+    clip (which clip the image is a frame of, in the order of the rows),
     white (the level that is shown white in files of more than 8 bits) and, of synthetic images as `uslab generate`
     writes them, generator and seed. Files that it does not list are left out, and a note counts them. Without it,
     sub-folders of the folder are the classes if every image lies in one. Without groups, near-duplicates are groups.
@@ -46,7 +47,7 @@ def read(
         values["labels"], values["classes"] = numbered(table.label)
     if "group" in table:
         values["groups"], values["group_names"] = numbered(table.group)
-    about = table[[name for name in ("generator", "seed") if name in table]]
+    about = table[[name for name in ("generator", "seed", "clip") if name in table]]
     if "generator" in table:
         about = about.assign(synthetic=~table.generator.str.startswith("phantom:"))
     used = [root / name for name in (*table.file, *table.get("mask", []), TABLE, tables.ASIDE, "generate.json") if name]

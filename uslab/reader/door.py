@@ -20,21 +20,29 @@ OPEN = "open"           # the argument that a click adds to a link; without it n
 def admit(handler, notebook, cwd) -> None:
     """Voila calls this before it starts a kernel: none for a link that belongs to nobody, or that only was looked at.
 
-    A mail program that previews a link does not click. `?health` says ok, for whoever watches the server.
+    A mail program that previews a link does not click. `?health` says ok, for whoever watches the server; `?check=1` is
+    the page on which readers check their machines.
     """
     from tornado.web import Finish
+
+    from uslab.reader import check
 
     study, code = Study.open(Path.cwd()), handler.get_argument("r", "")
     try:
         if handler.get_argument("health", None) is not None:
             handler.write(f"ok {BOOT}")
             raise Finish()
+        if handler.get_argument(check.ASKED, None) is not None:
+            handler.write(check.page(study))
+            raise Finish()
         if room := handler.get_argument("class", ""):
             seat(handler, study, room)
             raise Finish()
         study.session(code)
         if not handler.get_argument(OPEN, ""):
-            handler.write(button(study, f"?r={quote(code)}&{OPEN}=1", "open"))
+            words = escape(messages(study.protocol.language)["check"]["link"])
+            handler.write(button(study, f"?r={quote(code)}&{OPEN}=1", "open")
+                          + f'<p><a href="?{check.ASKED}=1">{words}</a></p>')
             raise Finish()
     except ValueError:
         refuse(handler, study, "refused")

@@ -186,7 +186,7 @@ class Reading(Live):
 
     def _item(self, trial: Trial, again: bool) -> None:
         protocol, words = self.study.protocol, self.words["reading"]
-        h, w = trial.pixels.shape[1:]
+        h, w = trial.pixels.shape[-2:]
         practice = trial.phase == "practice"
         message = self._common() | {
             "type": "item", "id": trial.trial, "done": trial.position - 1, "n": trial.n, "w": w, "h": h,
@@ -194,6 +194,7 @@ class Reading(Live):
             "hint": words["again"] if again else words["follows"] if practice and trial.buttons else "",
             "again": again, "undo": not again and self.session.last() is not None, "steps": steps(protocol, trial),
             "zoom": protocol.zoom, "smooth": protocol.smooth, "comment": protocol.comment, "mark": protocol.mark,
+            "window": protocol.window, "fps": protocol.fps, "frames": self.study.pack.length,
             "beside": trial.beside,
             "exposure_ms": trial.exposure_ms, "mask_ms": trial.mask_ms,
             "fixation_ms": FIXATION_MS if trial.exposure_ms else 0, "blank_ms": protocol.blank_ms,
@@ -257,7 +258,7 @@ def guide(protocol, trial: Trial, n: int) -> list[str]:
     words = messages(protocol.language)["reading"]
     keys = ("arrows" if len(trial.buttons) == 2 else "numbers") + " rate" * bool(protocol.quality and trial.buttons)
     how = [words["count pairs" if protocol.pair else "count"].format(n=n), words[keys]]
-    how += [words[name] for name in ("zoom", "mark", "comment") if getattr(protocol, name)]
+    how += [words[name] for name in ("fps", "zoom", "window", "mark", "comment") if getattr(protocol, name)]
     text = [protocol.instructions, " ".join(how), words["saved"]]
     if trial.phase == "practice":
         text.append(words["practice told" if trial.buttons else "practice"].format(n=trial.n))

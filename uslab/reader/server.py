@@ -46,12 +46,14 @@ def harden(config) -> None:
     """Voila's settings for a study; voila.py in the served folder calls this with Voila's config object."""
     from voila import app
 
-    from uslab.reader import guard
+    from uslab.reader import check, guard
 
     about = read_json(Path("study.json"))       # it is in the folder in which Voila runs
     config.HTMLExporter.language_code = Protocol.from_dict(about["protocol"]).language
 
     app.VoilaKernelWebsocketHandler = guard.Line        # Voila has no setting for it; wait() sees that it holds
+    init_handlers = app.Voila.init_handlers
+    app.Voila.init_handlers = lambda voila: [(f"{voila.server_url}{check.ASKED}", check.Echo), *init_handlers(voila)]
     voila = config.VoilaConfiguration
     voila.template = "reader"
     voila.theme = "light"
@@ -281,6 +283,7 @@ def announce(study: Study, host: str, address: str, invite: list[str]) -> None:
     if invite:
         print("These links are shown this once; only their hashes are kept.")
     print(f"Serving {study} for links {address}?r=CODE; Ctrl-C stops it, and nothing is lost. {address}?health says ok")
+    print(f"On {address}?check=1 readers see whether their machines are fit; it needs no code: send it to them before")
     if warning := study.unaudited():
         print(f"Warning: {warning}")
     for name in ("SEALED", ORDERS):

@@ -14,7 +14,7 @@ import yaml
 
 from uslab.study import lock
 from uslab.study.build import ATTENTION, orders
-from uslab.study.pack import PACK
+from uslab.study.pack import PACK, frames
 from uslab.study.protocol import REAL, SYNTHETIC
 from uslab.study.store import DATABASE, MIRROR, ORDERS
 
@@ -100,7 +100,8 @@ def channels(study, key: dict, images: dict[str, np.ndarray]) -> pd.DataFrame:
     check("public/ holds only what a study needs", not extra, f"also {', '.join(sorted(extra))}: move it elsewhere")
     told = set(study.about) - ALLOWED
     check("study.json holds only what it may", not told, f"also {', '.join(sorted(told))}")
-    served = b"".join(path.read_bytes() for path in study.public.rglob("*") if path.is_file())
+    files = [path for path in study.public.rglob("*") if path.is_file() and not path.name.startswith(DATABASE)]
+    served = b"".join([study.store.content(), *(path.read_bytes() for path in files)])
     words = {word for item in stimuli.values() for word in (item["file"], item["sha256"])}
     words |= {*key["methods"], key["secret"]}
     # A short name, or one that could be a piece of a hash or of a time, would be found by chance.
@@ -139,10 +140,11 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
     from uslab.study.statistics import area
 
     by_file = sorted(main.items(), key=lambda pair: (pair[1]["method"], pair[1]["file"]))   # names are in random order
-    table = pd.DataFrame([{"method": item["method"], **measure(images[name])} for name, item in by_file])
+    table = pd.DataFrame([{"method": item["method"], **measured(images[name])} for name, item in by_file])
+    looked = [cue for cue in ADVICE if cue in table]
     real, single, joint = table[table.method == REAL], [], []
     for method, own in table[table.method != REAL].groupby("method"):
-        for cue in ADVICE:
+        for cue in looked:
             found = area(real[cue].to_numpy(), own[cue].to_numpy())
             low, high = found.low, found.high
             value = max(found.value, 1 - found.value)
@@ -150,7 +152,7 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
                 low, high = 1 - high, 1 - low
             p = _rank_test(real[cue].to_numpy(), own[cue].to_numpy())
             single.append((method, cue, value, low, high, p, ADVICE[cue]))
-        both = pd.concat([real, own])[list(ADVICE)].to_numpy()
+        both = pd.concat([real, own])[looked].to_numpy()
         label = np.repeat([0, 1], [len(real), len(own)])
         folds = min(5, len(real), len(own))
         if folds >= 2:
@@ -163,6 +165,15 @@ def cues(main: dict[str, dict], images: dict[str, np.ndarray]) -> tuple[pd.DataF
     table["q"] = false_discovery_control(table.q)
     return (table.sort_values("area", ascending=False, ignore_index=True),
             pd.DataFrame(joint, columns=["method", "area", "low", "high", "n"]))
+
+
+def measured(stimulus: np.ndarray) -> dict[str, float]:
+    """The cues of a still (H, W), or of a clip (F, H, W): the means of its frames, and how it moves."""
+    if stimulus.ndim == 2:
+        return measure(stimulus)
+    levels = stimulus.astype(float)
+    return {**pd.DataFrame(map(measure, stimulus)).mean(), "movement": float(np.abs(np.diff(levels, axis=0)).mean()),
+            "flicker": float(levels.mean((1, 2)).std())}
 
 
 def measure(image: np.ndarray) -> dict[str, float]:
@@ -196,15 +207,21 @@ def measure(image: np.ndarray) -> dict[str, float]:
 
 
 def copies(main: dict[str, dict], images: dict[str, np.ndarray], limit: float = 0.95) -> pd.DataFrame:
-    """Synthetic images whose pixels correlate above a limit with a real image of the study: memorised ones."""
+    """Synthetic images whose pixels correlate above a limit with a real image of the study: memorised ones.
+
+    Of clips, the two frames that are most alike count.
+    """
     def flat(names: list[str]) -> np.ndarray:
-        table = np.stack([images[name].ravel() for name in names]).astype(np.float32)
+        table = np.concatenate([frames(images[name]) for name in names]).reshape(-1, pixels).astype(np.float32)
         table -= table.mean(1, keepdims=True)
         return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-6)
 
     real = [name for name, item in main.items() if item["truth"] == REAL]
     synthetic = [name for name, item in main.items() if item["truth"] == SYNTHETIC]
-    match = flat(synthetic) @ flat(real).T
+    own = frames(images[real[0]])
+    length, pixels = len(own), own[0].size
+    them = flat(real)
+    match = np.stack([(flat([name]) @ them.T).max(0).reshape(-1, length).max(1) for name in synthetic])
     found = [(main[name]["method"], main[name]["file"], main[real[int(row.argmax())]]["file"],
               round(float(row.max()), 3))
              for name, row in zip(synthetic, match) if row.max() > limit]

@@ -1,12 +1,14 @@
-"""What readers gave beside their answers: their comments as a table, their marks as a table and as pictures."""
+"""What readers gave beside their answers: comments, marks as a table and as pictures, and the window that they set."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from uslab.study.pack import middle
 from uslab.study.protocol import REAL
 
+NORMAL = (256, 128)     # window and level that show an image as it is
 LEAST = 3       # marks in an image, of any readers and repetitions, from which on it is shown by itself
 MOST = 12       # images that are shown so: those with the most marks
 WIDTH = 0.03    # standard deviation of the kernel of the density, as a share of the image's side
@@ -52,6 +54,18 @@ def by_kind(answers: pd.DataFrame) -> pd.DataFrame:
                       right=("right", "mean")).rename(columns={"right": "share of right answers"}).reset_index()
 
 
+def windows(answers: pd.DataFrame) -> pd.DataFrame:
+    """Answers that were given with another window or level than the image's own, by where the image is from."""
+    told = answers[answers.window.notna() & answers.phase.isin(["main", "repeat"])]
+    told = told.assign(changed=(told.window != NORMAL[0]) | (told.level != NORMAL[1]))
+    groups = told.groupby("method", sort=False)
+    found = groups.agg(answers=("reader", "size"), changed=("changed", "sum")).join(
+        told[told.changed].groupby("method").agg(readers=("reader", "nunique"), window=("window", "median"),
+                                                 level=("level", "median")))
+    return found.fillna({"readers": 0}).astype({"readers": int}).rename(columns={
+        "window": "median window where changed", "level": "median level where changed"}).reset_index()
+
+
 def panels(answers: pd.DataFrame, pack, stimuli: dict[str, dict]) -> dict[str, list[Panel]]:
     """'kinds': the mean image of each kind that was marked; 'images': each image with at least LEAST marks.
 
@@ -60,10 +74,10 @@ def panels(answers: pd.DataFrame, pack, stimuli: dict[str, dict]) -> dict[str, l
     table = marked(answers)
     main = {kind: [name for name, item in stimuli.items() if item["method"] == kind and item["phase"] == "main"]
             for kind in dict.fromkeys(table.kind)}
-    kinds = [Panel(f"{kind}: {len(own)} marks", np.mean([pack[name] for name in main[kind]], axis=0),
+    kinds = [Panel(f"{kind}: {len(own)} marks", np.mean([middle(pack[name]) for name in main[kind]], axis=0),
                    own.mark_x.to_numpy(), own.mark_y.to_numpy()) for kind, own in table.groupby("kind", sort=False)]
     often = table.mark_case.value_counts()
-    images = [Panel(f"{own.kind.iloc[0]}, {name[:6]}: {len(own)}", pack[name], own.mark_x.to_numpy(),
+    images = [Panel(f"{own.kind.iloc[0]}, {name[:6]}: {len(own)}", middle(pack[name]), own.mark_x.to_numpy(),
                     own.mark_y.to_numpy())
               for name in often[often >= LEAST].index[:MOST] for own in [table[table.mark_case == name]]]
     return {"kinds": kinds, "images": images}

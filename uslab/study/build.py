@@ -15,7 +15,7 @@ import numpy as np
 import uslab
 from uslab.data.atomic import written_aside
 from uslab.pages.messages import messages
-from uslab.study import lock, pack, plan
+from uslab.study import clips, lock, pack, plan
 from uslab.study.protocol import ATTENTION, LEFT, PRESETS, PROTOCOLS, REAL, RIGHT, SYNTHETIC, Protocol
 from uslab.study.rules import declared
 from uslab.study.store import FORMAT, ORDERS, Store
@@ -48,11 +48,15 @@ def build(
     protocol = protocol.worded(texts)
     title = messages(protocol.language)["title"] if title is None else title
     check(synthetic, design, protocol)
+    if protocol.fps and crop:
+        raise ValueError("clips cannot be cropped here, as each frame would be cropped by itself: crop them before")
     unread(synthetic, json.dumps([title, protocol.to_dict()], ensure_ascii=False))
     design["rules"] = declared(design["rules"], protocol)
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} exists and is not empty: nothing is overwritten; name another folder")
-    origins = pack.prepare(without(gather(real, synthetic, design, seed, size), exclude), size, crop)
+    origins = gather(real, synthetic, design, seed, size)
+    origins = without(clips.together(origins) if protocol.fps else origins, exclude)
+    origins = pack.prepare(clips.cut(origins, protocol.frames) if protocol.fps else origins, size, crop)
     secret = secrets.token_bytes(32)
     items, pixels = draw(origins, protocol, design, seed, secret)
     shown = [pack.Source(item["method"], [pixels[name]], [item["file"]]) for name, item in items.items()
@@ -110,8 +114,14 @@ def check(synthetic: dict[str, Any], design: dict, protocol: Protocol) -> None:
         raise ValueError(f"n_real is {design['n_real']!r}; it must be a whole number, at least 1, or None for one half")
     if not isinstance(design["margin"], (int, float)) or not 0 < design["margin"] < 0.5:
         raise ValueError(f"margin is {design['margin']!r}; it must lie between 0 and 0.5")
-    if protocol.mark and protocol.exposure_ms:
-        raise ValueError(f"an image that is gone after {protocol.exposure_ms} ms cannot be marked: leave out mark")
+    if (protocol.mark or protocol.window) and protocol.exposure_ms:
+        raise ValueError(f"an image that is gone after {protocol.exposure_ms} ms cannot be marked, nor its window "
+                         "changed: leave out mark and window")
+    for name, most in (("fps", 60), ("frames", 10**4)):
+        if type(value := getattr(protocol, name)) is not int or not 0 <= value <= most:
+            raise ValueError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
+    if protocol.frames == 1 or protocol.frames and not protocol.fps:
+        raise ValueError(f"frames is {protocol.frames}: a clip has at least 2, and only with fps are clips shown")
     if protocol.pair and design["n_real"] is not None:
         raise ValueError("n_real cannot be set with pairs: each synthetic image has one real image beside it")
     if design["practice"] % 2:

@@ -39,7 +39,15 @@ ANSWERS = {
     "by": ("Answered with", "of the first question", ("key", "mouse", "touch", "pen")),
     "zoom": ("Zoom when the answer was given", "times the first size", "number"),
     "scale": ("Screen pixels along a pixel of the image", "before zooming; below 1 it was made smaller", "number"),
+    "window": ("Window when the answer was given", "grey levels from black to white; 256: as the image is; empty: it "
+               "could not be changed", "integer"),
+    "level": ("Level when the answer was given", "grey level in the middle of the window; 128: as the image is",
+              "integer"),
     "exposure_ms": ("Exposure achieved", "ms; empty where an image is shown until the answer", "number"),
+    "fps": ("Frames a second", "of clips; 0: still images", "integer"),
+    "frames": ("Frames of a clip", "1: still images", "integer"),
+    "frames_shown": ("Frames that were shown before the answer", "of clips, each as often as it was", "integer"),
+    "holds": ("Times that the clip was stopped", "by the space bar, a step or a button", "integer"),
     "blurs": ("Times that the page lost the focus", "while the image was shown", "integer"),
     "early": ("Presses before an answer counted", "such as the second of a double click", "integer"),
     "corrected": ("The answer was given anew", "", YES_NO),
@@ -51,20 +59,21 @@ ANSWERS = {
 READERS = {
     "reader": ANSWERS["reader"],
     "screen": ("Screen", "pixels of CSS, width x height", "text"),
-    "window": ("Window at the start", "pixels of CSS, width x height", "text"),
+    "viewport": ("Window of the page at the start", "pixels of CSS, width x height", "text"),
     "pixel_ratio": ("Screen pixels along a pixel of CSS", "", "number"),
     "frame_ms": ("Time of a frame of the screen", "ms, the median of 30", "number"),
     "touch": ("Points of touch", "0: no touch screen", "integer"),
     "sessions": ("Times that the page was opened", "", "integer"),
     "pauses": ("Pauses that the reader took", "", "integer"),
 }
+TAKEN = {*ANSWERS, *READERS}    # a question of the form that is called so stands in the tables as said_...
 
 
 def codebook(protocol) -> pd.DataFrame:
     """One row a column of the answers, of the readers' screens, and of the form: REDCap's data dictionary."""
     asked = {name: (label, "what the reader said of themselves", options or "text")
              for name, (label, options) in protocol.form.items()}
-    said = {f"said_{name}" if name in READERS else name: entry for name, entry in asked.items()}
+    said = {f"said_{name}" if name in TAKEN else name: entry for name, entry in asked.items()}
     rows = [row("answers", *entry) for entry in ANSWERS.items()]
     rows += [row("readers", name, entry) for name, entry in (READERS | said).items() if name != "reader"]
     return pd.DataFrame(rows).reindex(columns=DICTIONARY, fill_value="")

@@ -18,10 +18,11 @@ class Source:
     """Images of one origin as they came, before the common preparation."""
 
     name: str
-    images: list[np.ndarray]            # (H, W) uint8 each
+    images: list[np.ndarray]            # (H, W) uint8 each; of clips (F, H, W)
     files: list[str]                    # what each is called where it came from
     groups: list[str] | None = None     # patient or exam of each, where known
     phantom: bool = False               # simulated ultrasound
+    clips: list[str] | None = None      # the clip of which each image is a frame, where known
 
 
 def read(
@@ -43,7 +44,7 @@ def read(
             images = own.greys(folder, table)
             check_sizes([folder / file for file in table.file], [image.shape for image in images])
             return Source(name, images, table.file.tolist(), table.group.tolist() if "group" in table else None,
-                          own.simulated(table))
+                          own.simulated(table), table["clip"].tolist() if "clip" in table else None)
         images = source.open(given, size=side if source.kind(given) == "phantom" else None)
     except (OSError, ValueError) as error:
         kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
@@ -52,7 +53,8 @@ def read(
     if isinstance(given, (str, Path)) or hasattr(given, "table"):
         files = images.table.file.astype(str).tolist()
     groups = None if images.groups is None else [images.group_names[i] for i in images.groups.tolist()]
-    return Source(name, list(images.images[:, 0].cpu().numpy()), files, groups, images.source == "phantom")
+    clips = images.table["clip"].fillna("").astype(str).tolist() if "clip" in images.table else None
+    return Source(name, list(images.images[:, 0].cpu().numpy()), files, groups, images.source == "phantom", clips)
 
 
 def choose(source: Source, n: int, rng: np.random.Generator) -> list[int]:
@@ -84,20 +86,33 @@ def prepare(
 
     if crop:
         sources = [replace(s, images=[common.frame(image).image for image in s.images]) for s in sources]
-    sides = {s.name: min(max(image.shape) for image in s.images) for s in sources}
+    sides = {s.name: min(max(image.shape[-2:]) for image in s.images) for s in sources}
     smallest = min(sides, key=sides.get)
     if size and size > sides[smallest]:
         raise ValueError(f"size is {size}, but {smallest} has images of {sides[smallest]} pixels: enlarging them alone "
                          "would tell them from the rest; take at most that size")
     size = size or sides[smallest]
-    return [replace(s, images=[common.square(image, size) for image in s.images]) for s in sources]
+    return [replace(s, images=[np.stack([common.square(frame, size) for frame in frames(image)]).reshape(
+        *image.shape[:-2], size, size) for image in s.images]) for s in sources]
+
+
+def frames(stimulus: np.ndarray) -> np.ndarray:
+    """(F, H, W) of a clip; a still is one frame."""
+    return stimulus.reshape(-1, *stimulus.shape[-2:])
+
+
+def middle(stimulus: np.ndarray) -> np.ndarray:
+    """(H, W) of the middle frame of a clip; a still as it is."""
+    own = frames(stimulus)
+    return own[len(own) // 2]
 
 
 def with_text(sources: list[Source]) -> list[str]:
     """'origin: file' of each image that seems to hold burnt-in text or callipers."""
     from uslab.data.prepare import burnt_in
 
-    return [f"{s.name}: {file}" for s in sources for image, file in zip(s.images, s.files) if burnt_in(image).any()]
+    return [f"{s.name}: {file}" for s in sources for image, file in zip(s.images, s.files)
+            if any(burnt_in(frame).any() for frame in frames(image))]
 
 
 def identity(secret: bytes, image: np.ndarray) -> str:
@@ -111,7 +126,7 @@ def noise_like(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def write(path: Path, stimuli: dict[str, np.ndarray]) -> str:
-    """Write the pack, images of one shape in the order of their opaque names; returns its SHA-256."""
+    """Write the pack, images or clips of one shape in the order of their opaque names; returns its SHA-256."""
     from safetensors.numpy import save
 
     names = sorted(stimuli)
@@ -134,12 +149,13 @@ class Pack:
             with safe_open(path, "np") as file:
                 self.names = json.loads(file.metadata()["names"])
                 self.shape = tuple(file.get_slice("pixels").get_shape()[1:])
+                self.length = self.shape[0] if len(self.shape) == 3 else 1      # frames
         except (SafetensorError, LookupError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged ({error}): copy the study's folder public/ whole") from None
         self._row = {name: row for row, name in enumerate(self.names)}
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """(H, W) uint8 of one stimulus."""
+        """(H, W) uint8 of one stimulus; of a clip (F, H, W)."""
         from safetensors import safe_open
 
         row = self._row[name]

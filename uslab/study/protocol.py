@@ -53,7 +53,10 @@ class Protocol:
     # The second press of a double click must not answer the next image, which nobody has seen yet.
     blank_ms: int = 100                 # nothing is shown so long before an image
     guard_ms: int = 400                 # no answer counts for so long after an image, or a question, came in sight
+    fps: int = 0                        # frames a second of clips, 1 to 60; 0: still images
+    frames: int = 0                     # of each clip; 0: as many as the shortest has
     undo: bool = False                  # the latest answer may be given anew, once, until the next; both are kept
+    window: bool = False                # the reader may change window and level; each image begins without
     comment: bool = False               # a line in the reader's own words may go with the answer
     mark: bool = False                  # one point of the image may be marked: where it shows
     language: str = "en"                # of all that a reader reads: a key of uslab/pages/messages.yaml
@@ -74,9 +77,11 @@ class Protocol:
         """The protocol with other words. Raises ValueError, naming what is wrong, for what readers could not be shown.
 
         texts: 'question', 'instructions', 'consent': text; 'form': name -> (label, options), no options for a free
-        line; 'language': 'en' or 'de', of all words that are not given; each of OPTIONS: whether it is so.
+        line; 'language': 'en' or 'de', of all words that are not given; each of OPTIONS: whether it is so;
+        'fps', 'frames': of clips.
         """
-        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "language", *OPTIONS}):
+        if unknown := sorted(set(texts) - {"question", "instructions", "consent", "form", "language", "fps", "frames",
+                                             *OPTIONS}):
             raise ValueError(f"there is no text {unknown[0]!r}: a study words question, instructions, consent and form")
         texts, own = dict(texts), self
         if (language := texts.pop("language", self.language)) != self.language:
@@ -134,7 +139,7 @@ class Protocol:
                                  f"and a side among {', '.join(map(str, sides))}")
 
 
-OPTIONS = ("undo", "smooth", "comment", "mark")     # of a protocol, that a study may have beside its words
+OPTIONS = ("undo", "smooth", "window", "comment", "mark")     # of a protocol, that a study may have beside its words
 LONGEST_COMMENT = 500       # characters
 
 

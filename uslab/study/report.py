@@ -20,6 +20,7 @@ from uslab.study import beside, figures, planner, quality
 from uslab.study.analysis import ALL, Analysis
 from uslab.study.audit import NOTABLE, as_json, audit
 from uslab.study.codebook import codebook
+from uslab.study.pack import middle
 from uslab.study.plan import DISTANCE
 from uslab.study.protocol import PRESETS, REAL, SYNTHETIC
 from uslab.study.unblind import integrity, readers_facts
@@ -96,7 +97,7 @@ def collect(study, key: dict, found: Analysis) -> dict:
         "complete": int((status.state == "complete").sum()), "withdrawn": int((status.state == "withdrawn").sum()),
         "roles": "" if simulated else "By their own account: " + ", ".join(f"{n} {role}" for role, n in roles.items())
                  + f"; {sum(form.get('seen') == yes for form in forms)} had seen the data set before.",
-        "comments": len(beside.comments(found.answers)), "marked": {
+        "normal": beside.NORMAL, "comments": len(beside.comments(found.answers)), "marked": {
             "marks": len(beside.marked(found.answers)), "least": beside.LEAST, "most": beside.MOST,
             "answers": int(found.answers.phase.isin(["main", "repeat"]).sum())},
         "answers": len(found.main), "notable": NOTABLE, "notes": how(found),
@@ -135,7 +136,7 @@ def relations(study, key: dict, found: Analysis) -> dict | None:
     real = [name for name, item in key["stimuli"].items() if item["phase"] == "main" and item["truth"] == REAL]
     if not found.protocol.quality or found.protocol.pair or len(mean) < quality.LEAST or not real:
         return None
-    rated, real = (np.stack([study.pack[name] for name in names])[:, None] for names in (mean.index, real))
+    rated, real = (np.stack([middle(study.pack[name]) for name in names])[:, None] for names in (mean.index, real))
     values = quality.measures(rated, real)
     method = np.array([key["stimuli"][name]["method"] for name in mean.index])
     table, n = quality.correlations(mean.to_numpy(), values, method), len(mean)
@@ -156,7 +157,8 @@ def tabulate(study, found: Analysis, cues, checks: pd.DataFrame, related: dict |
         merged(found.without.by_method), "agreement_between": merged(found.between),
         "agreement_within": merged(found.within), "equivalence": words(found.equivalence), "times": words(found.times),
         "readers_said": words(readers_facts(study)), "subgroups": merged(subgroups(study, found)),
-        "marks": words(beside.by_kind(found.answers)), "comments": words(beside.comments(found.answers)),
+        "windows": words(beside.windows(found.answers)), "marks": words(beside.by_kind(found.answers)),
+        "comments": words(beside.comments(found.answers)),
         "cues": merged(cues.notable, "area")[["method", "cue", "area", "advice"]], "copies": words(cues.copies),
     }
     whole = {"methods": found.by_method, "cues": cues.cues, "stimuli": found.stimuli,

@@ -11,7 +11,7 @@ class Trial:
     """What may be told to a reader about one trial; neither its truth nor its image's name is in it."""
 
     trial: str                  # its id within this reader's plan
-    pixels: np.ndarray          # (1, H, W) uint8; in pairs (2, H, W), left and right
+    pixels: np.ndarray          # (1, H, W) uint8; in pairs (2, H, W), left and right; clips (.., F, H, W)
     buttons: tuple[dict, ...]   # label, choice, confidence; in the order in which they stand for this reader
     quality: tuple[str, ...]    # what the steps of the quality scale mean; empty where it is not asked
     phase: str                  # 'practice' or 'main': repetitions and attention items look like any other

@@ -79,6 +79,15 @@ class Store:
         with self._lock:
             self._db.close()
 
+    def content(self) -> bytes:
+        """The whole database as its file holds it, once all is written.
+
+        To read the file itself would end the locks that this process has on it (POSIX), and other processes would then
+        write a database of their own.
+        """
+        with self._lock:
+            return self._db.serialize()
+
     def rows(self, query: str, *values) -> list[tuple]:
         """The rows of a query."""
         with self._lock:

@@ -84,7 +84,8 @@ class Study:
             rules: Other values for rules.RULES, by which readers are flagged and equivalence is withheld.
             seed: The same seed chooses the same images; orders need the sealed secret too.
             title: Readers see it; default 'Reader study', in the study's language.
-            texts: Other words than the protocol's, or 'language': see Protocol.worded.
+            texts: Other words than the protocol's, 'language', or 'fps' for clips, frames that share a `clip` in the
+                table of their set: see Protocol.worded.
             exclude: Files that are left out, as their origins call them.
             size: Side of the images, pixels; default: the smallest origin's.
             crop: Crop all images to the scan region and paint over text first.
@@ -103,7 +104,8 @@ class Study:
 
     def __repr__(self) -> str:
         n = self.about["n_trials"]
-        return (f"Study({self.about['title']!r}, {self.protocol.name}: {n} trials a reader, "
+        clips = f", clips of {self.pack.shape[0]} frames at {self.protocol.fps} a second" if self.protocol.fps else ""
+        return (f"Study({self.about['title']!r}, {self.protocol.name}: {n} trials a reader{clips}, "
                 f"{len(self.readers())} readers invited{', closed' if self.store.closed() else ''})")
 
     @cached_property

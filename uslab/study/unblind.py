@@ -8,10 +8,11 @@ from uslab.data.atomic import write_text
 from uslab.study import evidence
 from uslab.study.audit import sealed_orders
 from uslab.study.build import ATTENTION, rows
-from uslab.study.codebook import ANSWERS, READERS
+from uslab.study.codebook import ANSWERS, TAKEN
 from uslab.study.protocol import LEFT, LONGEST_COMMENT, REAL, RIGHT, SYNTHETIC
 
 COLUMNS = [*ANSWERS, "file", "group"]
+MOST = 10**9        # a page can tell anything; greater numbers are taken for none
 # After these of the page an image may have been seen before the time of its answer began.
 INTERRUPTIONS = ("open", "pause", "resume", "hidden", "blur")
 
@@ -62,6 +63,7 @@ def answers(study, key: dict) -> pd.DataFrame:
                           **{name: reply[name] for name in ("choice", "confidence", "quality")},
                           **beside(reply, names.split(",")),
                           "rt_ms": first["rt_ms"], "interrupted": interrupted.get(reader, False), **seen(first),
+                          "fps": study.protocol.fps, "frames": study.pack.length,
                           "corrected": reply is not first,
                           **{f"first_{name}": first[name] for name in ("choice", "confidence", "quality")}})
             interrupted[reader] = False
@@ -69,8 +71,9 @@ def answers(study, key: dict) -> pd.DataFrame:
     return frame.astype({"confidence": "Int64", "quality": "Int64", "first_confidence": "Int64",
                          "first_quality": "Int64", "mark_x": float, "mark_y": float, "corrected": bool,
                          "correct": "boolean", "rating": float, "rt_ms": float, "simulated": bool,
-                         "interrupted": bool, "zoom": float, "scale": float, "exposure_ms": float, "blurs": "Int64",
-                         "early": "Int64"})
+                         "interrupted": bool, "zoom": float, "scale": float, "window": "Int64",
+                         "level": "Int64", "exposure_ms": float, "blurs": "Int64",
+                         "frames_shown": "Int64", "holds": "Int64", "early": "Int64"})
 
 
 def seen(body: dict) -> dict:
@@ -78,14 +81,16 @@ def seen(body: dict) -> dict:
     client = body.get("client") or {}
     told = bool(set(client) - {"simulated", "shows"})
 
-    def count(name: str) -> int:
-        value = client.get(name, 0)
-        return value if isinstance(value, int) else 0
+    def count(name: str, else_: int | None = 0) -> int | None:
+        value = client.get(name, else_)
+        return value if isinstance(value, int) and 0 <= value < MOST else else_
 
     by, early, zoom = client.get("by"), client.get("early"), number(client.get("zoom", 1))
     known = ANSWERS["by"][2]
     return {"by": by[0] if isinstance(by, list) and by and by[0] in known else None, "zoom": zoom if told else None,
-            "scale": number(client.get("scale")), "exposure_ms": number(client.get("exposure_ms")),
+            "scale": number(client.get("scale")), "window": count("window", None), "level": count("level", None),
+            "exposure_ms": number(client.get("exposure_ms")), "frames_shown": count("frames_shown", None),
+            "holds": count("holds", None),
             "blurs": count("blur") + count("hidden") if told else None,
             "early": (len(early) if isinstance(early, list) else 0) if told else None}
 
@@ -100,7 +105,8 @@ def beside(reply: dict, names: list[str]) -> dict:
 
 def number(value) -> float | None:
     """A number that a page told; None for anything else, as a page can tell anything."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MOST
+    return float(value) if known else None
 
 
 def plain(text: str, most: int = 200) -> str:
@@ -118,9 +124,9 @@ def readers_facts(study) -> pd.DataFrame:
         events = study.store.rows("select kind, body from log where reader = ? order by seq", reader["reader"])
         ready = next((json.loads(body) for kind, body in events if kind == "ready"), {})
         kinds = [kind for kind, _ in events]
-        sides = {name: plain("x".join(map(str, ready[name]))) if isinstance(ready.get(name), list) else None
-                 for name in ("screen", "window")}
-        said = {f"said_{name}" if name in READERS else name: plain(value) for name, value in reader["form"].items()}
+        sides = {column: plain("x".join(map(str, ready[name]))) if isinstance(ready.get(name), list) else None
+                 for column, name in (("screen", "screen"), ("viewport", "window"))}
+        said = {f"said_{name}" if name in TAKEN else name: plain(value) for name, value in reader["form"].items()}
         table.append({"reader": reader["reader"], **sides,
                       **{name: number(ready.get(name)) for name in ("pixel_ratio", "frame_ms", "touch")},
                       "sessions": kinds.count("open"), "pauses": kinds.count("pause"), **said})

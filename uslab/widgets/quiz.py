@@ -29,7 +29,7 @@ CHOICE = {
 def face(language: str = "en") -> str:
     """The page's script of a quiz or a reading, in the words of a language."""
     return (f"const WORDS = {json.dumps(messages(language)['page'])};\n"
-            + source("live.js", "words.js", "stage.js", "pages.js", "beside.js", "quiz.js"))
+            + source("live.js", "words.js", "stage.js", "pages.js", "shades.js", "beside.js", "quiz.js"))
 
 
 class Quiz(Live):

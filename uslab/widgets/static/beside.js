@@ -1,10 +1,11 @@
-// What may stand beside an answer, where a study takes it: a comment, and a mark in the image where it shows.
+// What may stand beside an answer, where a study takes it: a comment, and a mark in the image where it shows; and the
+// sliders of window and level.
 
 const LONGEST_COMMENT = 500;    // characters
 
 // A form, so that no key that is pressed in it answers. `act.beside(name, value)` keeps a value, null for none; `done()`
 // gives the keys back to the questions.
-function makeBeside(act, done) {
+function makeBeside(act, shades, done) {
   const where = element("span", { class: "where", role: "status" });
   const remove = element("button", { type: "button", text: say("remove"), title: say("remove title"),
     onclick: () => { act.beside("mark", null); done(); } });
@@ -16,7 +17,7 @@ function makeBeside(act, done) {
   return {
     node,
     draw(item, { comment: written, mark }, asked) {
-      const parts = [...(item.mark ? [where, ...(mark ? [remove] : [])] : []), ...(item.comment ? [comment] : [])];
+      const parts = [...(item.mark ? [where, ...(mark ? [remove] : [])] : []), ...(item.comment ? [comment] : []), ...(item.window ? [shades] : [])];
       if (parts.length !== node.childNodes.length) node.replaceChildren(...parts);
       const text = mark ? say(mark.side ? `mark ${mark.side}` : "mark", { x: Math.round(mark.x), y: Math.round(mark.y) }) : say("mark none");
       if (where.textContent !== text) where.textContent = text;

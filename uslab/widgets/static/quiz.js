@@ -247,10 +247,11 @@ export default () => {
 function mount(el, state, act) {
   const progress = element("b"), hint = element("span"), head = element("div", { class: "head" }, progress, hint);
   const marks = element("div", { class: "marks" }), warning = element("div", { class: "warning", role: "note" });
-  const stage = makeStage({ zoomed, sized: describe, marked: (mark) => act.beside("mark", mark) }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
+  const stage = makeStage({ zoomed, sized: describe, marked: (mark) => act.beside("mark", mark), played }), tools = element("div", { class: "tools" }), remark = element("span", { class: "note" });
   const question = element("div", { class: "ask", "aria-live": "polite" }), buttons = element("div", { class: "buttons" });
   const trouble = element("div", { class: "trouble", role: "status" });
-  const body = element("div", { class: "body" }), beside = makeBeside(act, () => root.focus({ preventScroll: true }));
+  const body = element("div", { class: "body" }), keys = () => root.focus({ preventScroll: true });
+  const shades = makeShades(stage.node, () => drawn?.window, shaded, keys), beside = makeBeside(act, shades.node, keys);
   // JupyterLab's own keys (d d deletes a cell) rest while the focus is in here.
   const root = element("div", { class: "uslab uslab-quiz", tabindex: 0, "data-lm-suppress-shortcuts": "true",
     role: "group", "aria-label": say("about") }, warning, head, marks, body, trouble);
@@ -265,9 +266,19 @@ function mount(el, state, act) {
     act.fact("zoom", Math.round(100 * level) / 100);
     if (stayed) act.note("zooms", { level });
   }
+  function played(values) {
+    for (const [name, value] of Object.entries(values)) act.fact(name, value);
+  }
+  // The answer holds the window and the level with which it was given.
+  function shaded(values) {
+    stage.shade(spread(values));
+    for (const [name, value] of Object.entries(values)) act.fact(name, value);
+  }
   const tool = (text, label, does) => element("button", { type: "button", "aria-label": label, title: label, onclick: does }, text);
   const further = [tool("−", say("smaller"), () => stage.zoom(-1)),
     tool("+", say("larger"), () => stage.zoom(1)), tool(say("whole"), say("whole title"), () => stage.zoom(0))];
+  const clip = [tool("‹", say("earlier"), () => stage.step(-1)), tool("▶❚❚", say("hold"), () => stage.hold()),
+    tool("›", say("later"), () => stage.step(1))];
   const anew = tool(say("undo"), say("undo title"), () => act.send({ type: "undo" }));
   const keep = tool(say("keep"), say("keep title"), () => act.send({ type: "next" }));
   const pause = tool(say("pause"), say("pause title"), () => { stage.say(""); act.send({ type: "pause" }); });
@@ -282,6 +293,8 @@ function mount(el, state, act) {
       else if (key === "enter") body.querySelector(".page button:not(.quiet)")?.click();
       else if (key === "+" || key === "=" || key === "-") stage.zoom(key === "-" ? -1 : 1);
       else if (key === "0") stage.zoom(0);
+      else if (drawn?.fps && key === " ") { stage.hold(); event.preventDefault(); }    // or the page scrolls
+      else if (key === "," || key === ".") stage.step(key === "," ? -1 : 1);
       else if (key === "backspace") act.back();
       else if (key === "delete" && drawn?.mark) act.beside("mark", null);
       if (option || key === "backspace") event.preventDefault();
@@ -334,11 +347,13 @@ function mount(el, state, act) {
     const { feedback } = state;
     if (item !== drawn) {
       drawn = item;
-      const more = Boolean(item.comment || item.mark);
+      const more = Boolean(item.comment || item.mark || item.window);
       root.classList.toggle("more", more);
+      root.classList.toggle("clip", Boolean(item.fps));
       body.replaceChildren(stage.node, tools, question, buttons, ...(more ? [beside.node] : []));
-      tools.replaceChildren(remark, ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
+      tools.replaceChildren(remark, ...(item.fps ? clip : []), ...(item.zoom ? further : []), ...(item.undo ? [anew] : []), ...(item.again ? [keep] : []), ...(item.seat ? [pause] : []));
       stage.show(item, act.seen, (ms) => act.fact("exposure_ms", ms));
+      if (item.window) shades.set(NORMAL);
       fit();
       refocus(false);
     }

@@ -22,20 +22,64 @@ function mask(width, height) {
 const onScreen = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
 
 // `zoomed(level, stayed)` is called when the reader has changed the zoom, and when it has stayed so; `sized()` whenever the
-// size on the screen has changed; `marked({ x, y, side })` when a point was pressed of an image that may be marked.
-function makeStage({ zoomed, sized, marked }) {
+// size on the screen has changed; `marked({ x, y, side })` when a point was pressed of an image that may be marked;
+// `played({ frames_shown, holds })` when a clip has shown a frame, or was stopped.
+function makeStage({ zoomed, sized, marked, played }) {
   const node = element("div", { class: "stage" });
   let item = null, level = 1, turn = 0;     // `turn` counts what was put here, so that a late frame of an old one rests
-  let settling = 0, mark = null;
+  let settling = 0, mark = null, levels = null;   // what is shown for each grey level, where that is another
+  let frame = 0, running = false, runs = 0, told = {};    // of a clip; `runs` counts its starts and stops, so that an old one ends
 
   function canvases() {
     return Array.from({ length: item.buffers.length }, (_, i) => {
-      const canvas = grey(bytes(item.buffers[i]), item.w, item.h);
+      const canvas = shaded(i);
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", say(side(i) ? `alt ${side(i)}` : "alt", { i: item.done + 1, n: item.n }));
       return element("div", { class: "frame" }, canvas);
     });
   }
+
+  function shaded(i) {
+    const length = item.w * item.h, at = frame * length, pixels = bytes(item.buffers[i]).subarray(at, at + length);
+    return grey(levels ? pixels.map((value) => levels[value]) : pixels, item.w, item.h);
+  }
+
+  function paint() {
+    node.querySelectorAll("canvas").forEach((canvas, i) => canvas.getContext("2d").drawImage(shaded(i), 0, 0));
+  }
+
+  function turnTo(next) {
+    frame = (next + item.frames) % item.frames;
+    node.dataset.frame = frame;
+    paint();
+    told.frames_shown++;
+    played({ ...told });
+  }
+
+  // A clip goes by the clock, whatever frames the screen has.
+  function run(start) {
+    const mine = ++runs, first = frame;
+    running = true;
+    requestAnimationFrame(function next(time) {
+      if (mine !== runs) return;
+      const due = (first + Math.max(0, Math.floor((time - start) * item.fps / 1000))) % item.frames;
+      if (due !== frame) turnTo(due);
+      requestAnimationFrame(next);
+    });
+  }
+
+  function stop() {
+    runs++;
+    running = false;
+  }
+
+  function hold() {
+    stop();
+    told.holds++;
+    played({ ...told });
+  }
+
+  const onShow = () => item?.fps && node.querySelector("canvas[role]");     // and not its mask
 
   const side = (i) => item.buffers.length > 1 ? ["left", "right"][i] : null;
 
@@ -115,6 +159,7 @@ function makeStage({ zoomed, sized, marked }) {
   const apart = () => { const [a, b] = held.values(); return Math.hypot(a.x - b.x, a.y - b.y); };
   let pressed = null;       // what may become a mark: it moves no image, and no second finger comes
   node.addEventListener("pointerdown", (event) => {
+    if (event.button === 2 && item?.window) return;     // it changes the window and the level
     held.set(event.pointerId, { x: event.clientX, y: event.clientY });
     const canvas = event.target.closest("canvas");
     pressed = item?.mark && canvas && event.button === 0 && held.size === 1 && { canvas, x: event.clientX, y: event.clientY };
@@ -143,7 +188,11 @@ function makeStage({ zoomed, sized, marked }) {
     show(next, shown, gone) {
       item = next;
       level = 1;
+      levels = null;
       clearTimeout(settling);       // it was of the image before
+      stop();
+      frame = 0;
+      told = { frames_shown: 1, holds: 0 };
       const mine = ++turn;
       const draw = () => {
         if (mine !== turn) return;
@@ -152,6 +201,7 @@ function makeStage({ zoomed, sized, marked }) {
         onScreen((start) => {
           if (mine !== turn) return;
           shown(start);
+          if (item.fps) { run(start); played({ ...told }); }
           if (!item.exposure_ms) return;
           // A mask that is drawn now is seen one frame later, so it is drawn when that frame is the nearest to the end.
           let before = start;
@@ -160,6 +210,7 @@ function makeStage({ zoomed, sized, marked }) {
             before = time;
             if (mine !== turn) return;
             if (time + frame / 2 - start < item.exposure_ms - frame) return requestAnimationFrame(look);
+            stop();
             put(...(item.mask_ms ? item.buffers.map(() => mask(item.w, item.h)) : []));
             requestAnimationFrame((end) => gone(end - start));
             if (item.mask_ms) setTimeout(() => mine === turn && put(), item.mask_ms);
@@ -172,13 +223,28 @@ function makeStage({ zoomed, sized, marked }) {
       put(...(item.fixation_ms ? [element("span", { class: "fixation", text: "+" })] : []));
       setTimeout(draw, before);
     },
+    shade(table) {
+      levels = table;
+      paint();
+    },
     mark(next) {
       mark = next ?? null;
       place();
     },
     say(text) {
       turn++;
+      stop();
       node.textContent = text;
+    },
+    // Stop the clip, or let it run on; step through it by so many frames.
+    hold() {
+      if (!onShow()) return;
+      if (running) hold(); else run(performance.now());
+    },
+    step(by) {
+      if (!onShow()) return;
+      if (running) hold();
+      turnTo(frame + by);
     },
     // Change the zoom by so many whole steps; 0: see all of the image again.
     zoom: (by) => zoom(by ? Math.round(level) + by : 1),
