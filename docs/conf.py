@@ -25,7 +25,8 @@ project, author, release = "uslab", "the authors of uslab", uslab.__version__
 copyright = "the authors of uslab, Apache-2.0"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "notebooks/*.ipynb", "notebooks/results/*/README.md", "data_cards/*.md",
+include_patterns = ["docs/*.md", "notebooks/*.ipynb", "notebooks/results/*/README.md",
+                    "notebooks/museum/README.md", "data_cards/*.md",
                     "benchmarks/**/README.md", "uslab/generators/*/card.md", "README.md", "CHANGELOG.md",
                     "CONTRIBUTING.md"]
 
