@@ -115,6 +115,16 @@ def test_methods_that_do_not_differ_are_found_different_at_the_nominal_rate():
 
 # One reader
 
+def test_intervals_of_two_readers_stay_where_an_area_can_lie():
+    """Two readers who disagree give a t interval of one degree of freedom, wider than what there is."""
+    ratings = np.random.default_rng(0).normal(size=(2, 2, 12))
+    made = [ratings[0] + np.array([[3.0], [0.0]]), ratings[1]]
+    found = mrmc.compare(*mrmc.areas(np.random.default_rng(1).normal(size=(2, 2, 12)), made))
+    for table, least in ((found.single, 0), (found.differences, -1)):
+        assert (table.low >= least).all() and (table.high <= 1).all()
+    assert (found.single.low == 0).any() and (found.single.high == 1).any()
+
+
 def test_tests_against_chance_and_equivalence():
     # 34 of 68: p is 1, and yet nothing is shown: 10 points of margin need 214 images.
     assert st.against_chance(34, 68) == 1 and st.equivalence(34, 68) > 0.05 > st.equivalence(107, 214)

@@ -67,7 +67,7 @@ def compare(
 
     Three analyses: random readers and random images (speaks for readers and images like these; needs at least two
     readers), fixed readers (speaks for these readers only), fixed images (for these images only). The interval of one
-    method over random readers is at least as wide as over fixed ones.
+    method over random readers is at least as wide as over fixed ones. All stay where an area or a proportion can lie.
     """
     t, r = value.shape
     table = covariance.reshape(t, r, t, r)
@@ -105,8 +105,8 @@ def compare(
             reach, step = stats.t.ppf(0.5 + level / 2, df2), np.sqrt(2 * max(variance, 0) / r)
             for i, j in pairs:
                 gap = by_method[i] - by_method[j]
-                differences.append((name, i, j, gap, gap - reach * step, gap + reach * step,
-                                    float(2 * stats.t.sf(_ratio(abs(gap), step), df2))))
+                low, high = np.clip([gap - reach * step, gap + reach * step], -1, 1)
+                differences.append((name, i, j, gap, low, high, float(2 * stats.t.sf(_ratio(abs(gap), step), df2))))
     for i in range(t):
         own = table[i, :, i, :]
         own_error, own_cov = np.trace(own) / r, (own.sum() - np.trace(own)) / max(1, r * (r - 1))
@@ -122,7 +122,8 @@ def compare(
             rows = [("random readers, random images", *((fixed, np.inf) if lucky else (total / r, df))), *rows]
         for name, variance, df in rows:
             reach = stats.t.ppf(0.5 + level / 2, df) * np.sqrt(variance)
-            single.append((name, i, by_method[i], by_method[i] - reach, by_method[i] + reach, df, np.sqrt(variance)))
+            low, high = np.clip([by_method[i] - reach, by_method[i] + reach], 0, 1)
+            single.append((name, i, by_method[i], low, high, df, np.sqrt(variance)))
     return Comparison(
         value, components, pd.DataFrame(tests, columns=["analysis", "test", "statistic", "df1", "df2", "p"]),
         pd.DataFrame(differences, columns=["analysis", "a", "b", "difference", "low", "high", "p"]),
