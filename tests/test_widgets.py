@@ -5,6 +5,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import ipywidgets
 import nbclient
 import nbformat
 import numpy as np
@@ -20,7 +21,9 @@ from uslab.widgets.quiz import order, summarise
 
 # What every anywidget has; whatever else were a trait would reach the browser and the saved notebook.
 STATE = {"_anywidget_id", "_css", "_dom_classes", "_esm", "_model_module", "_model_module_version", "_model_name",
-         "_view_count", "_view_module", "_view_module_version", "_view_name", "layout", "tabbable", "tooltip"}
+         "_view_count", "_view_module", "_view_module_version", "_view_name", "layout"}
+if int(ipywidgets.__version__.split(".")[0]) >= 8:
+    STATE |= {"tabbable", "tooltip"}
 
 
 class Page:

@@ -228,17 +228,19 @@ class Exhibit:
 EXHIBITS = {
     "mode_collapse": Exhibit(
         mode_collapse, 1, 1, "Mode collapse: G runs to one place that D believes, D comes after it, G runs on",
-        "Above, the white points end on all eight grey hills; below, they lie in one heap, elsewhere at every moment",
+        "Above, the white points end on all eight grey hills; below, from step 600 on, they lie in one heap, elsewhere "
+        "each time",
         "Two dimensions, networks of 64 x 64 units, 3000 steps of 256 points; G's rate 0.002, D's 0.0002, Adam's betas "
         "0.9 and 0.999"),
     "heads_collapse": Exhibit(
         heads_collapse, 3, 0.75, "Mode collapse in pictures: nine latents, one picture",
-        "Nine heads at step 1; below, from step 20 on all nine tiles show the same pattern, and another one later",
+        "Nine heads at step 1; below, at steps 50, 80 and 160, nine times nearly the same pattern, another one each "
+        "time",
         "DCGAN from the shipped dcgan_fetal_head_64 with a new D, 160 steps of 16; G's rate five times D's, beta1 0.9"),
     "d_wins": Exhibit(
         d_wins, 2, 1, "D wins: it is sure, and G's gradient dies",
-        "Above, heads come; below, for 350 steps nothing but grey: the push, the length of G's gradient, is up to a "
-        "million times smaller",
+        "Above, heads come; below, for 350 steps nothing but grey, while the push, the length of G's gradient, is up "
+        "to half a million times smaller; then bands. Rate and loss differ between the rows",
         "DCGAN from scratch, 700 steps of 16; D's rate ten times G's, and the saturating loss"),
     "batchnorm": Exhibit(
         batchnorm, 2, 1, "Stage I is frozen, its BatchNorm is not",
