@@ -287,7 +287,7 @@ function mount(el, state, act) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase(), typing = event.target.closest("form");
     const option = offered.find((option) => option.keys.includes(key));
-    const native = event.target !== root && (key === "enter" || key === " ");    // presses the button in focus
+    const native = ![root, stage.node].includes(event.target) && (key === "enter" || key === " ");    // presses the button in focus
     if (!typing && !native && !event.repeat) {
       if (option) act.press(option.value, event.timeStamp, "key");
       else if (key === "enter") body.querySelector(".page button:not(.quiet)")?.click();

@@ -116,6 +116,8 @@ function makeStage({ zoomed, sized, marked, played }) {
       canvas.style.imageRendering = item.smooth || each * devicePixelRatio < 1 ? "auto" : "pixelated";
     }
     node.classList.toggle("zoomed", level > 1);
+    node.toggleAttribute("tabindex", level > 1);     // what scrolls can be scrolled by keyboard, too
+    if (level > 1) node.tabIndex = 0;
     node.classList.toggle("marking", Boolean(item.mark));
     sized();
   }
