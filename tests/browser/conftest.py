@@ -180,7 +180,7 @@ def voila(chromium, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "voila", path.name, "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}",
-               "--Voila.port_retries=0"]
+               "--Voila.port_retries=0", "--VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension"]
     env = dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=str(Path(__file__).parents[2]))
     context, processes = chromium.new_context(viewport={"width": 1200, "height": 700}), []
 
