@@ -76,4 +76,4 @@ def test_a_paper_profile_refuses_in_its_first_cells_and_says_what_to_fetch(stem,
     said = capsys.readouterr()
     assert f"run `uslab weights get {missing}`" in said.out + said.err
     ran = [cell for cell in notebooks.read(tmp_path / "out" / f"{stem}.ipynb").cells if cell.get("execution_count")]
-    assert len(ran) <= 3    # the parameters of the notebook and of the profile, and the set-up
+    assert len(ran) <= 4    # what installs, the parameters of the notebook and of the profile, and the set-up
