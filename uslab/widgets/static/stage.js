@@ -116,8 +116,10 @@ function makeStage({ zoomed, sized, marked, played }) {
       canvas.style.imageRendering = item.smooth || each * devicePixelRatio < 1 ? "auto" : "pixelated";
     }
     node.classList.toggle("zoomed", level > 1);
+    const held = document.activeElement === node;
     node.toggleAttribute("tabindex", level > 1);     // what scrolls can be scrolled by keyboard, too
     if (level > 1) node.tabIndex = 0;
+    else if (held) node.closest("[tabindex]")?.focus({ preventScroll: true });
     node.classList.toggle("marking", Boolean(item.mark));
     sized();
   }
