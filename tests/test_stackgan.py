@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from made import noise_set
 
 from uslab import notebooks
@@ -228,6 +229,18 @@ def test_stylegan2_is_a_stage_one_too(tmp_path):
         StackGAN(replace(config, z=16))
 
 
+def test_stage_two_keeps_to_what_stage_one_drew_as_strongly_as_it_is_told(first):
+    """The weight times the distance of the reduced images, in stage 2 alone."""
+    torch.manual_seed(0)
+    fake = torch.rand(2, 1, 128, 128) * 2 - 1
+    gan = StackGAN(replace(second_config(first), weight_l1=20.0), "cpu")
+    gan.G.drawn = F.avg_pool2d(fake, 2) + 0.25
+    assert float(gan.beside(fake)) == pytest.approx(20 * 0.25, rel=1e-5)
+    gan.step({"image": noise_set(4, 128).images})
+    assert gan.G.drawn.shape == (4, 1, 64, 64)
+    assert StackGAN(second_config(first), "cpu").beside(fake) == 0 == first.gan.beside(fake)
+
+
 def test_both_stages_draw_the_same_latents(first):
     gan = StackGAN(second_config(first), "cpu", first.gan.dtype)
     z = torch.randn(3, SMALL.z, 1, 1, generator=torch.Generator().manual_seed(5))
@@ -295,7 +308,7 @@ def test_the_notebooks_profiles_build_at_full_size(profile):
     values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
     named = {field.name: values[field.name] for field in fields(Config) if field.name in values}
     missing = {field.name for field in fields(Config)} - set(named)
-    assert missing == {"stage", "stage1", "spectral", "skips", "beta1", "beta2", "ndf2"}, "all others are parameters"
+    assert missing == {"stage", "stage1", "spectral", "skips", "beta1", "beta2", "ndf2", "weight_l1"}, "all others are parameters"
     first = Config(**named, spectral=True)
     second = replace(first, stage=2, stage1="there")
     with torch.device("meta"):

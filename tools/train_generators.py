@@ -97,14 +97,14 @@ def livers(source: Source, label: str, stage: int):
     """Livers of one class: a StyleGAN2 of 64 pixels as stage I of the stacked GAN, then the refiner to 128.
 
     DCGAN's discriminator knows the frames of some forty patients by heart after 30 thousand images, and its generator
-    then draws one bare sector. Stage II has not learnt: as wide in D as in G, D wins; with a D of a third of that
-    width it draws speckle and forgets the kidney.
+    then draws one bare sector. Stage II needs its L1 loss: without it D wins where it is as wide as G, and where it is
+    a third as wide, the refiner draws speckle and forgets the kidney.
     """
-    images = source.of_class(label, "liver", 3000, 64 if stage == 1 else 128)
     if stage == 1:
-        return style(images, 12_000, z=64)
-    config = stackgan.Config(stage=2, size=128, size1=64, batch_size=32, z=64, width2=24, ndf2=8, ema=0.99,
-                             stage1=str(source.runs / f"stylegan2_liver_{label}"))
+        return style(source.of_class(label, "liver", 9000, 64), 12_000, augment="ada", ema_kimg=5.0, fill="grey")
+    images = source.of_class(label, "liver", 3000, 128)
+    config = stackgan.Config(stage=2, size=128, size1=64, batch_size=32, z=128, width2=24, ndf2=12, weight_l1=20.0,
+                             ema=0.99, stage1=str(source.runs / f"stylegan2_liver_{label}"))
     return stackgan.StackGAN, config, images, 25_000
 
 
@@ -123,12 +123,12 @@ def eus(source: Source, organ: str):
 
 def ovaries(source: Source, sketch: bool, grow: bool):
     """Liang's models on ovaries: mask alone or with sketch at 64 pixels, or growing to 128."""
-    images = sketches.conditioned(source.load("ovary", 500, 128), blur=2.0)
+    images = sketches.conditioned(source.load("ovary", 3000, 128), blur=2.0)
     first, fade = (5000, 60) if grow else (6000, 100)
     config = pgsgan.Config(size=64, sketch=sketch, grow=grow, first=first, fade=fade, batch_size=8, lr_g=5e-4,
                            lr_d=2e-4, ngf=32 if grow else 24, ndf=32, blocks=6 if grow else 4, weight_l1=50.0,
                            ema=0.998)
-    return pgsgan.PGSGAN, config, images if grow else sketches.halved(images), 16_000 if grow else 12_000
+    return pgsgan.PGSGAN, config, images if grow else sketches.halved(images), 20_000
 
 
 RECIPES = {
@@ -154,7 +154,7 @@ RECIPES = {
 
 
 # What a training begins with, where it is not chance.
-START = {"stylegan2_breast": "stylegan2_organs"}
+START = dict.fromkeys(("stylegan2_breast", "stylegan2_liver_healthy", "stylegan2_liver_fatty"), "stylegan2_organs")
 
 # What a second stage waits for.
 FIRST = {f"stackgan_liver_{label}": f"stylegan2_liver_{label}" for label in ("healthy", "fatty")}

@@ -46,6 +46,8 @@ class Config:
     ndf: int = knob(64, 4, 512, help="width of stage I's discriminator: channels after the first layer")
     width2: int = knob(64, 4, 512, help="the same two widths in stage II; twice the size doubles DCGAN's inner layers")
     ndf2: int = knob(0, 0, 512, help="width of stage II's discriminator alone; 0: width2")
+    weight_l1: float = knob(0.0, 0.0, 1000.0, help="weight of the L1 distance of stage II's images, reduced to size1, "
+                                                   "from stage I's; 0: none, as Che")
     init_std: float = knob(0.02, 1e-4, 0.2, log=True, help="standard deviation of the initial weights (Radford: 0.02)")
     ema: float = knob(0.0, 0.0, 0.9999,
                       help="share of the averaged generator, which then samples, that stays in a step; "
@@ -153,7 +155,10 @@ class StyleFirst(stylegan2.Generator):
 
 
 class Stack(nn.Module):
-    """z (B, z, 1, 1) to images (B, 1, size, size) in [-1, 1] through a frozen stage I and the refiner."""
+    """z (B, z, 1, 1) to images (B, 1, size, size) in [-1, 1] through a frozen stage I and the refiner.
+
+    `drawn` is what stage I made of the latest z, (B, 1, size1, size1).
+    """
 
     def __init__(self, first: Generator | StyleFirst, second: Refiner):
         super().__init__()
@@ -162,8 +167,8 @@ class Stack(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         with torch.no_grad():
-            image = self.first(z)
-        return self.second(image, z)
+            self.drawn = self.first(z)
+        return self.second(self.drawn, z)
 
     def train(self, mode: bool = True) -> "Stack":
         """Put stage II into training mode. Stage I stays in eval mode: in training mode its BatchNorm would go on
@@ -232,6 +237,14 @@ class StackGAN(LatentGAN):
         if config.stage == 1:
             real = F.avg_pool2d(real, config.size // config.size1)
         return self.phase(self.update, normalise(real), torch.randn(len(real), config.z, 1, 1, device=self.device))
+
+    def beside(self, fake: Tensor) -> Tensor | float:
+        """In stage 2: how far its images lie from what stage I drew, which a strong D makes it forget."""
+        config = self.config
+        if config.stage == 1 or not config.weight_l1:
+            return 0.0
+        reduced = F.avg_pool2d(fake.float(), config.size // config.size1)
+        return config.weight_l1 * F.l1_loss(reduced, self.G.drawn.float())
 
     def load_state_dict(self, state: dict) -> None:
         """Restore what state_dict gave. Raises ValueError if stage I has been trained on since."""
