@@ -308,7 +308,8 @@ def test_the_notebooks_profiles_build_at_full_size(profile):
     values = notebooks.defaults(notebook) | notebooks.profile_values(notebook, profile)
     named = {field.name: values[field.name] for field in fields(Config) if field.name in values}
     missing = {field.name for field in fields(Config)} - set(named)
-    assert missing == {"stage", "stage1", "spectral", "skips", "beta1", "beta2", "ndf2", "weight_l1"}, "all others are parameters"
+    beside = {"stage", "stage1", "spectral", "skips", "beta1", "beta2", "ndf2", "weight_l1"}
+    assert missing == beside, "all others are parameters"
     first = Config(**named, spectral=True)
     second = replace(first, stage=2, stage1="there")
     with torch.device("meta"):

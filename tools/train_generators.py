@@ -101,7 +101,7 @@ def livers(source: Source, label: str, stage: int):
     a third as wide, the refiner draws speckle and forgets the kidney.
     """
     if stage == 1:
-        return style(source.of_class(label, "liver", 9000, 64), 12_000, augment="ada", ema_kimg=5.0, fill="grey")
+        return style(source.of_class(label, "liver", 6000, 64), 12_000, augment="ada", ema_kimg=5.0, fill="grey")
     images = source.of_class(label, "liver", 3000, 128)
     config = stackgan.Config(stage=2, size=128, size1=64, batch_size=32, z=128, width2=24, ndf2=12, weight_l1=20.0,
                              ema=0.99, stage1=str(source.runs / f"stylegan2_liver_{label}"))
