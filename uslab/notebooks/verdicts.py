@@ -122,13 +122,14 @@ def correlation(rows: pd.DataFrame, a: str, b: str) -> Score:
 
 
 def rows_of(claim: Mapping, record: dict) -> list[dict]:
-    """The rows that `rows` names in a record, a list or one dict, with what the record says of itself beside them.
+    """The rows that `rows` names in a record, a list or one dict, with what it says of itself and its config beside them.
 
     Of a training that was measured several times, `last` takes the last time.
     """
     rows = record.get(claim.get("rows", "metrics"), [])
     rows = [rows] if isinstance(rows, dict) else rows[-1:] if claim.get("last") else rows
-    about = {key: known for key, known in record.items() if isinstance(known, (str, int, float))}
+    about = {key: known for key, known in (record.get("config", {}) | record).items()
+             if isinstance(known, (str, int, float))}
     return [about | row for row in rows]
 
 
