@@ -122,7 +122,7 @@ def correlation(rows: pd.DataFrame, a: str, b: str) -> Score:
 
 
 def rows_of(claim: Mapping, record: dict) -> list[dict]:
-    """The rows that `rows` names in a record, a list or one dict, with what it says of itself and its config beside them.
+    """The rows that `rows` names in a record, a list or one dict, beside what it says of itself and of its config.
 
     Of a training that was measured several times, `last` takes the last time.
     """
