@@ -9,8 +9,7 @@ from uslab import phantom
 from uslab.data.slicer import View
 from uslab.data.slices import Slices, window
 from uslab.metrics import outline_overlap
-from uslab.widgets import FigureExplorer
-from uslab.widgets.body import Aim, Body, aimed
+from uslab.widgets.body import Aim, Body, BodyExplorer, Scene, aimed
 
 pytestmark = pytest.mark.numeric
 
@@ -87,13 +86,35 @@ def test_body_shows_the_plane_that_is_aimed_at(slices):
 
 
 @pytest.mark.slow
-def test_the_explorer_draws_figures(slices):
-    body = Body(slices, "ct")
-    explorer = FigureExplorer(Aim(), body.figure)
-    before = explorer.screen.value
+def test_the_fan_lies_where_the_plane_is_cut(slices):
+    """The plane's pixels in 3-D, by the corner and the two ways, have the Hounsfield units that the CT has there."""
+    body, aim = Body(slices, "ct"), Aim(pose=2, tilt=10, turn=40, depth=50.0)
+    pixels, (corner, across, down) = body.fan(aim)
+    volume = slices.slicers["ct"].volume
+    row, column = np.nonzero(pixels[..., 3])
+    mm = corner + np.outer(column + 0.5, across) + np.outer(row + 0.5, down)
+    voxel = (mm - volume.affine[:3, 3]) @ np.linalg.inv(volume.affine[:3, :3]).T
+    hu = ndimage.map_coordinates(volume.hu.astype(float), voxel.T, order=1, mode="constant", cval=-1000)
+    gap = np.abs(window(torch.from_numpy(hu)).numpy().astype(int) - pixels[row, column, 0])
+    assert np.quantile(gap, 0.95) <= 1
+    assert np.array_equal(pixels[..., 0], body.planes(aim)["CT"]) and set(np.unique(pixels[..., 3])) == {0, 255}
+
+
+@pytest.mark.slow
+def test_the_explorer_follows_the_probe(slices, monkeypatch):
+    explorer = BodyExplorer(Body(slices, "ct"), Aim())
+    sent = []
+    monkeypatch.setattr(Scene, "send", lambda self, message, buffers: sent.append((message, buffers)))
+    explorer.screen.scene._on_message(None, {"type": "ready"}, [])
+    (whole, (corners, fan)), before = sent.pop(), explorer.screen.pictures.value
+    points = np.frombuffer(corners, np.float32).reshape(-1, 3)
+    assert len(points) == 3 * sum(organ["triangles"] for organ in whole["organs"]) + 2 * whole["arrows"]
+    assert np.abs(points).max() < 2 * whole["reach"] and len(fan) == 4 * whole["height"] * whole["width"]
     assert before[:4] == b"\x89PNG" and explorer.still()[0]["image/png"]
-    explorer.apply(pose=3, azimuth=0.0)
-    assert explorer.screen.value != before and explorer.config == Aim(pose=3, azimuth=0.0)
+    explorer.apply(pose=3)
+    assert explorer.screen.pictures.value != before and explorer.config == Aim(pose=3)
+    (moved, (other,)), = sent
+    assert moved["type"] == "plane" and moved["corner"] != whole["corner"] and other != fan
     with pytest.raises(ValueError, match="Aim.tilt is 45.0; it must lie between -30.0 and 30.0"):
         explorer.apply(tilt=45.0)
 

@@ -53,6 +53,16 @@ def drawn(view):
     return figure
 display(FigureExplorer(Aim(), drawn))
 """
+BODY = """
+from uslab import phantom
+from uslab.data.slicer import View
+from uslab.data.slices import Slices
+from uslab.widgets.body import Aim, Body, BodyExplorer
+body = Body(Slices.find({"CT": phantom.abdomen(0)}, "liver", 8, View(40, 96), 0), "CT")
+explorer = BodyExplorer(body, Aim(depth=45.0))
+display(explorer)
+"""
+SCENE = "() => document.querySelector('.uslab-body canvas').toDataURL()"
 PIXELS = "() => document.querySelector('.uslab-monitor canvas').toDataURL()"
 HEIGHTS = """() => {
   const box = document.querySelector('.uslab-monitor').closest('.jp-OutputArea'); window.heights = [];
@@ -288,6 +298,33 @@ def test_the_picture_follows_a_slider_while_it_is_dragged(lab):
     notebook.shoot("explorer_dragged")
     notebook.save()
     assert "frequency=12.0" in nbformat.read(notebook.path, 4).cells[0].outputs[1]["data"]["text/plain"]
+
+
+def test_the_body_is_turned_by_mouse_and_keys_while_the_kernel_is_busy(lab):
+    notebook = lab(BODY, "import time; time.sleep(60)")
+    page = notebook.page
+    notebook.run_all()
+    page.wait_for_selector(".uslab-body[data-frames]")
+    page.wait_for_selector(".jp-InputArea-prompt:has-text('*')")
+    root, canvas = page.locator(".uslab-body"), page.locator(".uslab-body canvas")
+    first, box = page.evaluate(SCENE), canvas.bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 160, box["y"] + 80, steps=12)
+    page.mouse.up()
+    page.wait_for_function("() => document.querySelector('.uslab-body').dataset.azimuth == 40")
+    assert root.get_attribute("data-elevation") == "2" and page.evaluate(SCENE) != first
+    notebook.shoot("body-turned")
+    for key, azimuth in (("ArrowRight", "35"), ("ArrowLeft", "40"), ("Home", "70")):
+        page.keyboard.press(key)
+        page.wait_for_function(f"() => document.querySelector('.uslab-body').dataset.azimuth == {azimuth}")
+    page.wait_for_function(f"before => ({SCENE})() === before", arg=first)
+    for width in (1440, 1024, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        notebook.shoot(f"body-{width}")
+        box = canvas.bounding_box()
+        assert box["x"] + box["width"] <= width and box["height"] / box["width"] == pytest.approx(420 / 520, 0.02)
 
 
 def test_every_slider_can_be_used_at_every_width(lab):
