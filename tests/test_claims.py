@@ -37,6 +37,14 @@ def test_ends_may_stand_in_records_of_their_own():
     assert claims.effect(claim, records).value == -40
 
 
+def test_ends_may_differ_in_a_hyperparameter():
+    claim = {"first": {"measure": "FD", "top": 0.5}, "second": {"measure": "FD", "top": 1.0}}
+    records = [{"seed": 0, "data_seed": 0, "config": {"top": top, "seed": 7},
+                "metrics": [{"name": "FD", "value": value}]} for top, value in ((0.5, 3.0), (1.0, 5.0))]
+    score = claims.effect(claim, records)
+    assert score.value == -2 and score.n == 1, "the record's own seed counts, not one of its config"
+
+
 def test_scores_with_names_are_read_by_name():
     claim = {"first": {"measure": "FD", "model": "a"}, "second": {"measure": "FD", "model": "b"}}
     rows = [{"name": name, "value": value, "model": model}

@@ -56,7 +56,8 @@ def test_a_new_paper_runs_at_once_and_the_contract_covers_it(checkout):
                 if line.startswith("- ")]
         assert all(line.endswith('"pgsgan"}') for line in lost), "nothing goes but a closing bracket"
     of_notebooks = [f"tests/test_notebooks.py::test_{name}[{stem}]" for name in (
-        "the_readme_lists_it", "its_code_can_be_read_without_scrolling", "every_profile_fits_the_notebooks_parameters")]
+        "the_readme_lists_it", "its_code_can_be_read_without_scrolling", "every_profile_fits_the_notebooks_parameters",
+        "the_headings_are_those_of_the_plan_in_its_first_cell", "its_first_cell_leads_to_the_words")]
     tests = python(checkout, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_wgan.py", "tests/test_exercises.py",
                    "tests/test_house.py", "tests/test_gan.py", *of_notebooks, "-k", "wgan or exercises or house")
     assert tests.returncode == 0, tests.stdout[-4000:]

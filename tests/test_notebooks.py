@@ -150,7 +150,7 @@ def without_data(text: str) -> str:
     return re.sub(r"data:[\w/+.-]+;base64,[\w+/=\s]+", "", text)
 
 
-@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if re.match("0[1-5]", path.name)],
+@pytest.mark.parametrize("notebook", [path for path in NOTEBOOKS if not re.match("0[06]", path.name)],
                          ids=lambda path: path.stem)
 def test_the_headings_are_those_of_the_plan_in_its_first_cell(notebook):
     first, *others = [cell.source for cell in notebooks.read(notebook).cells if cell.cell_type == "markdown"]
