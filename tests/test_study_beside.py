@@ -125,6 +125,9 @@ def test_images_that_many_marked_are_shown_by_themselves():
     found = beside.panels(table, pack, stimuli)
     assert [len(panel.x) for panel in found["images"]] == [3] and [len(panel.x) for panel in found["kinds"]] == [5]
     assert (found["kinds"][0].image == 1).all()     # the mean of all three
+    assert found["images"][0].title == "A, 000000: 3"
+    clips = {name: np.stack([image, image]) for name, image in pack.items()}
+    assert beside.panels(table, clips, stimuli)["images"][0].title == "A, 000000: 3, all frames"
 
 
 def test_a_timed_image_can_be_neither_marked_nor_windowed(tmp_path, capsys):

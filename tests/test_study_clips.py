@@ -1,5 +1,6 @@
 """Studies of cine clips: their frames stay together and in order, and no clip is longer than another."""
 
+import dataclasses
 import json
 
 import cv2
@@ -91,6 +92,19 @@ def test_what_is_no_clip_or_does_not_fit_is_refused(tmp_path):
     assert build(tmp_path / "stills", texts={"fps": 0}).pack.shape == (16, 16)      # frames, as before
 
 
+MARK = {"x": 1, "y": 2, "side": None, "frame": 3}
+
+
+@pytest.mark.parametrize("frame", [{}, {"frame": 5}, {"frame": -1}, {"frame": 1.5}, {"frame": True}])
+def test_a_mark_in_a_clip_names_a_frame_of_it(tmp_path, frame):
+    protocol = build(tmp_path / "s", texts={"mark": True}).protocol
+    protocol.check_beside(None, MARK, (16, 16), 5)
+    with pytest.raises(ValueError, match="and a frame from 0 to 4"):
+        protocol.check_beside(None, {name: MARK[name] for name in ("x", "y", "side")} | frame, (16, 16), 5)
+    with pytest.raises(ValueError, match="it has x and y in pixels of the image, 16x16, and a side among None$"):
+        dataclasses.replace(protocol, fps=0).check_beside(None, MARK, (16, 16))
+
+
 def test_how_a_clip_was_watched_is_in_the_table(tmp_path):
     study = build(tmp_path / "s", texts={"mark": True})
     reader = Reader(study, study.invite("Dr A"))
@@ -98,12 +112,13 @@ def test_how_a_clip_was_watched_is_in_the_table(tmp_path):
         while reader.last["type"] == "item" and reader.last["label"] == "Practice":
             reader.answer()
             reader.go_on()
-        reader.say(type="answer", id=reader.last["id"], reply={"choice": 0, "mark": {"x": 1, "y": 2, "side": None}},
+        reader.say(type="answer", id=reader.last["id"], reply={"choice": 0, "mark": MARK},
                    rt_ms=500, nonce=f"nonce {reader.last['id']}", facts=facts)
     study.close()
     table = study.unblind()
     table = table[table.phase != "practice"]
     assert set(table.fps) == {10} and set(table.frames) == {5}
+    assert (table.mark_x == 1).all() and (table.mark_frame == 3).all() and study.protocol.fps == 10
     assert table.frames_shown.iloc[0] == 31 and table.holds.iloc[0] == 2 and table.frames_shown.isna().iloc[1]
 
 

@@ -18,6 +18,25 @@ PIXELS = """() => { const canvas = document.querySelector('.stage canvas');
   return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, 1).data].filter((_, i) => i % 4 === 0); }"""
 
 
+def test_a_mark_belongs_to_the_frame_it_was_set_on(chromium, tmp_path):
+    with served(build(tmp_path / "study", readers=1, texts={"mark": True})) as (study, address, _):
+        code = study.invite("Dr A")
+        one = Reader(chromium, address, code)
+        one.begin()
+        one.at("[data-phase=choice]")
+        one.page.keyboard.press(" ")
+        frame = int(one.page.evaluate(FRAME))
+        one.page.locator(".stage canvas[role]").click()
+        one.page.wait_for_selector(".stage .point")
+        assert one.page.locator(".beside").inner_text().count(f", frame {frame + 1}") == 1
+        one.shoot("clip_marked")
+        one.page.keyboard.press(".")
+        assert one.page.locator(".stage .point").count() == 0, "not on the next frame"
+        one.page.keyboard.press(",")
+        assert one.page.locator(".stage .point").count() == 1
+        one.context.close()
+
+
 def test_a_clip_runs_stops_and_steps(chromium, tmp_path):
     with served(build(tmp_path / "study", readers=1)) as (study, address, _):
         code = study.invite("Dr A")

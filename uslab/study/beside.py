@@ -69,15 +69,18 @@ def windows(answers: pd.DataFrame) -> pd.DataFrame:
 def panels(answers: pd.DataFrame, pack, stimuli: dict[str, dict]) -> dict[str, list[Panel]]:
     """'kinds': the mean image of each kind that was marked; 'images': each image with at least LEAST marks.
 
+    Of clips it is the middle frame, with the marks of all frames.
+
     pack: the study's pixels by opaque name; stimuli: those of the key.
     """
     table = marked(answers)
     main = {kind: [name for name, item in stimuli.items() if item["method"] == kind and item["phase"] == "main"]
             for kind in dict.fromkeys(table.kind)}
-    kinds = [Panel(f"{kind}: {len(own)} marks", np.mean([middle(pack[name]) for name in main[kind]], axis=0),
+    frames = ", all frames" if any(pack[name].ndim == 3 for name in table.mark_case[:1]) else ""
+    kinds = [Panel(f"{kind}: {len(own)} marks{frames}", np.mean([middle(pack[name]) for name in main[kind]], axis=0),
                    own.mark_x.to_numpy(), own.mark_y.to_numpy()) for kind, own in table.groupby("kind", sort=False)]
     often = table.mark_case.value_counts()
-    images = [Panel(f"{own.kind.iloc[0]}, {name[:6]}: {len(own)}", middle(pack[name]), own.mark_x.to_numpy(),
+    images = [Panel(f"{own.kind.iloc[0]}, {name[:6]}: {len(own)}{frames}", middle(pack[name]), own.mark_x.to_numpy(),
                     own.mark_y.to_numpy())
               for name in often[often >= LEAST].index[:MOST] for own in [table[table.mark_case == name]]]
     return {"kinds": kinds, "images": images}

@@ -31,6 +31,7 @@ ANSWERS = {
     "mark_side": ("Side of the mark", "in pairs", (LEFT, RIGHT)),
     "mark_x": ("Mark, across", "pixels from the image's left edge; 0.5 is the middle of the first", "number"),
     "mark_y": ("Mark, down", "pixels from the image's upper edge", "number"),
+    "mark_frame": ("Frame of the mark", "of a clip, from 0: the one that was shown when it was set", "integer"),
     "rating": ("Rating", "-3 surely real to 3 surely synthetic; without buttons, the quality with a minus", "number"),
     "correct": ("The answer is right", "empty where there is no right one", YES_NO),
     "rt_ms": ("Response time", "ms, from the image's first frame to the press, of the first answer", "number"),

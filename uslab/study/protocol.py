@@ -124,8 +124,11 @@ class Protocol:
         if not self.quality and quality is not None:
             raise ValueError(f"quality is {quality!r}, but {self.name} does not ask for it")
 
-    def check_beside(self, comment: str | None, mark: dict | None, shape: tuple[int, int]) -> None:
-        """Raise ValueError for a comment or a mark that no reader can give; shape: height and width of the images."""
+    def check_beside(self, comment: str | None, mark: dict | None, shape: tuple[int, int], frames: int = 1) -> None:
+        """Raise ValueError for a comment or a mark that no reader can give.
+
+        shape: height and width of the images; frames: of a clip, whose mark names the one that was shown, from 0.
+        """
         if comment is not None and not (self.comment and isinstance(comment, str) and len(comment) <= LONGEST_COMMENT):
             raise ValueError(f"a comment is text of at most {LONGEST_COMMENT} characters" if self.comment else
                              "there is a comment, but the study does not take any")
@@ -133,10 +136,13 @@ class Protocol:
             if not self.mark:
                 raise ValueError(f"the mark is {mark!r}, but the study does not take any")
             sides, limits = (LEFT, RIGHT) if self.pair else (None,), {"x": shape[1], "y": shape[0]}
-            if not isinstance(mark, dict) or set(mark) != {"x", "y", "side"} or mark["side"] not in sides or not all(
-                    type(mark[name]) in (int, float) and 0 <= mark[name] <= most for name, most in limits.items()):
+            names = {"x", "y", "side"} | ({"frame"} if self.fps else set())
+            if not isinstance(mark, dict) or set(mark) != names or mark["side"] not in sides or not all(
+                    type(mark[name]) in (int, float) and 0 <= mark[name] <= most for name, most in limits.items()) or (
+                    self.fps and not (type(mark["frame"]) is int and 0 <= mark["frame"] < frames)):
                 raise ValueError(f"the mark is {mark!r}; it has x and y in pixels of the image, {shape[1]}x{shape[0]}, "
-                                 f"and a side among {', '.join(map(str, sides))}")
+                                 f"and a side among {', '.join(map(str, sides))}"
+                                 + (f", and a frame from 0 to {frames - 1}" if self.fps else ""))
 
 
 OPTIONS = ("undo", "smooth", "window", "comment", "mark")     # of a protocol, that a study may have beside its words

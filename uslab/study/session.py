@@ -180,7 +180,7 @@ class Session:
             raise ValueError(f"{self.reader} has {'withdrawn' if self.withdrawn else 'not consented'}: no answer is "
                              "taken")
         self.study.protocol.check(choice, confidence, quality)
-        self.study.protocol.check_beside(comment, mark, self.study.pack.shape[-2:])
+        self.study.protocol.check_beside(comment, mark, self.study.pack.shape[-2:], self.study.pack.length)
         if rt_ms is not None and not (isinstance(rt_ms, (int, float)) and 0 <= rt_ms < 1e9):
             raise ValueError(f"rt_ms is {rt_ms!r}; it is a time in milliseconds")
         beside = {name: value for name, value in (("comment", comment and comment.strip()), ("mark", mark)) if value}

@@ -69,7 +69,8 @@ def answers(study, key: dict) -> pd.DataFrame:
             interrupted[reader] = False
     frame = pd.DataFrame(table, columns=COLUMNS)
     return frame.astype({"confidence": "Int64", "quality": "Int64", "first_confidence": "Int64",
-                         "first_quality": "Int64", "mark_x": float, "mark_y": float, "corrected": bool,
+                         "first_quality": "Int64", "mark_x": float, "mark_y": float,
+                         "mark_frame": "Int64", "corrected": bool,
                          "correct": "boolean", "rating": float, "rt_ms": float, "simulated": bool,
                          "interrupted": bool, "zoom": float, "scale": float, "window": "Int64",
                          "level": "Int64", "exposure_ms": float, "blurs": "Int64",
@@ -100,7 +101,7 @@ def beside(reply: dict, names: list[str]) -> dict:
     mark, comment = reply.get("mark") or {}, reply.get("comment")
     return {"comment": plain(comment, LONGEST_COMMENT) if comment else None,
             "mark_case": names[mark["side"] == RIGHT] if mark else None,
-            **{f"mark_{name}": mark.get(name) for name in ("side", "x", "y")}}
+            **{f"mark_{name}": mark.get(name) for name in ("side", "x", "y", "frame")}}
 
 
 def number(value) -> float | None:

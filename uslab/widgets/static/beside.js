@@ -19,7 +19,8 @@ function makeBeside(act, shades, done) {
     draw(item, { comment: written, mark }, asked) {
       const parts = [...(item.mark ? [where, ...(mark ? [remove] : [])] : []), ...(item.comment ? [comment] : []), ...(item.window ? [shades] : [])];
       if (parts.length !== node.childNodes.length) node.replaceChildren(...parts);
-      const text = mark ? say(mark.side ? `mark ${mark.side}` : "mark", { x: Math.round(mark.x), y: Math.round(mark.y) }) : say("mark none");
+      const at = mark && say(mark.side ? `mark ${mark.side}` : "mark", { x: Math.round(mark.x), y: Math.round(mark.y) });
+      const text = !mark ? say("mark none") : item.fps ? at + say("mark frame", { frame: mark.frame + 1 }) : at;
       if (where.textContent !== text) where.textContent = text;
       if (comment.value !== (written ?? "")) comment.value = written ?? "";
       comment.disabled = remove.disabled = !asked;

@@ -52,6 +52,7 @@ function makeStage({ zoomed, sized, marked, played }) {
     frame = (next + item.frames) % item.frames;
     node.dataset.frame = frame;
     paint();
+    if (mark) place();
     told.frames_shown++;
     played({ ...told });
   }
@@ -86,7 +87,7 @@ function makeStage({ zoomed, sized, marked, played }) {
   // A ring around the marked point, of one size whatever the zoom.
   function place() {
     node.querySelector(".point")?.remove();
-    if (!mark) return;
+    if (!mark || (item.fps && mark.frame !== frame)) return;      // in a clip it belongs to one frame
     const at = `left: ${100 * mark.x / item.w}%; top: ${100 * mark.y / item.h}%`;
     node.querySelectorAll(".frame")[mark.side === "right" ? 1 : 0]?.append(element("i", { class: "point", style: at }));
   }
@@ -96,7 +97,8 @@ function makeStage({ zoomed, sized, marked, played }) {
     const box = canvas.getBoundingClientRect(), [x, y] = [
       (event.clientX - box.left) / box.width * item.w, (event.clientY - box.top) / box.height * item.h];
     const inside = (value, most) => Math.min(most, Math.max(0, Math.round(100 * value) / 100));
-    return { x: inside(x, item.w), y: inside(y, item.h), side: side([...node.querySelectorAll("canvas")].indexOf(canvas)) };
+    return { x: inside(x, item.w), y: inside(y, item.h), side: side([...node.querySelectorAll("canvas")].indexOf(canvas)),
+      ...(item.fps && { frame }) };
   }
 
   // Screen pixels along one pixel of the image. Enlarged as squares, they are whole, so no pixel is wider than another;
