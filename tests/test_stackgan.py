@@ -12,6 +12,7 @@ from made import noise_set
 from uslab import notebooks
 from uslab.models import dcgan
 from uslab.models.attention import SelfAttention, attention_map
+from uslab.models.gan import GAN
 from uslab.models.layers import to_uint8
 from uslab.models.stackgan import Config, Discriminator, Generator, Refiner, StackGAN, normalise_spectrum
 from uslab.models.stylegan2 import StyleGAN2, preset
@@ -229,16 +230,19 @@ def test_stylegan2_is_a_stage_one_too(tmp_path):
         StackGAN(replace(config, z=16))
 
 
-def test_stage_two_keeps_to_what_stage_one_drew_as_strongly_as_it_is_told(first):
-    """The weight times the distance of the reduced images, in stage 2 alone."""
+def test_stage_two_keeps_to_what_stage_one_drew_as_strongly_as_it_is_told(first, monkeypatch):
+    """The weight times the distance of the reduced images, in stage 2 alone and for G alone."""
+    told, plain = StackGAN(replace(second_config(first), weight_l1=20.0), "cpu"), StackGAN(second_config(first), "cpu")
+    told.step({"image": noise_set(4, 128).images})
+    assert told.G.drawn.shape == (4, 1, 64, 64) and told.G.made.shape == (4, 1, 128, 128)
     torch.manual_seed(0)
-    fake = torch.rand(2, 1, 128, 128) * 2 - 1
-    gan = StackGAN(replace(second_config(first), weight_l1=20.0), "cpu")
-    gan.G.drawn = F.avg_pool2d(fake, 2) + 0.25
-    assert float(gan.beside(fake)) == pytest.approx(20 * 0.25, rel=1e-5)
-    gan.step({"image": noise_set(4, 128).images})
-    assert gan.G.drawn.shape == (4, 1, 64, 64)
-    assert StackGAN(second_config(first), "cpu").beside(fake) == 0 == first.gan.beside(fake)
+    told.G.made = torch.rand(2, 1, 128, 128) * 2 - 1
+    told.G.drawn = F.avg_pool2d(told.G.made, 2) + 0.25
+    losses = []
+    monkeypatch.setattr(GAN, "descend", lambda self, name, loss: losses.append(float(loss)))
+    for gan, name in ((told, "G"), (told, "D"), (plain, "G"), (first.gan, "G")):
+        gan.descend(name, torch.tensor(1.0))
+    assert losses == pytest.approx([1 + 20 * 0.25, 1, 1, 1], rel=1e-5)
 
 
 def test_both_stages_draw_the_same_latents(first):

@@ -178,16 +178,12 @@ class LatentGAN(GAN):
         self.D.requires_grad_(False)
         with self.autocast():
             d_fake_new = self.D(fake)
-        loss_g = bce(d_fake_new, 1.0) + self.beside(fake)                          # -log D(G(z)), non-saturating
+        loss_g = bce(d_fake_new, 1.0)                                              # -log D(G(z)), non-saturating
         self.descend("G", loss_g)
         self.D.requires_grad_(True)
         self.average()
         return {"loss_d": loss_d.detach(), "loss_g": loss_g.detach(),
                 "d_real": d_real.detach().float().sigmoid().mean(), "d_fake": d_fake.detach().float().sigmoid().mean()}
-
-    def beside(self, fake: Tensor) -> Tensor | float:
-        """What G's loss holds beside the adversarial one, of its images (B, 1, size, size) in [-1, 1]: nothing here."""
-        return 0.0
 
     def sample(self, n: int, seed: int, condition: None = None) -> Tensor:
         """n synthetic images, uint8 (n, 1, size, size); the same seed gives the same latents, drawn on the CPU."""

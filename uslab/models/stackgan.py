@@ -227,7 +227,10 @@ class StackGAN(LatentGAN):
         if config.stage == 1:
             return G, D
         self.first = self.first or stage_one(config)
-        return Stack(self.first, G), D
+        stack = Stack(self.first, G)
+        if config.weight_l1:
+            stack.register_forward_hook(remember)
+        return stack, D
 
     def step(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One update of D and one of G on batch['image'], (B, 1, size, size) uint8 on the GAN's device."""
@@ -238,13 +241,13 @@ class StackGAN(LatentGAN):
             real = F.avg_pool2d(real, config.size // config.size1)
         return self.phase(self.update, normalise(real), torch.randn(len(real), config.z, 1, 1, device=self.device))
 
-    def beside(self, fake: Tensor) -> Tensor | float:
-        """In stage 2: how far its images lie from what stage I drew, which a strong D makes it forget."""
+    def descend(self, name: str, loss: Tensor) -> None:
+        """One optimiser step; in stage 2 the loss of G may hold how far its images lie from what stage I drew."""
         config = self.config
-        if config.stage == 1 or not config.weight_l1:
-            return 0.0
-        reduced = F.avg_pool2d(fake.float(), config.size // config.size1)
-        return config.weight_l1 * F.l1_loss(reduced, self.G.drawn.float())
+        if name == "G" and config.stage == 2 and config.weight_l1:
+            reduced = F.avg_pool2d(self.G.made.float(), config.size // config.size1)
+            loss = loss + config.weight_l1 * F.l1_loss(reduced, self.G.drawn.float())
+        super().descend(name, loss)
 
     def load_state_dict(self, state: dict) -> None:
         """Restore what state_dict gave. Raises ValueError if stage I has been trained on since."""
@@ -254,6 +257,11 @@ class StackGAN(LatentGAN):
                     raise ValueError(f"stage I in {self.config.stage1} is not the one that this stage II "
                                      f"was trained on ({name} differs): train stage II anew, in another folder")
         super().load_state_dict(state)
+
+
+def remember(stack: Stack, latents: tuple[Tensor], images: Tensor) -> None:
+    """Keep the images (B, 1, size, size) that a stack has just made, for the loss that compares them with `drawn`."""
+    stack.made = images
 
 
 def normalise_spectrum(network: nn.Module) -> None:
