@@ -178,7 +178,7 @@ class Reader:
         self.page.goto(self.address, timeout=90000)
         self.page.click("a:text-is('Open the study')", timeout=90000)
 
-    def at(self, selector: str, seconds: float = 60) -> None:
+    def at(self, selector: str, seconds: float = 120) -> None:
         """Wait until the page has come so far."""
         self.page.wait_for_selector(f".uslab-quiz{selector}", timeout=1000 * seconds)
 
