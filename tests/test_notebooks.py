@@ -24,7 +24,6 @@ each = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem
 
 TOP_MOST_SIZE = 2_000_000   # bytes; a larger notebook is slow to open and to review
 WIDEST, LONGEST = 100, 20   # characters of a line, and lines that are not empty of a cell of code that is not folded
-LONGER = {"01_dcgan_fetal_head": 22, "02_stylegan2_breast": 32}     # those whose cells are yet to be split
 # Folders that exist on one machine only, such as in a warning's or a traceback's file names.
 OF_ONE_MACHINE = re.compile(r"(?<![\w.:/<~-])/(?:home|root|tmp|Users|var|opt|mnt)/|[A-Z]:\\\\?Users|site-packages")
 ANY_PATH = re.compile(r"(?<![\w.:/<~-])/(?:[\w.+-]+/){2,}")
@@ -74,7 +73,7 @@ def test_its_code_can_be_read_without_scrolling(notebook):
     for cell in notebooks.read(notebook).cells:
         lines = list(filter(None, cell.source.splitlines())) if cell.cell_type == "code" else []
         folded = cell.metadata.get("jupyter", {}).get("source_hidden") or "parameters" in cell.metadata.get("tags", [])
-        most = 2 * LONGEST if folded else LONGER.get(notebook.stem, LONGEST)
+        most = 2 * LONGEST if folded else LONGEST
         assert len(lines) <= most, f"{len(lines)} lines: {lines[0]}"
         assert not [line for line in lines if len(line) > WIDEST]
 

@@ -603,6 +603,24 @@ def test_the_page_goes_on_by_itself_when_the_server_is_back(chromium, tmp_path):
         one.context.close()
 
 
+# The first time, the front end never hears of the kernel, and says what Voila's says when it has given up.
+GIVEN_UP = """if (!sessionStorage.getItem('tried') && location.search.includes('open')) {
+  sessionStorage.setItem('tried', '1');
+  window.WebSocket = class extends EventTarget {};
+  addEventListener('DOMContentLoaded', () => document.body.append('Error displaying widget: model not found'));
+}"""
+
+
+def test_a_page_that_was_given_up_loads_itself_again(chromium, reader):
+    context = chromium.new_context(viewport={"width": 1000, "height": 800})
+    context.add_init_script(GIVEN_UP)
+    one = reader(context=context)
+    one.begin()
+    one.at("[data-phase=choice]")
+    assert one.page.evaluate("() => performance.getEntriesByType('navigation')[0].type") == "reload"
+    assert one.page.evaluate("() => sessionStorage.getItem('uslab-loaded-again')") is None
+
+
 def test_six_readers_at_once(chromium, reader, place):
     study, _, _ = place
     six = [reader() for _ in range(6)]
