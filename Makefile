@@ -45,8 +45,10 @@ setup: .venv/ready
 run: setup
 	@$(BIN)/uslab run --profile smoke
 
+# Files of tests side by side, on a thread each; then the browsers, whose clocks want the machine for themselves.
 test: setup
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -m browser
 
 quick: setup
 	@$(BIN)/python -m pytest -q -m "not slow and not notebook and not browser"

@@ -161,6 +161,18 @@ def test_grad_cam_shows_what_the_class_is_seen_by_and_not_the_reverse():
         tasks.grad_cam(Bright(), images, 1, layer="nothing")
 
 
+def test_the_share_of_heat_on_an_organ_beside_chance():
+    maps, organ, fan = (torch.zeros(3, 1, 8, 8) for _ in range(3))
+    fan[..., :6] = 1
+    organ[..., :2] = 1
+    maps[0, 0, 0, 0], maps[0, 0, 0, 4], maps[0, 0, 0, 7] = 3, 1, 9     # the last lies beside the fan
+    maps[1, 0, 0, 5] = 1                                               # the third image has no heat
+    found, chance = tasks.heat_share(maps, organ.bool(), fan.bool())
+    assert (found.value, found.n) == (pytest.approx(0.375), 2) and chance.value == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="0 of 1 maps have heat"):
+        tasks.heat_share(maps[2:], organ[2:].bool(), fan[2:].bool())
+
+
 @pytest.mark.parametrize("name", ["lite2", "efficientnet-b2"])
 def test_grad_cam_finds_the_last_convolution_of_each_network(name):
     model = build(name, 3, "random")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import ImageSet
+from ..score import Score, mean
 
 
 def grad_cam(model: nn.Module, images: ImageSet | Tensor, label: int | Tensor, layer: str | None = None) -> Tensor:
@@ -45,3 +46,22 @@ def grad_cam(model: nn.Module, images: ImageSet | Tensor, label: int | Tensor, l
 
 def unscaled(activation: Tensor) -> Tensor:
     return activation.detach()
+
+
+def heat_share(maps: Tensor, organ: Tensor, fan: Tensor) -> tuple[Score, Score]:
+    """Share of the heat within the fan that lies on the organ, and the organ's share of the fan: heat spread evenly.
+
+    Both are means over the images that show the organ and have heat. Raises ValueError if fewer than two do.
+
+    Args:
+        maps: (N, 1, H, W) of grad_cam.
+        organ: (N, 1, H, W) bool: where it is.
+        fan: (N, 1, H, W) bool.
+    """
+    heat, area, on = (maps * fan).sum((1, 2, 3)), fan.sum((1, 2, 3)), organ & fan
+    shown = (heat > 0) & on.any(3).any(2)[:, 0]
+    if shown.sum() < 2:
+        raise ValueError(f"{int(shown.sum())} of {len(maps)} maps have heat beside an organ: at least 2 are needed")
+    shares = (maps * on).sum((1, 2, 3)) / heat, on.sum((1, 2, 3)) / area
+    return tuple(mean(name, share[shown].double().numpy(), "images, as if they were independent")
+                 for name, share in zip(("heat on the organ", "heat on the organ, spread evenly"), shares))

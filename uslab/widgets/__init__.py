@@ -1,7 +1,7 @@
 """Faces for the notebooks: each works without a browser too, and none waits for a click."""
 
 # `knobs` must be bound after its module of the same name has been imported, so these are plain imports; what is
-# slow to import (matplotlib, pandas, scipy) is imported where it is used.
+# slow to import (matplotlib, pandas, scipy, cv2) is imported where it is used.
 from uslab.widgets.board import Board
 from uslab.widgets.exercise import check
 from uslab.widgets.explorer import Explorer

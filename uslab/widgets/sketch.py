@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from uslab.pages import encoded, png
@@ -127,6 +126,8 @@ class Sketch(Live):
 
     def marks(self) -> list[list[list[int]]]:
         """Outlines around what was edited, each a list of x and y, pixels of the label image."""
+        import cv2
+
         reach = 2 * max(1, round(min(self._first.shape) / 64)) + 1
         wide = cv2.dilate(self.changed.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
         outlines, _ = cv2.findContours(wide, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

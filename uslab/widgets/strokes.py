@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 OVARY, FOLLICLE, EDGE = 1, 2, 3
@@ -37,6 +36,8 @@ class Layers:
         label: np.ndarray,     # (H, W) uint8: 0 background, 1 ovary, 2 follicle, 3 edge
     ) -> "Layers":
         """The layers of a label image: ovary lies under each follicle that touches it, and no edge under either."""
+        import cv2
+
         ovary, follicle = label == OVARY, label == FOLLICLE
         count, parts = cv2.connectedComponents((ovary | follicle).astype(np.uint8), connectivity=4)
         bodies = np.zeros(count, bool)
@@ -96,6 +97,8 @@ def transformed(layers: Layers, tool: str, pen: np.ndarray) -> Layers:
 
 def under(layers: Layers, point: np.ndarray) -> tuple[int, np.ndarray | None]:
     """What lies under a point, and where, (H, W) bool: a follicle, or the ovary with its follicles; or 0 and None."""
+    import cv2
+
     column, row = np.rint(point).astype(int)
     for value, region in ((FOLLICLE, layers.follicle), (OVARY, layers.ovary | layers.follicle)):
         if region[row, column]:
@@ -120,6 +123,8 @@ def shifted(
 
 def scaled(body: np.ndarray, pen: np.ndarray) -> np.ndarray:
     """The region grown about its centre by as many pixels as the pen went away from it, or shrunk as it came nearer."""
+    import cv2
+
     rows, columns = np.nonzero(body)
     centre = np.array([columns.mean(), rows.mean()])
     first, last = (float(np.hypot(*(point - centre))) for point in (pen[0], pen[-1]))
@@ -130,6 +135,8 @@ def scaled(body: np.ndarray, pen: np.ndarray) -> np.ndarray:
 
 def trace(shape: tuple[int, int], pen: np.ndarray, width: float) -> np.ndarray:
     """The pixels of a line through the points, (H, W) bool; no pixel is half drawn."""
+    import cv2
+
     canvas = np.zeros(shape, np.uint8)
     cv2.polylines(canvas, [np.rint(pen).astype(np.int32)[:, None]], False, 1, max(1, round(width)), cv2.LINE_8)
     return canvas > 0
