@@ -45,9 +45,11 @@ setup: .venv/ready
 run: setup
 	@$(BIN)/uslab run --profile smoke
 
-# Files of tests side by side, on a thread each; then the browsers, whose clocks want the machine for themselves.
+# Files of tests side by side in their order (of the longest, none is the last), on a thread each; then the browsers, whose
+# clocks want the machine for themselves.
 test: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n logical --maxprocesses 4 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" -n logical --maxprocesses 4 \
+	    --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest -m browser
 
 quick: setup
