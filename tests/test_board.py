@@ -121,7 +121,7 @@ for batch in board.batches():
 print(board.monitor._closed, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 """]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3", allow_errors=True).execute()
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True).execute()
     _, loop, last = [cell.outputs for cell in notebook.cells]
     assert [output.ename for output in loop if output.output_type == "error"] == ["KeyError"]
     figure, = [output.data for output in loop if "image/png" in output.get("data", {})]

@@ -102,11 +102,11 @@ def test_a_class_is_served(tmp_path, port):      # noqa: F811
         assert "Take a seat" in looked_at and not study.readers()
         visitors = [urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar())) for _ in range(3)]
         for visitor in visitors[:2] + visitors[:1]:
-            page = visitor.open(f"{link}&open=1", timeout=60)
+            page = visitor.open(f"{link}&open=1", timeout=300)
             assert re.search(r"\?r=\S+&open=1$", page.url)
         assert [reader["label"] for reader in study.readers()] == ["class 01", "class 02"]
         with pytest.raises(urllib.error.HTTPError, match="403") as refused:
-            visitors[2].open(f"{link}&open=1", timeout=60)
+            visitors[2].open(f"{link}&open=1", timeout=300)
         assert "All seats of the class are taken" in refused.value.read().decode()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -118,7 +118,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_what_is_done(make_notebook, tmp_path):
     while not (out / "b_slow" / "begun").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=300)[1]
     assert process.returncode == 130 and "go on with --resume" in said and "Traceback" not in said
     assert (out / "b_slow" / "checkpoint").is_file() and not (out / "c_never.ipynb").exists()
     page = (out / "index.html").read_text()
@@ -237,7 +237,7 @@ def test_output_widgets_cannot_hang_a_run(make_notebook, tmp_path, command):
     arguments = {"papermill": ["--engine", "uslab", notebook, tmp_path / "o.ipynb"],
                  "uslab": ["run", notebook, "--out", tmp_path / "o"]}
     executable = Path(sys.executable).with_name(command)
-    subprocess.run([executable, *arguments[command]], check=True, timeout=120, capture_output=True)
+    subprocess.run([executable, *arguments[command]], check=True, timeout=300, capture_output=True)
 
 
 @pytest.mark.notebook

@@ -36,7 +36,7 @@ def test_kernels_are_this_python_and_relative_outputs_lie_by_the_notebook(make_n
     elsewhere = tmp_path / "a" / "b"
     elsewhere.mkdir(parents=True)
     command = [Path(sys.executable).with_name("papermill"), "--engine", "uslab", notebook, "executed.ipynb"]
-    said = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=120)
+    said = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=300)
     assert said.returncode == 0, said.stderr
     written = notebook.parent.parent / "runs" / "toy"
     assert (written / "python").read_text() == sys.executable and f"writes into {written}\n" in said.stderr

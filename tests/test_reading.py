@@ -110,7 +110,7 @@ def test_a_saved_notebook_holds_no_image_and_no_class(study):
             "reading._on_message(reading, {'type': 'consent', 'form': {}}, [])\n"
             "reading._on_message(reading, {'type': 'go'}, [])\nassert reading._shown")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     saved = nbformat.writes(notebook)
     assert "0 of 22 answered" in saved
     found = json.loads(saved)

@@ -154,12 +154,12 @@ def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
         assert said_back(port, "/heads", [], "http://elsewhere") == 403
         looked_at = urllib.request.urlopen(f"{here}?r={code}", timeout=20).read().decode()      # as a preview does
         assert "Open the study" in looked_at and not ipykernels(process.pid)
-        page = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=60)
+        page = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=300)
         text = page.read().decode()
         assert len(ipykernels(process.pid)) == 1
-        urllib.request.urlopen(f"{here}?r={code}", timeout=60).read()
+        urllib.request.urlopen(f"{here}?r={code}", timeout=300).read()
         # A second page takes over.
-        text = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=60).read().decode()
+        text = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=300).read().decode()
         assert len(ipykernels(process.pid)) == 1
         # What made the server's loop spin for ever: a websocket without its protocol, and a frame of 2^63 parts.
         kernel = json.loads(re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', text, re.DOTALL)[1])["kernelId"]

@@ -262,6 +262,6 @@ display(editor)
     cells = [nbformat.v4.new_code_cell(code),
              nbformat.v4.new_code_cell("editor.apply([{'tool': 'follicle', 'points': [(10, 10), (15, 15)]}]);")]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     _, still = [output["data"] for output in notebook.cells[0].outputs]
     assert "image/png" in still and "1 edits, 24 pixels of the label changed" in still["text/plain"]

@@ -33,7 +33,7 @@ class Page:
     def open(self, folder, code: str) -> None:
         """Show the page that the reader's link shows, and go on from its welcome to the image."""
         self.line.wait_for_ready(60)
-        asked = self.line.execute(f"reading = Reading({str(folder)!r}, {code!r})", reply=True, timeout=60)
+        asked = self.line.execute(f"reading = Reading({str(folder)!r}, {code!r})", reply=True, timeout=300)
         assert asked["content"]["status"] == "ok", asked["content"]
         self.comm = next(message["content"]["comm_id"] for message in self.told(60)
                          if message["msg_type"] == "comm_open" and "_esm" in message["content"]["data"]["state"])

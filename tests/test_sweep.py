@@ -66,7 +66,7 @@ def started(file: Path, *arguments) -> subprocess.Popen:
 
 def ended(process: subprocess.Popen) -> tuple[int, str]:
     """Its exit code and what it said."""
-    said = "".join(process.communicate(timeout=120))
+    said = "".join(process.communicate(timeout=300))
     assert "Traceback" not in said
     return process.returncode, said
 
@@ -261,7 +261,7 @@ def test_a_full_disk_loses_nothing_finished_and_a_later_start_completes(toy):
     # No file may grow beyond 200 kB, as on a full disk: the second job's notebook would.
     file = toy("print('x' * (300_000 if steps == 2 else 1))", steps=[1, 2])
     command = [sys.executable, "-m", "uslab.cli", "sweep", file, "--out", file.parent / "o", "--workers", "1"]
-    full = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=lambda: resource.setrlimit(
+    full = subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_FSIZE, (200_000, 200_000)))
     assert full.returncode == 1 and "steps-2_" in full.stderr and "Traceback" not in full.stderr
     assert ended(started(file))[0] == 0

@@ -95,7 +95,7 @@ def test_interrupt_saves_and_returns(tmp_path):
     process = start(tmp_path, 100_000)
     wait_for(lambda: len(log_of(tmp_path)) > 5, process)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0 and "interrupted True" in output
     assert "Run this again to go on" in output
     step = json.loads((tmp_path / "checkpoint.json").read_text())["step"]

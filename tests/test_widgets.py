@@ -500,7 +500,7 @@ monitor.close()
     cells = [code, f"quiz = Quiz({images}, {images}, n=4)\ndisplay(quiz)", "quiz.autoplay()",
              "panel = knobs(Config())\ndisplay(panel)\npanel.apply(lr=1e-3)", EXPLORER]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     board, quiz, _, panel, explorer = [[output["data"] for output in cell.outputs] for cell in notebook.cells]
     assert [sorted(data) for data in board] == [["text/html", "text/plain"], ["image/png", "text/plain"]]
     assert board[1]["text/plain"].startswith("Training board: step 3 of 3")
