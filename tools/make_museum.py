@@ -1,6 +1,6 @@
 """Make the failure museum, notebooks/museum: `python tools/make_museum.py [NAME ...]`.
 
-Each exhibit is one recipe below: a small training, seeded, on one thread, in a minute. It gives one
+Each exhibit is one recipe below: a small training, seeded, on one thread, in minutes. It gives one
 film strip: a row is a training, a column is a moment of it, and the row above the fault is its healthy twin, which has
 the same seed. What a strip cost stands in its PNG, and README.md is written anew from all that are there.
 """
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from uslab import models, phantom
 from uslab.data.atomic import write_atomically, write_text
 from uslab.data.pictures import contact_sheet
-from uslab.models import dcgan, stackgan, store
+from uslab.models import dcgan, pgsgan, sketches, stackgan, store
 from uslab.models.layers import bce
 
 MUSEUM = Path(__file__).parents[1] / "notebooks" / "museum"
@@ -213,6 +213,27 @@ def batchnorm() -> Rows:
             "the difference between the two, four times as bright": moved}
 
 
+# PGSGAN: growth at once
+
+def no_fading() -> Rows:
+    """The shipped GAN of 64 pixels grows to 128; its new layers have the seed's weights."""
+    images = sketches.conditioned(phantom.load("ovary", 60, 128, SEED))
+    config = pgsgan.Config(size=64, fade=2, top=1.0, batch_size=2, lr_g=5e-4, lr_d=2e-4, ngf=24, ndf=8, blocks=4,
+                           weight_l1=50.0)
+    rows = {}
+    for title, start in (("faded in over 60 steps", config.starts[1]), ("at once", config.starts[2])):
+        gan = made(pgsgan.PGSGAN, config, "sgan_ovary_64")
+
+        def look(gan):
+            return gan.sample(1, SEED, images.masks[:1])
+
+        before = pgsgan.enlarge(look(gan).float()).byte()
+        gan.steps = start
+        rows[title] = [("before", before), *film(gan, [{"image": images.images, "mask": images.masks}],
+                                                 (1, 5, 15, 30, 60), look)]
+    return rows
+
+
 # What hangs where
 
 @dataclasses.dataclass(frozen=True)
@@ -246,6 +267,12 @@ EXHIBITS = {
         batchnorm, 2, 1, "Stage I is frozen, its BatchNorm is not",
         "The third row would be black if one latent were one image",
         "StackGAN, stage II over the shipped dcgan_fetal_head_64, 80 steps of 4, `first.train()` before each"),
+    "no_fading": Exhibit(
+        no_fading, 1, 1, "Growth without fading: new layers draw from their first step",
+        "Above, the picture passes into a smoother one; below, it is gone at step 1, and at step 60 "
+        "only its large shapes have come back",
+        "PGSGAN, 64 pixels to 128, from the shipped sgan_ovary_64 with a new D, 60 steps of 2; G's alpha is 1 from the "
+        "first step"),
 }
 
 
