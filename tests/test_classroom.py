@@ -1,19 +1,15 @@
 """A class comes by one link: each browser gets one seat and finds it again, and the page tells how the class does."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from http.cookiejar import CookieJar
-from pathlib import Path
 
 import numpy as np
 import pytest
 from made import pictures
-from test_serve import port  # noqa: F401  a fixture
+from test_serve import port, started  # noqa: F401  a fixture
 
 from uslab.cli.main import main
 from uslab.reader import classroom
@@ -86,16 +82,8 @@ def test_what_is_no_study_for_a_class_is_said_before_it_is_served(tmp_path, caps
 @pytest.mark.notebook
 def test_a_class_is_served(tmp_path, port):      # noqa: F811
     study = built(tmp_path)
-    command = [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), "--port", str(port), "--class",
-               "2", "--host", "127.0.0.1"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    try:
-        said = ""
-        while "for a projector" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+    command = ["--port", str(port), "--class", "2", "--host", "127.0.0.1"]
+    with started(study, command, "for a projector") as (process, said):
         link = re.search(r"The class, 2 seats: (\S+)", said)[1]
         assert said.count("\u2588") > 50, "a QR code"
         looked_at = urllib.request.urlopen(link, timeout=20).read().decode()
@@ -110,6 +98,3 @@ def test_a_class_is_served(tmp_path, port):      # noqa: F811
         assert "All seats of the class are taken" in refused.value.read().decode()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()

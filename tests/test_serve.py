@@ -124,19 +124,30 @@ def test_the_watchdog_sees_a_server_that_hangs_or_has_ended(study, port, monkeyp
     assert len(turns) == 6
 
 
-@pytest.mark.notebook
-def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
-    command = [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), "--port", str(port), "--invite",
-               "Dr A", "--address", "https://study.example.org/heads"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]),
-                                "JUPYTER_PATH": str(another_kernel(tmp_path / "jupyter"))}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+@contextlib.contextmanager
+def started(study, arguments: list[str], until: str, **environment):
+    """`uslab study serve` with these arguments, and what it has said as soon as that holds a text."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uslab.cli", "study", "serve", str(study.folder), *arguments], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment)
     try:
         said = ""
-        while "?check=1" not in said:
+        while until not in said:
             line = process.stdout.readline()
             assert line, said
             said += line
+        yield process, said
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.notebook
+def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
+    command = ["--port", str(port), "--invite", "Dr A", "--address", "https://study.example.org/heads"]
+    jupyter = str(another_kernel(tmp_path / "jupyter"))
+    with started(study, command, "?check=1", JUPYTER_PATH=jupyter) as (process, said):
         code = re.search(r"^Dr A: https://study\.example\.org/heads/\?r=(\S+)$", said, re.MULTILINE).group(1)
         assert "https://study.example.org/heads/?check=1" in said
         assert study.session(code).reader == "R01"
@@ -170,9 +181,6 @@ def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
         assert code not in text and str(study.folder) not in text and "cdn.jsdelivr" not in text
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0 and "The key lies on this machine" in said + process.stdout.read()
-    finally:
-        process.kill()
-        process.wait()
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), 1)
     assert (study.public / "reading.ipynb").is_file() and study.audit().blinded     # it holds no more than it may
