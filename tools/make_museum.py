@@ -25,7 +25,7 @@ from uslab.data.pictures import contact_sheet
 from uslab.data.slicer import View
 from uslab.data.slices import Slices
 from uslab.models import cyclegan, dcgan, pgsgan, sketches, stackgan, store
-from uslab.models.layers import bce, normalise, to_uint8
+from uslab.models.layers import bce, init_weights, normalise, to_uint8
 
 MUSEUM = Path(__file__).parents[1] / "notebooks" / "museum"
 SEED = 0                                         # of the phantoms, the weights, the batches and the latents
@@ -140,6 +140,35 @@ def heads_collapse() -> Rows:
     return {title: film(made(gan_class, dataclasses.replace(config, beta1=beta1), "dcgan_fetal_head_64"),
                         [{"image": images}], (1, 20, 50, 80, 120, 160), lambda gan: gan.sample(9, SEED))
             for title, gan_class, beta1 in (("equal rates", Uneven, 0.5), ("G five times as fast", Running, 0.9))}
+
+
+class Redrawn(dcgan.DCGAN):
+    """The shipped generator of heads with a new last layer, and a new D."""
+
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        G, D = super().build()
+        G.load_state_dict(models.load("dcgan_fetal_head_64", "cpu").G.state_dict())
+        G.main[-2] = self.last(self.config.ngf)
+        init_weights(G.main[-2], 0.1)
+        return G, D
+
+    @staticmethod
+    def last(width: int) -> nn.Module:
+        return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(width, 1, 3, 1, 1, bias=False))
+
+
+class Latticed(Redrawn):
+    @staticmethod
+    def last(width: int) -> nn.Module:
+        return nn.ConvTranspose2d(width, 1, 3, 2, 1, 1, bias=False)
+
+
+def lattice() -> Rows:
+    config = dcgan.Config(size=64, batch_size=16, ngf=40, ndf=16, rotation=0.0)
+    images = phantom.load("fetal_head", 300, 64, SEED).images
+    return {title: film(made(gan_class, config), [{"image": images}], (1, 10, 20, 40, 70, 100),
+                        lambda gan: gan.sample(1, SEED)) for title, gan_class in
+            (("nearest neighbour and a convolution", Redrawn), ("transposed, kernel 3, stride 2", Latticed))}
 
 
 # DCGAN on breasts: augmentation that leaks
@@ -343,6 +372,12 @@ EXHIBITS = {
         "only its large shapes have come back",
         "PGSGAN, 64 pixels to 128, from the shipped sgan_ovary_64 with a new D, 60 steps of 2; G's alpha is 1 from the "
         "first step"),
+    "lattice": Exhibit(
+        lattice, 1, 3, "A lattice: a kernel of 3 that steps by 2 covers every second pixel twice",
+        "One latent, enlarged three times: below, single pixels are light and dark by turns at every moment; above, "
+        "the spots of the new layer are two pixels wide, and gone at step 70",
+        "DCGAN from the shipped dcgan_fetal_head_64 with a new D and a new last layer, whose weights begin with a "
+        "standard deviation of 0.1, 100 steps of 16"),
     "leaking": Exhibit(
         leaking, 2, 1, "Augmentation leaks: G draws what D is shown, turned breasts",
         "Above, the layers lie flat, in the end under a black upper edge; below, they stand on end at steps 200 and "
