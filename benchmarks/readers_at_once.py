@@ -7,9 +7,9 @@ counted once.
 
 import argparse
 import tempfile
-import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from uslab.reader.server import serving
 from uslab.study import Study
 
 
-def come(link: str, seconds: list[float]) -> None:
-    """Take a seat and open its page."""
+def come(link: str) -> float:
+    """Take a seat and open its page; seconds."""
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
     started = time.perf_counter()
     page = browser.open(f"{link}&open=1", timeout=1800).read()
     assert b"widget-view" in page, "no page of a reader came back"
-    seconds.append(time.perf_counter() - started)
+    return time.perf_counter() - started
 
 
 def main():
@@ -40,21 +40,14 @@ def main():
                             "yesno_conf", out=Path(folder) / "study", n_per_method=10, readers=given.readers, size=128)
         room = Room(f"http://127.0.0.1:{given.port}/", given.readers)
         with serving(study, port=given.port, room=room) as process:
-            seconds: list[float] = []
-            started = time.perf_counter()
-            readers = [threading.Thread(target=come, args=(room.link, seconds)) for _ in range(given.readers)]
-            for reader in readers:
-                reader.start()
-            for reader in readers:
-                reader.join()
-            all_in = time.perf_counter() - started
+            with ThreadPoolExecutor(given.readers) as readers:
+                seconds = list(readers.map(come, [room.link] * given.readers))
             server = psutil.Process(process.pid)
             kernels = [each.memory_full_info() for each in server.children(recursive=True)
                        if any("ipykernel" in word for word in each.cmdline())]
-            print(f"{len(seconds)} of {given.readers} readers have their page, {len(kernels)} kernels, "
-                  f"{psutil.cpu_count()} processors")
-            print(f"the first after {min(seconds):.1f} s, half of them after {np.median(seconds):.1f} s, "
-                  f"all after {all_in:.1f} s")
+            print(f"{len(kernels)} kernels on {psutil.cpu_count()} processors: the first page after "
+                  f"{min(seconds):.1f} s, half of them after {np.median(seconds):.1f} s, "
+                  f"all after {max(seconds):.1f} s")
             print(f"a kernel: {np.mean([each.pss for each in kernels]) / 2**20:.0f} MB "
                   f"(its own {np.mean([each.uss for each in kernels]) / 2**20:.0f}, with all it shares "
                   f"{np.mean([each.rss for each in kernels]) / 2**20:.0f}); the server: "

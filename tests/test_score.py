@@ -124,7 +124,8 @@ def test_detection_equals_a_worked_example():
     assert np.isnan(detection(57, 57, 11, 11)[0].value)     # the clinician of Bautista 2022
 
 
-def test_a_readers_page_can_import_it_in_a_moment():
-    code = ("import sys, uslab.score; "
-            "print(*{'torch', 'matplotlib', 'pandas', 'scipy', 'statsmodels'} & set(sys.modules))")
+@pytest.mark.parametrize("module", ["uslab.score", "uslab.reader.page"])
+def test_a_readers_page_can_import_it_in_a_moment(module):
+    code = (f"import sys, {module}; "
+            "print(*{'torch', 'matplotlib', 'pandas', 'scipy', 'statsmodels', 'cv2'} & set(sys.modules))")
     assert not subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

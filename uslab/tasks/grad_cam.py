@@ -51,17 +51,16 @@ def unscaled(activation: Tensor) -> Tensor:
 def heat_share(maps: Tensor, organ: Tensor, fan: Tensor) -> tuple[Score, Score]:
     """Share of the heat within the fan that lies on the organ, and the organ's share of the fan: heat spread evenly.
 
-    Both are means over the images that show the organ and have heat. Raises ValueError if fewer than two do.
+    What Grimwood 2021 shows in figure 3, as two numbers from 0 to 1: means over the images that show the organ and have
+    heat, nan where none does.
 
     Args:
-        maps: (N, 1, H, W) of grad_cam.
+        maps: (N, 1, H, W) float, 0 to 1: of grad_cam.
         organ: (N, 1, H, W) bool: where it is.
-        fan: (N, 1, H, W) bool.
+        fan: (N, 1, H, W) bool: the field of view.
     """
     heat, area, on = (maps * fan).sum((1, 2, 3)), fan.sum((1, 2, 3)), organ & fan
     shown = (heat > 0) & on.any(3).any(2)[:, 0]
-    if shown.sum() < 2:
-        raise ValueError(f"{int(shown.sum())} of {len(maps)} maps have heat beside an organ: at least 2 are needed")
     shares = (maps * on).sum((1, 2, 3)) / heat, on.sum((1, 2, 3)) / area
     return tuple(mean(name, share[shown].double().numpy(), "images, as if they were independent")
                  for name, share in zip(("heat on the organ", "heat on the organ, spread evenly"), shares))
