@@ -83,6 +83,20 @@ def test_a_correlation_has_an_interval():
     assert claims.correlation(rows[:3], "a", "b").n == 3 and math.isnan(claims.correlation(rows[:3], "a", "b").value)
 
 
+def test_what_two_lists_of_a_record_say_of_one_method_is_related():
+    claim = {"rows": ["points", "classification"], "on": "method", "where": {"ratio": 1.0}, "relate": ["FD", "F1"]}
+
+    def record_of(seed, **distances):
+        rows = [{"method": method, "ratio": ratio, "fold": fold, "F1": (1000 if ratio == 2 else 5 - fd) + fold}
+                for method, fd in distances.items() for ratio in (1.0, 2.0) for fold in (0, 1)]
+        return record(seed, [{"method": method, "FD": fd} for method, fd in (distances | {"alone": 9}).items()],
+                      classification=[{"method": "real only", "ratio": 0, "fold": 0, "F1": -7}, *rows])
+
+    records = [record_of(0, none=1, ada=2), record_of(1, none=3, ada=4), record(2, [{"method": "ada", "FD": 3}])]
+    score = claims.effect(claim, records)
+    assert score.n == 4 and score.value == pytest.approx(-1, abs=1e-6)
+
+
 def test_every_claim_of_the_file_has_a_row_and_the_page_is_what_the_records_say():
     table = notebooks.claims()
     papers = {"B": 4, "M": 5, "G": 5, "C": 3, "L": 5}       # claims of each paper, parts of one with a letter behind

@@ -124,13 +124,31 @@ def correlation(rows: pd.DataFrame, a: str, b: str) -> Score:
 def rows_of(claim: Mapping, record: dict) -> list[dict]:
     """The rows that `rows` names in a record, a list or one dict, beside what it says of itself and of its config.
 
-    Of a training that was measured several times, `last` takes the last time.
+    Of a training that was measured several times, `last` takes the last time. `rows` may name two lists: those of the
+    first are taken, each with the means of the second's rows of the same `on` and the values in `where`.
     """
-    rows = record.get(claim.get("rows", "metrics"), [])
+    rows = claim.get("rows", "metrics")
+    if isinstance(rows, list):
+        rows = beside(*(record.get(name, []) for name in rows), claim["on"], claim.get("where", {}))
+    else:
+        rows = record.get(rows, [])
     rows = [rows] if isinstance(rows, dict) else rows[-1:] if claim.get("last") else rows
     about = {key: known for key, known in (record.get("config", {}) | record).items()
              if isinstance(known, (str, int, float))}
     return [about | row for row in rows]
+
+
+def beside(first: list[dict], second: list[dict], on: str, where: Mapping) -> list[dict]:
+    """Each of the first rows with the means of those second ones that agree with it in `on` and have what `where` says.
+
+    A row that none agrees with is left out.
+    """
+    table = pd.DataFrame(second)
+    if not first or not {on, *where} <= set(table):
+        return []
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return pd.DataFrame(first).merge(table.groupby(on).mean(numeric_only=True), on=on).to_dict("records")
 
 
 def values(rows: pd.DataFrame, end: Mapping) -> pd.Series:
