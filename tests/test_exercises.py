@@ -1,6 +1,7 @@
 """The exercises: what counts as right, and that the notebooks ask what there is an answer to."""
 
 import ast
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from uslab.widgets import check, coding, exercise
 from uslab.widgets.exercise import exercises, tasks
@@ -43,6 +45,16 @@ def test_hints_get_clearer_and_what_is_open_or_no_number_is_said(capsys):
     assert "not answered yet" in said[1] and "is no number" in said[2]
     with pytest.raises(ValueError, match="has no exercise 'wrong'; it has images_gained"):
         check("04_stackgan_liver", wrong=1)
+
+
+WORDS = {"log": math.log, "log10": math.log10, "sqrt": math.sqrt, "e": math.e, "z": stats.norm.ppf, "stats": stats}
+
+
+@pytest.mark.parametrize("stem, name", [(stem, name) for stem, asked in exercises().items() for name in asked])
+def test_an_answer_is_what_its_sum_gives(stem, name):
+    known = exercises()[stem][name]
+    formula = known["how"].split(", which")[0].replace("²", "**2").replace("^", "**")
+    assert eval(formula, WORDS) == pytest.approx(known["answer"], rel=2e-5)
 
 
 def opened(stem):

@@ -1,11 +1,13 @@
 """The failure museum: each strip has a recipe, a row in its catalogue, and a notebook that shows it."""
 
 import runpy
+import sys
 from pathlib import Path
 
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))     # as for a script that is run there
 TOOL = runpy.run_path(str(ROOT / "tools" / "make_museum.py"))
 MUSEUM = ROOT / "notebooks" / "museum"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hidden_code import VIEW, Hiding, frames_of
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
@@ -22,9 +23,8 @@ from torch import Tensor, nn
 from uslab import models, phantom
 from uslab.data.atomic import write_atomically, write_text
 from uslab.data.pictures import contact_sheet
-from uslab.data.slicer import View
 from uslab.data.slices import Slices
-from uslab.models import augment, cyclegan, dcgan, pgsgan, sketches, stackgan, store
+from uslab.models import augment, dcgan, pgsgan, sketches, stackgan, store
 from uslab.models.layers import bce, init_weights, normalise, to_uint8
 
 MUSEUM = Path(__file__).parents[1] / "notebooks" / "museum"
@@ -311,38 +311,21 @@ def memorising() -> Rows:
 
 def hidden_code() -> Rows:
     """G may change a frame of another patient by 4 grey levels; the way back must find the CT in that."""
-    view = View(40, 96)       # rows and columns of a plane, pixels
-    ct = Slices.find({"CT": phantom.abdomen(SEED)}, "liver", 60, view, SEED).images().images
-    found = phantom.load("eus", 40, view.width, SEED)
-    top = (view.width - view.height) // 2
-    us = found.images[(found.labels == found.classes.index("liver")).numpy()][:, :, top:top + view.height]
-    torch.manual_seed(SEED)
-    there, back = (cyclegan.Generator(cyclegan.Config(size=view.width, ngf=12, blocks=1)) for _ in range(2))
-    optimiser = torch.optim.Adam([*there.parameters(), *back.parameters()], lr=2e-3, betas=(0.5, 0.999))
-
-    def hide(planes: Tensor, frames: Tensor) -> Tensor:
-        return normalise(frames.float()) + 4 / 127.5 * there(normalise(planes.float()))
-
+    ct = Slices.find({"CT": phantom.abdomen(SEED)}, "liver", 60, VIEW, SEED).images().images
+    us, _ = frames_of(40, SEED)
+    hiding = Hiding(SEED)
     plane, frame = ct[45:46], us[:1]
     rows = {"what G makes of the CT: a frame of another patient": [("the frame", frame)],
             "what G added to the frame, 30 times as bright": [("nothing yet", torch.full_like(frame, 128))],
             "the way back": [("the CT", plane)],
             "the way back, after noise of 10 grey levels": [("the CT", plane)]}
     for step in range(1, 1601):
-        planes, frames = (images[torch.randint(len(images), (4,))] for images in (ct, us))
-        fake = hide(planes, frames)
-        rounded = fake + (torch.rand_like(fake) - 0.5) / 127.5       # a picture has whole grey levels
-        loss = (back(rounded) - normalise(planes.float())).abs().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        hiding.step(ct, us)
         if step in (1, 20, 100, 400, 1600):
             with torch.no_grad():
-                coded = to_uint8(hide(plane, frame))
-                code = (128 + 30 * (coded.float() - frame)).clamp(0, 255).byte()
-                noise = 10 * torch.randn(coded.shape, generator=torch.Generator().manual_seed(SEED))
-                noisy = (coded.float() + noise).round().clamp(0, 255)
-                shown = coded, code, *(to_uint8(back(normalise(some.float()))) for some in (coded, noisy))
+                coded = to_uint8(hiding.hide(plane, frame))
+            code = (128 + 30 * (coded.float() - frame)).clamp(0, 255).byte()
+            shown = coded, code, hiding.found(coded), hiding.found(coded, 10.0)
             for row, images in zip(rows.values(), shown):
                 row.append((f"step {step}", images))
     return rows

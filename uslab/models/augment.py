@@ -183,7 +183,7 @@ class Controller:
     """Karras 2020b's overfitting heuristic r_t, the mean sign of D's logits of real images, and p, which follows it.
 
     Every four batches p rises if r_t is above the target and falls if it is below, by as much as would take it from 0
-    to 1 in `kimg` thousand images; it is kept in [0, 0.8], since above that the augmentations leak (section 3.1 there).
+    to 1 in `kimg` thousand images; it is kept in [0, 0.8], since above that the augmentations leak (section 2.2 there).
     """
 
     EVERY, MOST = 4, 0.8
