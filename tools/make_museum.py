@@ -347,7 +347,7 @@ EXHIBITS = {
     "mode_collapse": Exhibit(
         mode_collapse, 1, 1, "Mode collapse: G runs to one place that D believes, D comes after it, G runs on",
         "Above, the white points end on all eight grey hills; below, from step 600 on, they lie in one heap, elsewhere "
-        "each time",
+        "each time but the last",
         "Two dimensions, networks of 64 x 64 units, 3000 steps of 256 points; G's rate 0.002, D's 0.0002, Adam's betas "
         "0.9 and 0.999"),
     "heads_collapse": Exhibit(

@@ -40,7 +40,8 @@ def claims(
             records = [read_json(path)
                        for path in sorted((root / claim["notebook"]).glob(f"{claim.get('records', '*')}.json"))]
             score = effect(claim, records)
-            rows.append({"id": claim["id"], "paper": claim["paper"], "claim": claim["claim"],
+            within = f" Margin: {claim['margin']:g}." if "margin" in claim else ""
+            rows.append({"id": claim["id"], "paper": claim["paper"], "claim": claim["claim"] + within,
                          "what was run": claim["run"] if score.n else "nothing yet", "effect": score,
                          "verdict": verdict(score, claim["expected"], claim.get("margin", 0.0)),
                          "it would take": claim["needs"]})
@@ -55,8 +56,9 @@ def markdown(table: pd.DataFrame) -> str:
              "`uslab report notebooks/results --claims docs/claims.md` from the committed records of runs;",
              "`notebooks/claims.yaml` says what is compared.", "",
              "A claim is *supported* or *contradicted* only where the whole 95 % interval over three trainings or more",
-             "lies on one side of 0: the absence of an effect decides nothing. Runs are on phantoms unless the row",
-             "says otherwise, so no verdict is one on the papers' own images.", "",
+             "lies on one side of 0, or, where the claim is that two are the same, within the margin that the row names",
+             "or beyond it. Everything else is *undecided*: an effect that is not seen is not one that is not there.",
+             "Runs are on phantoms unless the row says otherwise, so no verdict is one on the papers' own images.", "",
              "| | claim | what was run | effect | verdict | what it would take |", "|---|---|---|---|---|---|"]
     for row in table.itertuples(index=False):
         cells = [f"**{row.id}** {row.paper}", row.claim, row[3], text(row.effect), row.verdict, row[6]]

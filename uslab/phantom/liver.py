@@ -13,7 +13,7 @@ SAMPLES, LINES, LOOKS = 320, 224, 2   # the polar grid, whatever the size of the
 FRAMES = 10                           # of each patient, as in the real set
 CLASSES = ("healthy", "fatty")
 COUNTS = (17, 38)                     # patients of the real set
-FATTY = 5                             # percent of the liver cells: fatty above it
+FATTY = 5                             # percent of the liver cells: fatty from here on
 
 
 def brightness(fat):
