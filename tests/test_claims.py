@@ -1,9 +1,11 @@
 """The verdict on a claim: from which records, over which trainings, and when there is none."""
 
+import json
 import math
 
 import pandas as pd
 import pytest
+import yaml
 
 from uslab import notebooks
 from uslab.notebooks import verdicts as claims
@@ -35,6 +37,19 @@ def test_ends_may_stand_in_records_of_their_own():
              "second": {"measure": "FD", "n_train": 100}}
     records = [record(0, [{"FD": 500}, {"FD": 100}], n_train=100), record(0, [{"FD": 400}, {"FD": 60}], n_train=999)]
     assert claims.effect(claim, records).value == -40
+
+
+def test_records_may_be_named_by_several_patterns(tmp_path, monkeypatch):
+    for name, value in (("a0", 1), ("a1", 2), ("b0", 4), ("c0", 100)):
+        path = tmp_path / "results" / "x" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(pair(ord(name[0]) * 10 + int(name[1]), value, 0)))
+    (tmp_path / claims.FILE).write_text(yaml.safe_dump([CLAIM | {
+        "id": "x", "paper": "", "notebook": "x", "claim": "", "run": "", "needs": "", "expected": "lower",
+        "records": ["a*", "b*"]}]))
+    monkeypatch.setattr(claims, "folder", lambda: tmp_path)
+    effect, = claims.claims().effect
+    assert effect.n == 3 and effect.value == pytest.approx(7 / 3)
 
 
 def test_ends_may_differ_in_a_hyperparameter():
@@ -84,7 +99,7 @@ def test_a_correlation_has_an_interval():
 
 
 def test_what_two_lists_of_a_record_say_of_one_method_is_related():
-    claim = {"rows": ["points", "classification"], "on": "method", "where": {"ratio": 1.0}, "relate": ["FD", "F1"]}
+    claim = {"rows": ["points", "classification"], "by": "method", "where": {"ratio": 1.0}, "relate": ["FD", "F1"]}
 
     def record_of(seed, **distances):
         rows = [{"method": method, "ratio": ratio, "fold": fold, "F1": (1000 if ratio == 2 else 5 - fd) + fold}

@@ -37,8 +37,9 @@ def claims(
     rows = []
     for claim in yaml.safe_load((folder() / FILE).read_text()):
         if stem in ("", claim["notebook"]):
-            records = [read_json(path)
-                       for path in sorted((root / claim["notebook"]).glob(f"{claim.get('records', '*')}.json"))]
+            wanted = claim.get("records", "*")
+            records = [read_json(path) for pattern in ([wanted] if isinstance(wanted, str) else wanted)
+                       for path in sorted((root / claim["notebook"]).glob(f"{pattern}.json"))]
             score = effect(claim, records)
             within = f" Margin: {claim['margin']:g}." if "margin" in claim else ""
             rows.append({"id": claim["id"], "paper": claim["paper"], "claim": claim["claim"] + within,
@@ -127,11 +128,11 @@ def rows_of(claim: Mapping, record: dict) -> list[dict]:
     """The rows that `rows` names in a record, a list or one dict, beside what it says of itself and of its config.
 
     Of a training that was measured several times, `last` takes the last time. `rows` may name two lists: those of the
-    first are taken, each with the means of the second's rows of the same `on` and the values in `where`.
+    first are taken, each with the means of the second's rows of the same `by` and the values in `where`.
     """
     rows = claim.get("rows", "metrics")
     if isinstance(rows, list):
-        rows = beside(*(record.get(name, []) for name in rows), claim["on"], claim.get("where", {}))
+        rows = beside(*(record.get(name, []) for name in rows), claim["by"], claim.get("where", {}))
     else:
         rows = record.get(rows, [])
     rows = [rows] if isinstance(rows, dict) else rows[-1:] if claim.get("last") else rows
@@ -140,17 +141,17 @@ def rows_of(claim: Mapping, record: dict) -> list[dict]:
     return [about | row for row in rows]
 
 
-def beside(first: list[dict], second: list[dict], on: str, where: Mapping) -> list[dict]:
-    """Each of the first rows with the means of those second ones that agree with it in `on` and have what `where` says.
+def beside(first: list[dict], second: list[dict], by: str, where: Mapping) -> list[dict]:
+    """Each of the first rows with the means of those second ones that agree with it in `by` and have what `where` says.
 
     A row that none agrees with is left out.
     """
     table = pd.DataFrame(second)
-    if not first or not {on, *where} <= set(table):
+    if not first or not {by, *where} <= set(table):
         return []
     for column, value in where.items():
         table = table[table[column] == value]
-    return pd.DataFrame(first).merge(table.groupby(on).mean(numeric_only=True), on=on).to_dict("records")
+    return pd.DataFrame(first).merge(table.groupby(by).mean(numeric_only=True), on=by).to_dict("records")
 
 
 def values(rows: pd.DataFrame, end: Mapping) -> pd.Series:
