@@ -57,8 +57,8 @@ def markdown(table: pd.DataFrame) -> str:
              "`uslab report notebooks/results --claims docs/claims.md` from the committed records of runs;",
              "`notebooks/claims.yaml` says what is compared.", "",
              "A claim is *supported* or *contradicted* only where the whole 95 % interval over three trainings or more",
-             "lies on one side of 0, or, where the claim is that two are the same, within the margin that the row names",
-             "or beyond it. Everything else is *undecided*: an effect that is not seen is not one that is not there.",
+             "lies on one side of 0, or, where the claim is that two are the same, within the margin in its row or",
+             "beyond it. Everything else is *undecided*: an effect that is not seen is not one that is not there.",
              "Runs are on phantoms unless the row says otherwise, so no verdict is one on the papers' own images.", "",
              "| | claim | what was run | effect | verdict | what it would take |", "|---|---|---|---|---|---|"]
     for row in table.itertuples(index=False):
