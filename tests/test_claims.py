@@ -39,6 +39,12 @@ def test_ends_may_stand_in_records_of_their_own():
     assert claims.effect(claim, records).value == -40
 
 
+def test_a_column_may_be_the_mean_of_others():
+    claim = CLAIM | {"means": {"FD": ["near", "far"]}}
+    rows = [{"method": "ada", "near": 1, "far": 3}, {"method": "none", "near": 10, "far": 20}]
+    assert claims.effect(claim, [record(0, rows)]).value == 2 - 15
+
+
 def test_records_may_be_named_by_several_patterns(tmp_path, monkeypatch):
     for name, value in (("a0", 1), ("a1", 2), ("b0", 4), ("c0", 100)):
         path = tmp_path / "results" / "x" / f"{name}.json"

@@ -22,6 +22,21 @@ def test_each_recipe_hangs_and_is_shown():
         assert path.stat().st_size < 150_000 and min(Image.open(path).size) > 100
 
 
+def test_what_hides_stays_hidden_and_only_what_is_judged_has_a_judge():
+    """G changes no pixel by more than four grey levels; each of the networks that there are learns in a step."""
+    torch, nn, hiding = TOOL["torch"], TOOL["nn"], TOOL["Hiding"]
+    images = torch.randint(0, 256, (8, 1, 40, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for judge, networks in ((None, "GF"), (nn.Identity(), "GFD")):
+        one = hiding(0, judge)
+        assert hasattr(one, "D") == ("D" in networks)
+        before = {name: [value.clone() for value in getattr(one, name).parameters()] for name in networks}
+        one.step(images[:4], images[4:])
+        assert all(any((a != b).any() for a, b in zip(old, getattr(one, name).parameters()))
+                   for name, old in before.items())
+        changed = 127.5 * (one.hide(images[:4], images[4:]) + 1) - images[4:]
+        assert 0 < changed.abs().max() <= 4.001
+
+
 def test_a_strip_holds_each_row_and_moment():
     """Two rows of two moments: as wide as the moments, as high as the rows with their words, no tile left white."""
     torch = TOOL["torch"]

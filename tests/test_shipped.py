@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from uslab.data.pictures import contact_sheet
 from uslab.models import store
 from uslab.phantom import SCENES
 from uslab.training.export import domains
+
+CARDS = Path(__file__).parents[1] / "data_cards"
 
 
 def test_they_fit_the_package():
@@ -44,6 +47,12 @@ def test_its_recipe_makes_what_is_shipped(name, tmp_path, monkeypatch):
     if hasattr(config, "epoch"):                    # as long as its set, which is short here
         config = dataclasses.replace(config, epoch=shipped.epoch)
     assert model.__name__ == facts["model"] and config == shipped
+
+
+@pytest.mark.parametrize("name", generators.names())
+def test_its_card_leads_to_cards_that_are_there(name):
+    parts = re.findall(r"see data_cards/([^;\n]+)", (generators.folder(name) / "card.md").read_text())
+    assert parts and all((CARDS / card).is_file() for part in parts for card in part.split(", "))
 
 
 @pytest.mark.parametrize("name", generators.names())

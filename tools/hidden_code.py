@@ -3,7 +3,7 @@
 A generator may hide in a frame what the way back needs (Chu 2017), and Grimwood 2021 (section 2.3) puts a denoiser
 before each discriminator against that. A short CycleGAN hides nothing, so here G can do nothing else: it changes a
 frame of another patient by 4 grey levels at most, and F has to find the CT in it. Three trainings a seed: without D,
-with D, and with the denoiser before D. Writes OUT/hidden_seedS.json, records for claim G4; about eight minutes of one
+with D, and with the denoiser before D. Writes OUT/hidden_seedS.json, records for claim G4; nine minutes of one
 processor core a seed.
 """
 
@@ -27,7 +27,7 @@ MOST = 4                # grey levels that G may change
 BATCH = 4
 CONFIG = cyclegan.Config(size=VIEW.width, batch_size=BATCH, ngf=12, ndf=16, blocks=1, layers=2, lr=2e-3, identity=0.0,
                          denoise="off")
-JUDGES = {"no D": None, "D": nn.Identity(), "denoiser before D": denoiser.pretrained()}    # what D looks through
+STEPS = 1600
 
 
 def frames_of(n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -41,7 +41,11 @@ def frames_of(n: int, seed: int) -> tuple[Tensor, Tensor]:
 class Hiding:
     """G and F whose only way is a code, and a D that may tell frames with one from frames without."""
 
-    def __init__(self, seed: int, judge: nn.Module | None = None):
+    def __init__(
+        self,
+        seed: int,
+        judge: nn.Module | None = None,     # what D looks through; None: there is no D
+    ):
         torch.manual_seed(seed)
         self.G, self.F = (cyclegan.Generator(CONFIG) for _ in range(2))
         self.optimiser = torch.optim.Adam([*self.G.parameters(), *self.F.parameters()], CONFIG.lr, (0.5, 0.999))
@@ -51,7 +55,7 @@ class Hiding:
             self.optimiser_d = torch.optim.Adam(self.D.parameters(), CONFIG.lr / 4, (0.5, 0.999))
 
     def hide(self, planes: Tensor, frames: Tensor) -> Tensor:
-        """Frames in [-1, 1] with the planes in them; both uint8."""
+        """Frames with the planes in them, (B, 1, h, w) in [-1, 1]; both are given as uint8 of that shape."""
         return normalise(frames.float()) + MOST / 127.5 * self.G(normalise(planes.float()))
 
     def step(self, ct: Tensor, us: Tensor) -> None:
@@ -72,7 +76,7 @@ class Hiding:
 
     @torch.no_grad()
     def found(self, hidden: Tensor, noise: float = 0.0) -> Tensor:
-        """The planes that F finds in uint8 frames, after noise of so many grey levels."""
+        """The planes (B, 1, h, w) uint8 that F finds in such frames, after noise of so many grey levels."""
         added = noise * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(0))
         return to_uint8(self.F(normalise((hidden.float() + added).round().clamp(0, 255))))
 
@@ -92,7 +96,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=1600)
     options = parser.parse_args()
     torch.set_num_threads(1)
     bodies = [Slices.find({"CT": phantom.abdomen(seed)}, "liver", 60, VIEW, 0).images().images for seed in range(4)]
@@ -100,11 +103,12 @@ def main() -> None:
     us, patient = frames_of(300, 0)
     us, others = us[patient != patient.max()], us[patient == patient.max()]
     frames = others[torch.arange(len(planes)) % len(others)]
+    judges = {"no D": None, "D": nn.Identity(), "denoiser before D": denoiser.pretrained()}
     for seed in options.seeds:
         metrics, started = [], time.process_time()
-        for judge, looks_through in JUDGES.items():
+        for judge, looks_through in judges.items():
             hiding = Hiding(seed, looks_through)
-            for _ in range(options.steps):
+            for _ in range(STEPS):
                 hiding.step(ct, us)
             with torch.no_grad():
                 hidden = to_uint8(hiding.hide(planes, frames))
@@ -114,7 +118,7 @@ def main() -> None:
                         for name, values in measured.items()]
         write_record(options.out / f"hidden_seed{seed}.json", metrics, notebook="03_cyclegan_ct_to_eus",
                      source="phantom", data="phantom_abdomen", data_seed=0, seed=seed, config=vars(CONFIG),
-                     steps=options.steps, images_seen=options.steps * BATCH, n_ct=len(ct), n_us=len(us),
+                     steps=STEPS, images_seen=STEPS * BATCH, n_ct=len(ct), n_us=len(us),
                      device=describe(torch.device("cpu")), dtype="float32",
                      seconds=round(time.process_time() - started, 1))
         print(seed, *(f"{row['judge']}: {row['name']} {row['value']:.1f}" for row in metrics), sep="\n")

@@ -128,7 +128,8 @@ def rows_of(claim: Mapping, record: dict) -> list[dict]:
     """The rows that `rows` names in a record, a list or one dict, beside what it says of itself and of its config.
 
     Of a training that was measured several times, `last` takes the last time. `rows` may name two lists: those of the
-    first are taken, each with the means of the second's rows of the same `by` and the values in `where`.
+    first are taken, each with the means of the second's rows of the same `by` and the values in `where`. `means` gives
+    further columns, each the mean of others.
     """
     rows = claim.get("rows", "metrics")
     if isinstance(rows, list):
@@ -138,7 +139,9 @@ def rows_of(claim: Mapping, record: dict) -> list[dict]:
     rows = [rows] if isinstance(rows, dict) else rows[-1:] if claim.get("last") else rows
     about = {key: known for key, known in (record.get("config", {}) | record).items()
              if isinstance(known, (str, int, float))}
-    return [about | row for row in rows]
+    means = claim.get("means", {})
+    return [about | row | {name: sum(row[part] for part in parts) / len(parts) for name, parts in means.items()}
+            for row in rows]
 
 
 def beside(first: list[dict], second: list[dict], by: str, where: Mapping) -> list[dict]:
