@@ -4,9 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+import nbclient
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from uslab.notebooks.kernels import private_sockets
 
 # Started in the background by a shell, these tests would not notice Ctrl-C, nor would what they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -38,6 +41,19 @@ def real_data() -> Path:
 def own_cache(tmp_path_factory, monkeypatch):
     """A cache of the test's own, so that it neither finds nor leaves anything in the user's."""
     monkeypatch.setenv("USLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def run_cells():
+    """A function that runs code cells in a kernel of their own and returns the executed notebook."""
+
+    def run(*cells: str, allow_errors: bool = False) -> nbformat.NotebookNode:
+        notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+        with private_sockets() as sockets:
+            return nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=allow_errors,
+                                           config=sockets).execute()
+
+    return run
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import json
 import signal
 from unittest import mock
 
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -105,7 +103,7 @@ def test_a_training_that_diverges_closes_it(tmp_path):
 
 
 @pytest.mark.notebook
-def test_an_error_in_a_cell_closes_it_and_gives_the_stop_button_back(tmp_path):
+def test_an_error_in_a_cell_closes_it_and_gives_the_stop_button_back(tmp_path, run_cells):
     cells = [f"""
 import signal, sys
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
@@ -120,9 +118,7 @@ for batch in board.batches():
 """, """
 print(board.monitor._closed, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 """]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", allow_errors=True).execute()
-    _, loop, last = [cell.outputs for cell in notebook.cells]
+    _, loop, last = [cell.outputs for cell in run_cells(*cells, allow_errors=True).cells]
     assert [output.ename for output in loop if output.output_type == "error"] == ["KeyError"]
     figure, = [output.data for output in loop if "image/png" in output.get("data", {})]
     assert figure["text/plain"].startswith("Training board: stopped at step 3 of 100")

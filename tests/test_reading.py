@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 
-import nbclient
 import nbformat
 import numpy as np
 import pandas as pd
@@ -103,15 +102,13 @@ def test_no_trait_holds_anything_of_the_study(study):
 
 
 @pytest.mark.notebook
-def test_a_saved_notebook_holds_no_image_and_no_class(study):
+def test_a_saved_notebook_holds_no_image_and_no_class(study, run_cells):
     code = (f"from uslab.reader.page import Reading\nreading = Reading({str(study.folder)!r}, "
             f"{study.invite('Dr A')!r})\n"
             "display(reading)\nreading._on_message(reading, {'type': 'ready'}, [])\n"
             "reading._on_message(reading, {'type': 'consent', 'form': {}}, [])\n"
             "reading._on_message(reading, {'type': 'go'}, [])\nassert reading._shown")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    saved = nbformat.writes(notebook)
+    saved = nbformat.writes(run_cells(code))
     assert "0 of 22 answered" in saved
     found = json.loads(saved)
     del found["cells"][0]["source"]

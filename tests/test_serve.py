@@ -167,7 +167,9 @@ def test_the_command_prints_links_serves_and_stops(study, port, tmp_path):
         assert "Open the study" in looked_at and not ipykernels(process.pid)
         page = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=300)
         text = page.read().decode()
-        assert len(ipykernels(process.pid)) == 1
+        kernel, = ipykernels(process.pid)
+        ports = psutil.Process(kernel).net_connections()    # one is ipykernel's own, for what its children print
+        assert os.name != "posix" or len(ports) <= 1, "it is reached by ports"
         urllib.request.urlopen(f"{here}?r={code}", timeout=300).read()
         # A second page takes over.
         text = urllib.request.urlopen(f"{here}?r={code}&open=1", timeout=300).read().decode()

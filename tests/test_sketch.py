@@ -3,8 +3,6 @@
 import threading
 import time
 
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -250,7 +248,7 @@ def test_what_is_refused(call, message):
 
 
 @pytest.mark.notebook
-def test_a_notebook_without_a_browser_shows_the_edit():
+def test_a_notebook_without_a_browser_shows_the_edit(run_cells):
     code = """
 import numpy as np
 from uslab.widgets import Sketch
@@ -259,9 +257,6 @@ label[8:20, 8:20] = 1
 editor = Sketch(label, lambda condition: condition * 60)
 display(editor)
 """
-    cells = [nbformat.v4.new_code_cell(code),
-             nbformat.v4.new_code_cell("editor.apply([{'tool': 'follicle', 'points': [(10, 10), (15, 15)]}]);")]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    notebook = run_cells(code, "editor.apply([{'tool': 'follicle', 'points': [(10, 10), (15, 15)]}]);")
     _, still = [output["data"] for output in notebook.cells[0].outputs]
     assert "image/png" in still and "1 edits, 24 pixels of the label changed" in still["text/plain"]

@@ -7,12 +7,14 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from queue import Empty
 
 import numpy as np
 import pytest
 from jupyter_client import KernelManager
 
+from uslab.notebooks.kernels import private_sockets
 from uslab.study import Study
 
 pytestmark = pytest.mark.notebook
@@ -24,7 +26,8 @@ class Page:
     """A reader's page in a kernel of its own. It answers what it is shown, and sends again what was not confirmed."""
 
     def __init__(self):
-        self.kernel = KernelManager()
+        self.stack = ExitStack()
+        self.kernel = KernelManager(config=self.stack.enter_context(private_sockets()))
         self.kernel.start_kernel(env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
         self.line = self.kernel.blocking_client()
         self.line.start_channels()
@@ -66,6 +69,7 @@ class Page:
     def end(self) -> None:
         self.line.stop_channels()
         self.kernel.shutdown_kernel(now=True)
+        self.stack.close()
 
 
 def kept(study: Study) -> list[tuple[str, str]]:

@@ -6,8 +6,6 @@ import time
 from types import SimpleNamespace
 
 import ipywidgets
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -484,7 +482,7 @@ explorer.apply(frequency=9)
 
 
 @pytest.mark.notebook
-def test_a_notebook_run_without_a_browser_shows_everything():
+def test_a_notebook_run_without_a_browser_shows_everything(run_cells):
     code = """
 import numpy as np
 from uslab.models.dcgan import Config
@@ -499,8 +497,7 @@ monitor.close()
     images = "np.random.default_rng(0).integers(0, 256, (4, 1, 8, 8), dtype=np.uint8)"
     cells = [code, f"quiz = Quiz({images}, {images}, n=4)\ndisplay(quiz)", "quiz.autoplay()",
              "panel = knobs(Config())\ndisplay(panel)\npanel.apply(lr=1e-3)", EXPLORER]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    notebook = run_cells(*cells)
     board, quiz, _, panel, explorer = [[output["data"] for output in cell.outputs] for cell in notebook.cells]
     assert [sorted(data) for data in board] == [["text/html", "text/plain"], ["image/png", "text/plain"]]
     assert board[1]["text/plain"].startswith("Training board: step 3 of 3")

@@ -17,6 +17,7 @@ from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
+from .kernels import private_sockets
 from .parameters import UsageError, defaults
 
 LAST_WORDS = 30  # seconds that a cell past its time limit has for its checkpoint, before its kernel is ended
@@ -116,12 +117,14 @@ class Engine(NBClientEngine):
                 out = str((defaults(notebook) | said.get("parameters", {})).get("out", "/"))
                 if not Path(out).is_absolute():
                     print(f"{notebook} writes into {Path(place, out).resolve()}", file=sys.stderr)
-        client = Client(
-            nb_man,
-            kernel_name=kernel_name,
-            timeout=execution_timeout and math.ceil(execution_timeout),
-            startup_timeout=start_timeout,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # or each kernel warns of its loopback connection
-            iopub_timeout=60,            # large pictures arrive late on a busy machine; the default gives up after 4 s
-        )
-        return client.execute(**({"cwd": place} if place else {}), **({"pass_fds": keep_open} if keep_open else {}))
+        with private_sockets() as sockets:
+            client = Client(
+                nb_man,
+                kernel_name=kernel_name,
+                timeout=execution_timeout and math.ceil(execution_timeout),
+                startup_timeout=start_timeout,
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # or each kernel warns of its loopback connection
+                iopub_timeout=60,        # large pictures arrive late on a busy machine; the default gives up after 4 s
+                config=sockets,
+            )
+            return client.execute(**({"cwd": place} if place else {}), **({"pass_fds": keep_open} if keep_open else {}))

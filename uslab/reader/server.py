@@ -21,6 +21,7 @@ from string import Template
 from urllib.parse import urlsplit
 
 from uslab.data.reading import read_json
+from uslab.notebooks.kernels import private_sockets
 from uslab.pages import TEMPLATES
 from uslab.pages.messages import messages
 from uslab.reader import classroom, door
@@ -69,6 +70,8 @@ def harden(config) -> None:
     config.MappingKernelManager.cull_idle_timeout = CULL_AFTER
     config.MappingKernelManager.cull_interval = CULL_EVERY
     config.MappingKernelManager.cull_connected = False
+    if os.name == "posix":      # see private_sockets; Voila's own folder in /tmp has a name short enough everywhere
+        config.KernelManager.transport, config.Voila.connection_dir_root = "ipc", "/tmp"
     config.Voila.tornado_settings = {"headers": HEADERS, "websocket_max_message_size": guard.LARGEST}
     voila.multi_kernel_manager_class = guard.OnePerReader
 
@@ -146,20 +149,23 @@ def prove(kernels: Path, folder: Path, environment: dict[str, str]) -> None:
     from jupyter_client import KernelManager
     from jupyter_client.kernelspec import KernelSpecManager
 
-    manager = KernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels)]))
-    manager.start_kernel(env=environment, cwd=str(folder))
-    client = manager.blocking_client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(START_LIMIT)
-        reply = client.execute_interactive("import uslab.reader.page", timeout=START_LIMIT, output_hook=lambda _: None)
-        if reply["content"]["status"] != "ok":
-            raise RuntimeError(f"{reply['content']['ename']}: {reply['content']['evalue']}")
-    except (RuntimeError, TimeoutError) as error:
-        raise OSError(f"no page can be shown, since {sys.executable} starts no kernel for it ({error})") from None
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    with private_sockets() as sockets:
+        specs = KernelSpecManager(kernel_dirs=[str(kernels)])
+        manager = KernelManager(kernel_name="python3", kernel_spec_manager=specs, config=sockets)
+        manager.start_kernel(env=environment, cwd=str(folder))
+        client = manager.blocking_client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(START_LIMIT)
+            reply = client.execute_interactive("import uslab.reader.page", timeout=START_LIMIT,
+                                               output_hook=lambda _: None)
+            if reply["content"]["status"] != "ok":
+                raise RuntimeError(f"{reply['content']['ename']}: {reply['content']['evalue']}")
+        except (RuntimeError, TimeoutError) as error:
+            raise OSError(f"no page can be shown, since {sys.executable} starts no kernel for it ({error})") from None
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
 
 
 def local(host: str, port: int, base: str) -> str:
