@@ -93,6 +93,26 @@ def test_an_exported_second_stage_needs_no_first_one(tmp_path, style):
     assert str(tmp_path) not in (folder / "config.json").read_text() + (folder / "card.md").read_text()
 
 
+@pytest.mark.slow
+def test_a_second_stage_on_a_shipped_first_one_is_exported_alone_and_knows_it(tmp_path, monkeypatch):
+    name = "stylegan2_liver_fatty"
+    config = dataclasses.replace(CASES["stackgan"].config, stage=2, stage1=name, size=64, size1=64, z=128)
+    run = trained(tmp_path / "two", CASES["stackgan"]._replace(config=config, data=images(10, 64)))
+    expected, first = run.gan.sample(4, 1), models.load(name, "cpu")
+    latents = torch.randn(4, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(run.gan.first(latents[..., None, None]),
+                           first.sampler.eval()(latents, fixed_noise=True).clamp(-1, 1))
+    assert torch.equal(models.load(tmp_path / "two", "cpu").sample(4, 1), expected)
+    folder = run.export(tmp_path / "out")
+    assert not [key for key in load_file(folder / store.WEIGHTS) if key.startswith("first.")]
+    assert store.about(folder)["config"]["stage1"] == name
+    assert (models.load(folder, "cpu").sample(4, 1).int() - expected.int()).abs().max() <= 1
+    monkeypatch.setattr(store, "signature", lambda source: "another one")
+    with pytest.raises(ValueError, match="was trained on stylegan2_liver_fatty, SHA-256 .*; what is shipped now is ano"):
+        models.load(folder, "cpu")
+
+
 def test_the_card_says_what_it_is(tmp_path):
     score = Score("KID", 0.05, 0.04, 0.06, 200, "lite0")
     run = trained(tmp_path / "run", CASES["stylegan2_classes"], data_seed=7)

@@ -1,6 +1,5 @@
 """Single frames of whatever holds several: cine DICOM, pages, videos, arrays in NPZ and HDF5."""
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from . import dicom, files
 from .folders import SUFFIXES
+from .reading import read_arrays
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".wmv", ".mpg", ".mpeg")
 STACKS = (".npz", ".h5", ".hdf5")
@@ -96,29 +96,6 @@ def stack(path: Path, white: files.White) -> Iterator[Shot]:
         mask = None if further["mask"] is None else (further["mask"][i].squeeze() > 0).astype(np.uint8)
         grey = image if images.dtype == np.uint8 else dicom.shown(image, 0, level)
         yield Shot(i, np.ascontiguousarray(grey), 0.0, label, group, mask)
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of a file by their names. Raises ValueError, naming the file, if it is damaged."""
-    try:
-        if path.suffix.lower() == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                if damaged := archive.testzip():    # reads to every end, where the checksums are
-                    raise ValueError(f"{damaged} has another checksum")
-            with np.load(path) as content:
-                return {name: content[name] for name in content.files}
-        import h5py
-
-        arrays = {}
-        with h5py.File(path) as file:
-            file.visititems(lambda name, node: arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset)
-                            and node.shape else None)
-        return arrays
-    except ModuleNotFoundError:
-        raise ValueError(f"{path} is HDF5, which h5py reads: pip install 'uslab[formats]'") from None
-    except Exception as error:      # numpy, zipfile, zlib and h5py raise many kinds
-        raise ValueError(f"{path} cannot be read as arrays ({' '.join(str(error).split())}): it is damaged, cut off or "
-                         "holds objects; get it again or take it out") from None
 
 
 def pick(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..data.reading import read_json, read_tensors
-from . import dcgan, stylegan2
+from . import dcgan, store, stylegan2
 from .attention import SelfAttention
 from .config import check, knob
 from .gan import LatentGAN
@@ -26,7 +26,7 @@ class Config:
     """Every hyperparameter of both stages: train with stage 1, then with the same values, stage 2 and stage1."""
 
     stage: int = knob(1, options=(1, 2), help="which stage a step trains; the other one stays as it is")
-    stage1: str = knob("", help="for stage 2: folder of the run that trained stage 1")
+    stage1: str = knob("", help="for stage 2: folder of the run that trained stage 1, or name of a shipped generator")
     size: int = knob(256, options=(64, 128, 256), help="side of the images, pixels (Che, section 3.1: 256)")
     size1: int = knob(256, options=(64, 128, 256), help="side of stage I's images, pixels: 'mid-resolution' in Che's "
                                                         "section 2, 256 in section 2.2")
@@ -60,7 +60,8 @@ class Config:
         if self.attention >= self.size1:
             raise ValueError(f"Config.attention is {self.attention}; it must lie below size1, {self.size1}")
         if self.stage == 2 and not self.stage1:
-            raise ValueError("Config.stage1 is empty; stage 2 needs the folder of the run that trained stage 1")
+            raise ValueError("Config.stage1 is empty; stage 2 needs the folder of the run that trained stage 1, or the "
+                             "name of a shipped generator")
 
     @property
     def dcgan(self) -> dcgan.Config:
@@ -184,35 +185,53 @@ class StackGAN(LatentGAN):
 
     In stage 1, G and D are a DCGAN on the images reduced to size1. In stage 2, G is stage I, frozen, and the refiner,
     and D is DCGAN's on the whole images. Both stages draw the same latents from the same seed, so sample(n, seed)
-    gives the same livers before and after stage II.
+    gives the same livers before and after stage II. An export holds both stages, but for a stage I that this package
+    ships: that is at hand wherever the export can be loaded.
     """
 
-    SAMPLES = ("style",)
+    SAMPLES = ("style", "shipped")
 
     def __init__(
         self,
         config: Config,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        first: Generator | StyleFirst | None = None,    # stage I; None: for stage 2 from the run in config.stage1
+        first: Generator | StyleFirst | None = None,    # stage I; None: for stage 2 from config.stage1
     ):
         self.first = first
         super().__init__(config, device, dtype)
         self.style = asdict(self.first.config) if isinstance(self.first, StyleFirst) else None   # of a StyleGAN2
+        # What tells a stage I that this package ships from others.
+        self.shipped = store.signature(config.stage1) if config.stage == 2 and ships(config) else None
 
     @classmethod
     def of_state(cls, config: Config, state: dict, device: torch.device | str = "cpu") -> "StackGAN":
         """A stacked GAN with both stages from the state; where stage I is a StyleGAN2, state['style'] is its Config.
 
-        The checkpoint of a run does not say it: then the config.json in the folder config.stage1 does.
+        The checkpoint of a run does not say it: then the config.json in the folder config.stage1 does. Raises
+        ValueError for an export whose stage I is a shipped one that has changed since.
         """
-        path = Path(config.stage1) / "config.json"
-        if "style" not in state:
-            stage1 = read_json(path) if config.stage == 2 and path.is_file() else {}
-            state = state | {"style": stage1["config"] if stage1.get("model") == "StyleGAN2" else None}
-        gan = cls(config, device, first=blank(config, state["style"]) if config.stage == 2 else None)
-        gan.load_sampling_state(state)
+        if config.stage == 2 and ships(config):
+            gan = cls(config, device)
+            if state.get("shipped", gan.shipped) != gan.shipped:
+                raise ValueError(f"this stage II was trained on {state['shipped']}; what is shipped now is {gan.shipped}")
+            first = {f"first.{name}": value for name, value in gan.first.state_dict().items()}
+            state = {"style": gan.style, "shipped": gan.shipped} | state | {"G": first | state["G"]}
+        else:
+            path = Path(config.stage1) / "config.json"
+            if "style" not in state:
+                stage1 = read_json(path) if config.stage == 2 and path.is_file() else {}
+                state = state | {"style": stage1["config"] if stage1.get("model") == "StyleGAN2" else None}
+            gan = cls(config, device, first=blank(config, state["style"]) if config.stage == 2 else None)
+        gan.load_sampling_state({"shipped": None} | state)
         return gan
+
+    def sampling_state(self) -> dict:
+        """What sampling needs, but for a stage I that this package ships."""
+        state = super().sampling_state()
+        if self.shipped:
+            state["G"] = {name: value for name, value in state["G"].items() if not name.startswith("first.")}
+        return state
 
     def build(self) -> tuple[nn.Module, nn.Module]:
         config = self.config
@@ -275,6 +294,11 @@ def normalise_spectrum(network: nn.Module) -> None:
             spectral_norm(module)
 
 
+def ships(config: Config) -> bool:
+    """Whether stage I is a generator that this package ships."""
+    return not Path(config.stage1).is_dir() and (store.SHIPPED / config.stage1 / store.WEIGHTS).is_file()
+
+
 def blank(config: Config, style: dict | None) -> Generator | StyleFirst:
     """Stage I before it is trained: this module's, or a StyleGAN2 with the Config of those values."""
     if style:
@@ -286,15 +310,15 @@ def blank(config: Config, style: dict | None) -> Generator | StyleFirst:
 
 
 def stage_one(config: Config) -> Generator | StyleFirst:
-    """Stage I's trained generator from the run in the folder config.stage1: this module's, or one of StyleGAN2.
+    """Stage I's trained generator from config.stage1, a run's folder or a shipped name: this module's, or a StyleGAN2.
 
-    Raises FileNotFoundError without it, and ValueError for a run of something else or of another config.
+    Raises FileNotFoundError without it, and ValueError for one of something else or of another config.
     """
-    folder = Path(config.stage1)
-    path = folder / "checkpoint.safetensors"
+    folder = store.SHIPPED / config.stage1 if ships(config) else Path(config.stage1)
+    path = folder / (store.WEIGHTS if ships(config) else "checkpoint.safetensors")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: train stage 1 first (Config(stage=1, ...)), and give its run's "
-                                "folder as stage1")
+                                "folder, or the name of a shipped generator, as stage1")
     trained = read_json(folder / "config.json")
     if trained["model"] == "StyleGAN2":
         size, z = trained["config"]["size"], trained["config"]["z"]
@@ -305,7 +329,8 @@ def stage_one(config: Config) -> Generator | StyleFirst:
             raise ValueError(f"{folder} holds a StyleGAN2 that is told classes: stage I draws one class from z alone")
     first = blank(config, trained["config"] if trained["model"] == "StyleGAN2" else None)
     # How the names of the generator's tensors begin: the averaged generator where there is one.
-    start = "/gan/G_ema/" if trained["model"] == "StyleGAN2" or trained["config"].get("ema") else "/gan/G/"
+    start = "" if ships(config) else (
+        "/gan/G_ema/" if trained["model"] == "StyleGAN2" or trained["config"].get("ema") else "/gan/G/")
     try:
         if trained["model"] not in FIRST:
             raise KeyError(f"it is of {trained['model']}")

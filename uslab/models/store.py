@@ -1,7 +1,7 @@
 """A trained generator in a folder of its own, as model hubs lay it out: written once, loaded without its training data.
 
     generator.safetensors    the weights of the generator that samples, float16 or float32, under PyTorch's names
-    conditions.safetensors   of a GAN from images: the conditions that sample() draws from
+    conditions.npz           of a GAN from images: the conditions that sample() draws from, compressed
     discriminator.safetensors    where another training is to begin with it
     config.json              model, config, what sampling needs beside the weights, and the facts of the training
     card.md, samples.png     for people
@@ -11,13 +11,14 @@ import hashlib
 import importlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..data.atomic import write_atomically, write_json
 from ..data.device import choose_device
-from ..data.reading import read_json, read_tensors
+from ..data.reading import read_arrays, read_json, read_tensors
 from . import checkpoint
 from .gan import GAN, state_of
 
@@ -25,7 +26,7 @@ from .gan import GAN, state_of
 MODELS = {"DCGAN": "dcgan", "StyleGAN2": "stylegan2", "CycleGAN": "cyclegan", "StackGAN": "stackgan",
           "PGSGAN": "pgsgan"}
 SHIPPED = Path(__file__).parents[1] / "generators"
-WEIGHTS, CONDITIONS, CONFIG = "generator.safetensors", "conditions.safetensors", "config.json"
+WEIGHTS, CONDITIONS, CONFIG = "generator.safetensors", "conditions.npz", "config.json"
 DISCRIMINATOR = "discriminator.safetensors"
 
 
@@ -81,8 +82,8 @@ def exported(folder: Path, facts: dict) -> dict:
                for name, value in read_tensors(folder / WEIGHTS)[0].items()}
     weights = by_domain(weights, facts["domains"])
     plain = {name: torch.tensor(value) if isinstance(value, list) else value for name, value in facts["state"].items()}
-    tensors = read_tensors(folder / CONDITIONS)[0] if (folder / CONDITIONS).is_file() else {}
-    return {"G": weights, **plain, **tensors}
+    arrays = read_arrays(folder / CONDITIONS) if (folder / CONDITIONS).is_file() else {}
+    return {"G": weights, **plain, **{name: torch.from_numpy(value) for name, value in arrays.items()}}
 
 
 def by_domain(weights: dict[str, Tensor], domains: list[str]) -> dict:
@@ -179,7 +180,8 @@ def write(
     if discriminator:
         put(DISCRIMINATOR, halved(named(state_of(gan.D))))
     if large:
-        put(CONDITIONS, {name: value.cpu().contiguous() for name, value in large.items()})
+        arrays = {name: value.cpu().numpy() for name, value in large.items()}
+        write_atomically(folder / CONDITIONS, lambda part: compressed(part, arrays))
     write_json(folder / CONFIG, facts)
     whole, short = (loaded.sample(16, 0) for loaded in (type(gan).of_state(gan.config, state, gan.device),
                                                         load(folder, gan.device.type)))
@@ -204,6 +206,12 @@ def halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
 
 
+def compressed(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays as .npz, under whatever name."""
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
 def size_mb(folder: Path) -> float:
     """What the weights and conditions of an exported folder take, in MB."""
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e6
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".npz")) / 1e6

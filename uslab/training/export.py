@@ -34,7 +34,7 @@ def export(
     trained = {key: record[key] for key in ("device", "seconds", "settings", "versions") if key in record}
     facts = run.facts() | {"versions": environment()} | trained
     metrics = [*record.get("metrics", []), *metrics]
-    if facts["config"].get("stage1"):
+    if facts["config"].get("stage1") and not getattr(run.gan, "shipped", None):
         facts["config"] = facts["config"] | {"stage1": "among the weights of this folder"}
     if folder.exists() and any(folder.iterdir()):
         there = store.about(folder) if (folder / store.WEIGHTS).is_file() else {}
