@@ -188,7 +188,7 @@ def test_what_is_watched_is_drawn_beside_and_stands_in_the_log(tmp_path):
     train(board)
     assert told == [0, 3, 6]
     lines = [json.loads(line)["distance_FD-x"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert lines == [1, 1, 1, 2, 2, 2], "each line holds the latest"
+    assert lines == [1, 1, 2, 2, 2, 3], "each line holds the latest, the last one the last"
     panels = {curve["label"]: curve["panel"] for curve in board.monitor._curves()}
     assert panels["FD-x"] == 3 and panels["loss D"] == 0
     assert board.monitor.still()[0]["image/png"]

@@ -106,10 +106,18 @@ def test_a_second_stage_on_a_shipped_first_one_is_exported_alone_and_knows_it(tm
     assert torch.equal(models.load(tmp_path / "two", "cpu").sample(4, 1), expected)
     folder = run.export(tmp_path / "out")
     assert not [key for key in load_file(folder / store.WEIGHTS) if key.startswith("first.")]
-    assert store.about(folder)["config"]["stage1"] == name
+    assert store.about(folder)["config"]["stage1"] == f"generator:{name}"
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)     # a folder of the shipped name hides nothing
     assert (models.load(folder, "cpu").sample(4, 1).int() - expected.int()).abs().max() <= 1
+    # Another class begins with this stage II, and keeps its own stage I.
+    config = dataclasses.replace(config, stage1="generator:stylegan2_liver_healthy")
+    other = Run(tmp_path / "three", StackGAN, config, images(10, 64), device="cpu", start=str(tmp_path / "two"))
+    own = models.load("stylegan2_liver_healthy", "cpu").sampler.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in other.gan.first.state_dict().items())
+    assert torch.equal(other.gan.G.second.last[0].weight, run.gan.G.second.last[0].weight)
     monkeypatch.setattr(store, "signature", lambda source: "another one")
-    with pytest.raises(ValueError, match="was trained on stylegan2_liver_fatty, SHA-256 .*; what is shipped now is ano"):
+    with pytest.raises(ValueError, match="was trained on stylegan2_liver_fatty, SHA-256 .*; what is shipped now is an"):
         models.load(folder, "cpu")
 
 

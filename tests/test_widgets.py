@@ -168,7 +168,7 @@ def test_status_of_an_interrupted_run():
     monitor = Monitor(2000)
     monitor.update(values(1200))
     monitor.close()
-    assert monitor._status()[:3] == ["stopped at step 1,200 of 2,000", "640 images/s", "took 2 min 0 s"]
+    assert monitor._status()[:3] == ["stopped at step 1,200 of 2,000", "640 images/s on average", "took 2 min 0 s"]
 
 
 def test_running_mean_is_not_pulled_to_zero_and_counts_steps():

@@ -202,7 +202,8 @@ class StackGAN(LatentGAN):
         super().__init__(config, device, dtype)
         self.style = asdict(self.first.config) if isinstance(self.first, StyleFirst) else None   # of a StyleGAN2
         # What tells a stage I that this package ships from others.
-        self.shipped = store.signature(config.stage1) if config.stage == 2 and ships(config) else None
+        named = config.stage == 2 and first is None and ships(config)
+        self.shipped = store.signature(config.stage1) if named else None
 
     @classmethod
     def of_state(cls, config: Config, state: dict, device: torch.device | str = "cpu") -> "StackGAN":
@@ -214,7 +215,8 @@ class StackGAN(LatentGAN):
         if config.stage == 2 and ships(config):
             gan = cls(config, device)
             if state.get("shipped", gan.shipped) != gan.shipped:
-                raise ValueError(f"this stage II was trained on {state['shipped']}; what is shipped now is {gan.shipped}")
+                raise ValueError(f"this stage II was trained on {state['shipped']}; "
+                                 f"what is shipped now is {gan.shipped}")
             first = {f"first.{name}": value for name, value in gan.first.state_dict().items()}
             state = {"style": gan.style, "shipped": gan.shipped} | state | {"G": first | state["G"]}
         else:
@@ -296,7 +298,8 @@ def normalise_spectrum(network: nn.Module) -> None:
 
 def ships(config: Config) -> bool:
     """Whether stage I is a generator that this package ships."""
-    return not Path(config.stage1).is_dir() and (store.SHIPPED / config.stage1 / store.WEIGHTS).is_file()
+    name = config.stage1.removeprefix("generator:")
+    return not Path(config.stage1).is_dir() and (store.SHIPPED / name / store.WEIGHTS).is_file()
 
 
 def blank(config: Config, style: dict | None) -> Generator | StyleFirst:
@@ -314,7 +317,7 @@ def stage_one(config: Config) -> Generator | StyleFirst:
 
     Raises FileNotFoundError without it, and ValueError for one of something else or of another config.
     """
-    folder = store.SHIPPED / config.stage1 if ships(config) else Path(config.stage1)
+    folder = store.place(config.stage1) if ships(config) else Path(config.stage1)
     path = folder / (store.WEIGHTS if ships(config) else "checkpoint.safetensors")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: train stage 1 first (Config(stage=1, ...)), and give its run's "

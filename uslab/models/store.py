@@ -122,6 +122,8 @@ def begin(
             state["D"] = by_domain(read_tensors(folder / DISCRIMINATOR)[0], names)
     else:
         state = checkpoint.load(checkpoint_of(folder))["gan"]
+    for name in filter(state.get, ("G", "G_ema")):      # a stage II keeps the stage I that its config names
+        state[name] = {key: value for key, value in state[name].items() if not key.startswith("first.")}
     if not taken(gan.G, state["G"]):
         raise ValueError(f"no weight of {folder} fits this {type(gan).__name__}: it holds a {facts['model']} of "
                          "another form")

@@ -20,7 +20,7 @@ def private_sockets() -> Iterator[Config]:
     Where there are no such sockets (Windows, a temporary folder of a very long name) the default stays.
     """
     with tempfile.TemporaryDirectory(prefix="uslab_", ignore_cleanup_errors=True) as folder:
-        file = Path(folder) / "kernel.json"
+        file = Path(folder).absolute() / "kernel.json"
         if os.name == "posix" and len(os.fsencode(file)) < LONGEST:
             yield Config(KernelManager={"transport": "ipc", "connection_file": str(file)})
         else:

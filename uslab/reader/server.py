@@ -70,7 +70,7 @@ def harden(config) -> None:
     config.MappingKernelManager.cull_idle_timeout = CULL_AFTER
     config.MappingKernelManager.cull_interval = CULL_EVERY
     config.MappingKernelManager.cull_connected = False
-    if os.name == "posix":      # see private_sockets; Voila's own folder in /tmp has a name short enough everywhere
+    if os.name == "posix" and os.access("/tmp", os.W_OK):   # see private_sockets; names in /tmp are short enough
         config.KernelManager.transport, config.Voila.connection_dir_root = "ipc", "/tmp"
     config.Voila.tornado_settings = {"headers": HEADERS, "websocket_max_message_size": guard.LARGEST}
     voila.multi_kernel_manager_class = guard.OnePerReader

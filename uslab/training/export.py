@@ -34,8 +34,10 @@ def export(
     trained = {key: record[key] for key in ("device", "seconds", "settings", "versions") if key in record}
     facts = run.facts() | {"versions": environment()} | trained
     metrics = [*record.get("metrics", []), *metrics]
-    if facts["config"].get("stage1") and not getattr(run.gan, "shipped", None):
-        facts["config"] = facts["config"] | {"stage1": "among the weights of this folder"}
+    if stage1 := facts["config"].get("stage1"):
+        shipped = getattr(run.gan, "shipped", None)     # by a name that no folder beside a user hides
+        facts["config"] = facts["config"] | {"stage1": f"generator:{store.place(stage1).name}" if shipped
+                                             else "among the weights of this folder"}
     if folder.exists() and any(folder.iterdir()):
         there = store.about(folder) if (folder / store.WEIGHTS).is_file() else {}
         if any(there.get(key) != facts[key] for key in ("model", "config", "seed", "data", "data_sha256")):

@@ -78,8 +78,6 @@ class Board:
         try:
             for batch in self._batches:
                 yield batch
-                if self.run.step in self.watched_at:
-                    self.watched = self.watch(self.run.gan)
                 if self.run.step in self.shown_at:
                     shown = self._show()
                 if self.run.step in self.kept_at:
@@ -93,7 +91,12 @@ class Board:
             self.close()
 
     def log(self, values: dict[str, Tensor]) -> None:
-        """Pass a step's values, 0-d tensors, to Run.log and draw the line that it writes now and then."""
+        """Pass a step's values, 0-d tensors, to Run.log and draw the line that it writes now and then.
+
+        What `watch` gives is measured first where it is due, so the last line holds it, too.
+        """
+        if self.run.step in self.watched_at:
+            self.watched = self.watch(self.run.gan)
         self.monitor.update(self.run.log(values | self.watched))
 
     def close(self, *_) -> None:

@@ -184,7 +184,10 @@ class Monitor(Live):
         if self._closed and step < self.steps:
             parts[0] = "stopped at " + parts[0]
         if "images_per_s" in self._values:
-            parts.append(f"{self._values['images_per_s']:,.0f} images/s")
+            if self._closed and self._values.get("seconds"):
+                parts.append(f"{self._values['images'] / self._values['seconds']:,.0f} images/s on average")
+            else:
+                parts.append(f"{self._values['images_per_s']:,.0f} images/s")
         if self._closed:
             parts.append(f"took {duration(self._values.get('seconds', time.monotonic() - self._started))}")
         elif len(self._clock) > 1:
