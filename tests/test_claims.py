@@ -39,6 +39,14 @@ def test_ends_may_stand_in_records_of_their_own():
     assert claims.effect(claim, records).value == -40
 
 
+def test_a_training_in_two_rows_counts_once_in_a_correlation():
+    claim = {"rows": "points", "relate": ["FD", "F1"]}
+    rows = [{"FD": 5 - i, "F1": i} for i in range(5)]
+    twice = [record(0, [*rows[:4], rows[4] | {"F1": 3.9}, rows[4] | {"F1": 4.1}])]      # of other folds
+    assert claims.effect(claim, twice).n == 5
+    assert claims.effect(claim, twice).high == claims.effect(claim, [record(0, rows)]).high
+
+
 def test_a_column_may_be_the_mean_of_others():
     claim = CLAIM | {"means": {"FD": ["near", "far"]}}
     rows = [{"method": "ada", "near": 1, "far": 3}, {"method": "none", "near": 10, "far": 20}]
