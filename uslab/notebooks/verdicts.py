@@ -112,7 +112,8 @@ def effect(claim: Mapping, records: list[dict]) -> Score:
 def correlation(rows: pd.DataFrame, a: str, b: str) -> Score:
     """Spearman's rank correlation of two columns, one row a training, with Bonett's (2000) interval.
 
-    A training that two rows hold, as where ADA has not begun, has one value of `a` and counts once. Each value is taken from the mean of its data seed: another split moves both without being what is asked.
+    A training that two rows hold, as where ADA has not begun, has one value of `a` and counts once. Each value is taken
+    from the mean of its data seed: another split moves both without being what is asked.
     """
     points = rows.reindex(columns=[a, b, "data_seed"]).dropna()
     points = points.groupby([points[a].round(9), "data_seed"]).mean().droplevel(0).reset_index()
